@@ -1,0 +1,6 @@
+//! Skerry's control plane: what the cluster agrees on, and the API that changes it.
+//!
+//! **Owns** the catalog, raft, bundles, identity and the API. **Must not know** wasmtime or how workers run. **Enter
+//! at** [`kv`].
+
+pub mod kv;

@@ -1,0 +1,6 @@
+//! Runs workers.
+//!
+//! **Owns** isolates, instances and their limits. **Must not know** the catalog, hostnames or sockets. **Enter at**
+//! [`worker::WorkerSpec`].
+
+pub mod worker;
