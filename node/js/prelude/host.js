@@ -1,0 +1,113 @@
+// The prelude's side of the crossing (OPS.md).
+//
+// Owns op and event numbers and the table of operations in flight. Must not know what any operation means. Enter at `op`
+// and `start`. A test compares the numbers with OPS.md and `src/runtime/ops.rs`.
+
+export const host = globalThis.__host;
+
+// What the host tells us.
+export const EVENT = Object.freeze({ FETCH: 1, SCHEDULED: 2, COMPLETE: 3, CANCEL: 4, SOCKET: 5 });
+
+// What we ask of the host; 100 and above answer later, by COMPLETE.
+export const OP = Object.freeze({
+  LOG: 1,
+  RESPOND: 2,
+  FAIL: 3,
+  DONE: 4,
+  LOAD_FAILED: 5,
+  LOADED: 6,
+  NOW: 7,
+  RANDOM: 8,
+  URL_PARSE: 10,
+  URL_SET: 11,
+  DOMAIN_TO_ASCII: 12,
+  DIGEST: 20,
+  HMAC_SIGN: 21,
+  HMAC_VERIFY: 22,
+  TIMING_SAFE_EQUAL: 23,
+  ENCODING_FOR_LABEL: 30,
+  DECODER_NEW: 31,
+  DECODER_WRITE: 32,
+  ZLIB_NEW: 33,
+  ZLIB_WRITE: 34,
+  DROP: 35,
+  BODY_NEW: 40,
+  BODY_CANCEL: 41,
+  BODY_ABORT: 42,
+  TIMER_CLEAR: 43,
+  ABORT: 44,
+  SOCKET_NEW: 50,
+  SOCKET_SEND: 51,
+  SOCKET_CLOSE: 52,
+  TIMER: 100,
+  FETCH: 101,
+  SERVICE_FETCH: 102,
+  BODY_READ: 103,
+  BODY_WRITE: 104,
+  BODY_END: 105,
+  KV_GET: 110,
+  KV_PUT: 111,
+  KV_DELETE: 112,
+  KV_LIST: 113,
+});
+
+// A synchronous operation: returns the reply, throws an error reply.
+export const op = host.op;
+
+// Operations in flight: id -> a function called with the value, or an Error, that the host answered.
+// BOUND: the host refuses operations past its per-isolate limit, so the table can not outgrow it.
+const pending = new Map();
+let nextId = 1;
+
+function newId() {
+  const id = nextId;
+  nextId = id === 0x7fffffff ? 1 : id + 1;
+  return id;
+}
+
+// Starts an asynchronous operation for the current request and settles with what it completes with.
+export function start(code, ...args) {
+  return new Promise((resolve, reject) => {
+    startWith(code, (value) => (value instanceof Error ? reject(value) : resolve(value)), args);
+  });
+}
+
+// As `start`, but calls `complete(value or Error)` in the context of the request and returns the op's id, by which it can
+// be aborted. Throws when the host refuses to start it.
+export function startWith(code, complete, args) {
+  const id = newId();
+  const context = host.getContext();
+  pending.set(id, { complete, context });
+  try {
+    op(code, id, context === undefined ? -1 : context.requestId, ...args);
+  } catch (error) {
+    pending.delete(id);
+    throw error;
+  }
+  return id;
+}
+
+// Forgets an operation whose COMPLETE must not be heard (a cleared timer).
+export function forget(id) {
+  pending.delete(id);
+}
+
+// A COMPLETE event.
+export function complete(id, value) {
+  const entry = pending.get(id);
+  if (entry === undefined) return;
+  pending.delete(id);
+  host.setContext(entry.context);
+  entry.complete(value);
+}
+
+// Milliseconds since the epoch; stands still while JavaScript runs.
+export function now() {
+  return op(OP.NOW);
+}
+
+// The request on whose behalf code runs now, or -1 at the top level.
+export function currentRequestId() {
+  const context = host.getContext();
+  return context === undefined ? -1 : context.requestId;
+}
