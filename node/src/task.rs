@@ -1,0 +1,110 @@
+//! Named, supervised background tasks.
+//!
+//! **Owns** spawning and the end of what was spawned. **Must not know** what a task does. **Enter at** [`spawn`] for one
+//! task and [`Tasks`] for a group that ends together.
+
+use std::{future::Future, time::Duration};
+
+use tokio::task::JoinHandle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Starts a task. A panic in it is logged with `name`; the rest of the process goes on.
+#[allow(clippy::disallowed_methods, reason = "this file is where the crate spawns")]
+pub fn spawn<F>(name: &'static str, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::spawn(async move {
+        let watch = PanicWatch { name };
+        let output = future.await;
+        drop(watch);
+        output
+    })
+}
+
+/// A group of tasks that are told to stop, and waited for, together. Clones share the group.
+#[derive(Debug, Clone, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Tasks {
+    /// A group with nothing in it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts a task in the group. It should end soon after [`Tasks::stopping`] resolves.
+    pub fn spawn<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let tracked = self.tracker.track_future(future);
+        // The handle is not needed: the tracker knows when the task ends.
+        let _detached = spawn(name, tracked);
+    }
+
+    /// Resolves once the group is told to stop.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// How many tasks of the group are alive.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// Whether no task of the group is alive.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tracker.is_empty()
+    }
+
+    /// Tells every task to stop and waits for them, at most for `deadline`. Returns how many were still alive then.
+    pub async fn stop(&self, deadline: Duration) -> usize {
+        self.stop.cancel();
+        self.tracker.close();
+        match tokio::time::timeout(deadline, self.tracker.wait()).await {
+            Ok(()) => 0,
+            Err(_) => self.tracker.len(),
+        }
+    }
+}
+
+struct PanicWatch {
+    name: &'static str,
+}
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(task = self.name, "a task panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn stop_waits_for_every_task() {
+        let tasks = Tasks::new();
+        let stopping = tasks.stopping();
+        tasks.spawn("test", async move { stopping.cancelled().await });
+        assert_eq!(tasks.len(), 1);
+        assert_eq!(tasks.stop(Duration::from_secs(5)).await, 0);
+        assert!(tasks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn stop_gives_up_at_its_deadline_and_says_how_many_are_left() {
+        let tasks = Tasks::new();
+        tasks.spawn("stubborn", std::future::pending());
+        assert_eq!(tasks.stop(Duration::from_millis(10)).await, 1);
+    }
+}
