@@ -15,6 +15,10 @@ pub trait KvStore: Send + Sync {
     async fn put(&self, namespace: &NamespaceId, key: &str, put: KvPut) -> Result<(), KvError>;
     /// Removes one entry; no error when there was none. Durable when this returns.
     async fn delete(&self, namespace: &NamespaceId, key: &str) -> Result<(), KvError>;
+    /// Adds `delta` to the decimal text stored under `key` (an absent key counts as 0), in one transaction, and returns
+    /// the sum. Metadata and expiration stay as they are. A value that is no decimal `i64`, or a sum outside its range,
+    /// is [`KvError::Invalid`] with status 400 and changes nothing. Durable when this returns.
+    async fn increment(&self, namespace: &NamespaceId, key: &str, delta: i64) -> Result<i64, KvError>;
     /// Keys in the order of their UTF-8 bytes.
     async fn list(&self, namespace: &NamespaceId, options: KvListOptions) -> Result<KvPage, KvError>;
     /// Writes all entries in one transaction (REST bulk); at most [`limits::BULK_KEYS_MAX`].

@@ -55,6 +55,13 @@ pub enum KvCall {
         /// The key.
         key: String,
     },
+    /// Adds to a number kept as decimal text, in one transaction (`wasi:keyvalue/atomics`).
+    Increment {
+        /// The key; absent counts as 0.
+        key: String,
+        /// What to add.
+        delta: i64,
+    },
     /// Lists keys.
     List(KvListOptions),
 }
@@ -66,6 +73,8 @@ pub enum KvReply {
     Entries(Vec<Option<KvEntry>>),
     /// A write or removal is durable.
     Done,
+    /// The sum after an increment.
+    Count(i64),
     /// A page of keys.
     Page(KvPage),
 }
