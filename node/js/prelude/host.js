@@ -25,6 +25,9 @@ export const OP = Object.freeze({
   HMAC_SIGN: 21,
   HMAC_VERIFY: 22,
   TIMING_SAFE_EQUAL: 23,
+  DIGEST_NEW: 24,
+  DIGEST_WRITE: 25,
+  DIGEST_END: 26,
   ENCODING_FOR_LABEL: 30,
   DECODER_NEW: 31,
   DECODER_WRITE: 32,
@@ -103,7 +106,7 @@ export function complete(id, value) {
 
 // Milliseconds since the epoch; stands still while JavaScript runs.
 export function now() {
-  return op(OP.NOW);
+  return host.now();
 }
 
 // The request on whose behalf code runs now, or -1 at the top level.

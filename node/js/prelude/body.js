@@ -1,0 +1,281 @@
+// The body that `Request` and `Response` share.
+//
+// Owns where a body's content lies and whether it was used. Must not know heads, handlers or the network. Enter at
+// `Body`; `sendable` hands a body to the host.
+//
+// ```text
+// none
+// inline (string | bytes)      --.body--> stream over it       } text(), json(), .. of these two never build a stream
+// host body id [+ coding]      --.body--> stream over it       }
+// stream                       (given by the worker, or made by .body)
+// any --consumed or sent--> used
+// ```
+
+import { OP, op, start } from "./host.js";
+import { concat, copyOf, isBufferSource, utf8, utf8Decode } from "./bytes.js";
+import { blobBytes, blobFrom, isBlob } from "./blob.js";
+import { encodeFormData, isFormData } from "./form-data.js";
+import { createDecodedReadable, encodeStream, encodeWhole, takeCoded } from "./content-coding.js";
+import { parseFormData } from "./multipart.js";
+import { webClass } from "./errors.js";
+import { URLSearchParams } from "./url.js";
+import { ReadableStream } from "./streams/index.js";
+import {
+  constantOf,
+  createBytesReadable,
+  createHostReadable,
+  createTextReadable,
+  isDisturbed,
+  isLocked,
+  pumpToHost,
+  readAllBytes,
+  takeHostBody,
+} from "./streams/host-body.js";
+
+const USED =
+  "Body has already been used. It can only be used once. Use tee() first if you need to read it twice.";
+const LOCKED = "This ReadableStream is currently locked to a reader.";
+
+// A body that the host holds, not yet read.
+class HostBody {
+  constructor(id, format) {
+    this.id = id;
+    // How it is compressed, or undefined.
+    this.format = format;
+  }
+}
+
+let sourceOf;
+let setSource;
+let takeSource;
+let cloneSource;
+let isUsable;
+
+export class Body {
+  // undefined (none), string, Uint8Array, HostBody, or ReadableStream.
+  #source;
+  #used = false;
+
+  static {
+    sourceOf = (body) => body.#source;
+    setSource = (body, source) => {
+      body.#source = source;
+    };
+    isUsable = (body) => !body.#used && !(body.#source instanceof ReadableStream && isDisturbed(body.#source));
+    takeSource = (body) => {
+      const source = body.#source;
+      if (source === undefined) return undefined;
+      if (!isUsable(body)) throw new TypeError(USED);
+      if (source instanceof ReadableStream && isLocked(source)) throw new TypeError(LOCKED);
+      body.#used = true;
+      return source;
+    };
+    cloneSource = (body) => {
+      const source = body.#source;
+      if (source === undefined) return undefined;
+      if (!isUsable(body)) throw new TypeError(USED);
+      if (typeof source === "string" || source instanceof Uint8Array) return source;
+      const stream = body.body;
+      const constant = constantOf(stream);
+      if (constant !== undefined) return constant;
+      if (isLocked(stream)) throw new TypeError(LOCKED);
+      const [mine, theirs] = stream.tee();
+      body.#source = mine;
+      return theirs;
+    };
+  }
+
+  get body() {
+    const source = this.#source;
+    if (source === undefined) return null;
+    if (source instanceof ReadableStream) return source;
+    const stream = streamOf(source);
+    if (this.#used) stream.cancel().catch(() => {});
+    this.#source = stream;
+    return stream;
+  }
+
+  get bodyUsed() {
+    return !isUsable(this);
+  }
+
+  async arrayBuffer() {
+    const bytes = await takeBytes(this);
+    if (bytes.byteLength === bytes.buffer.byteLength) return bytes.buffer;
+    return bytes.slice().buffer;
+  }
+
+  async bytes() {
+    return takeBytes(this);
+  }
+
+  async blob() {
+    const type = contentType(this);
+    return blobFrom(await takeBytes(this), type);
+  }
+
+  async formData() {
+    const type = contentType(this);
+    const parse = parseFormData(type);
+    return parse(await takeBytes(this));
+  }
+
+  async json() {
+    const source = takeSource(this);
+    return JSON.parse(typeof source === "string" ? stripMark(source) : await readText(source));
+  }
+
+  async text() {
+    const source = takeSource(this);
+    return typeof source === "string" ? stripMark(source) : readText(source);
+  }
+}
+
+webClass(Body);
+
+function contentType(body) {
+  return body.headers.get("content-type") ?? "";
+}
+
+function stripMark(text) {
+  const whole = text.isWellFormed() ? text : text.toWellFormed();
+  return whole.charCodeAt(0) === 0xfeff ? whole.slice(1) : whole;
+}
+
+function streamOf(source) {
+  if (typeof source === "string") return createTextReadable(source);
+  if (source instanceof Uint8Array) return createBytesReadable(source);
+  if (source.format !== undefined) return createDecodedReadable(source.id, source.format);
+  return createHostReadable(source.id);
+}
+
+async function readText(source) {
+  return utf8Decode(await readSource(source));
+}
+
+async function takeBytes(body) {
+  const source = takeSource(body);
+  // Inline bytes are ours alone unless a clone shares them, so the reader gets a copy.
+  return source instanceof Uint8Array ? source.slice() : readSource(source);
+}
+
+async function readSource(source) {
+  if (source === undefined) return new Uint8Array(0);
+  if (typeof source === "string") return utf8(source);
+  if (source instanceof Uint8Array) return source;
+  if (source instanceof HostBody) return readHostBody(source);
+  return readAllBytes(source);
+}
+
+async function readHostBody({ id, format }) {
+  const chunks = [];
+  const decoder = format === undefined ? undefined : op(OP.ZLIB_NEW, format, false);
+  for (;;) {
+    const chunk = await start(OP.BODY_READ, id);
+    const last = chunk === null;
+    if (decoder !== undefined) {
+      chunks.push(new Uint8Array(op(OP.ZLIB_WRITE, decoder, last ? new Uint8Array(0) : chunk, last)));
+    } else if (!last) {
+      chunks.push(new Uint8Array(chunk));
+    }
+    if (last) break;
+  }
+  return concat(chunks);
+}
+
+// The content type that a body brings along, set by `initBody`; null when it brings none.
+// (One variable instead of a pair per call: this runs for every response.)
+export let defaultType = null;
+
+// Turns what `new Response(input)` takes into a body's content, and sets `defaultType`.
+export function initBody(body, input) {
+  defaultType = null;
+  if (input === undefined || input === null) return;
+  if (typeof input === "string") {
+    defaultType = "text/plain;charset=UTF-8";
+    setSource(body, input);
+    return;
+  }
+  setSource(body, extract(input));
+}
+
+function extract(input) {
+  if (input instanceof ReadableStream) {
+    if (isDisturbed(input)) {
+      throw new TypeError("This ReadableStream is disturbed (has already been read from), and cannot be used as a body.");
+    }
+    if (isLocked(input)) throw new TypeError(LOCKED);
+    return input;
+  }
+  if (isBufferSource(input)) return copyOf(input);
+  if (isBlob(input)) {
+    if (input.type !== "") defaultType = input.type;
+    return blobBytes(input);
+  }
+  if (isFormData(input)) {
+    const { type, bytes } = encodeFormData(input);
+    defaultType = type;
+    return bytes;
+  }
+  if (input instanceof URLSearchParams) {
+    defaultType = "application/x-www-form-urlencoded;charset=UTF-8";
+    return input.toString();
+  }
+  if (typeof input === "object" && typeof input[Symbol.asyncIterator] === "function" && ReadableStream.from !== undefined) {
+    return ReadableStream.from(input);
+  }
+  defaultType = "text/plain;charset=UTF-8";
+  return `${input}`;
+}
+
+// A body that arrived from the host: undefined, bytes (whole), or the id of a body to read.
+export function initHostBody(body, content, format) {
+  if (content === undefined) return;
+  if (typeof content === "number") {
+    setSource(body, new HostBody(content, format));
+  } else if (format === undefined) {
+    setSource(body, new Uint8Array(content));
+  } else {
+    const decoder = op(OP.ZLIB_NEW, format, false);
+    setSource(body, new Uint8Array(op(OP.ZLIB_WRITE, decoder, content, true)));
+  }
+}
+
+// What `sendable` found out besides its result: a promise for the end of a pump, or undefined.
+export let pump;
+
+// Hands a body to the host: undefined, a string, bytes, or the id of a body that flows meanwhile (then `pump` is the
+// promise of its end, which rejects when the stream fails). `format` is the compression that the head announces, or undefined.
+export function sendable(body, format) {
+  pump = undefined;
+  let source = takeSource(body);
+  if (source === undefined) return undefined;
+  if (source instanceof HostBody) {
+    if (source.format === format) return source.id;
+    source = streamOf(source);
+  }
+  if (source instanceof ReadableStream) {
+    const constant = constantOf(source);
+    if (constant === undefined) return sendStream(source, format);
+    source = constant;
+  }
+  return format === undefined ? source : encodeWhole(source, format);
+}
+
+function sendStream(stream, format) {
+  if (format !== undefined) {
+    const untouched = takeCoded(stream, format);
+    if (untouched !== undefined) return untouched;
+    return startPump(encodeStream(stream, format));
+  }
+  const untouched = takeHostBody(stream);
+  return untouched === undefined ? startPump(stream) : untouched;
+}
+
+function startPump(stream) {
+  const id = op(OP.BODY_NEW);
+  pump = pumpToHost(stream, id);
+  return id;
+}
+
+export { HostBody, cloneSource, isUsable, setSource, sourceOf, takeSource };

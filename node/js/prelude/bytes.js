@@ -1,0 +1,42 @@
+// Pure. Small conversions between strings and bytes.
+//
+// Owns nothing. Must not know bodies or streams. Enter at `utf8`, `utf8Decode`, `concat`.
+
+import { host } from "./host.js";
+
+// The UTF-8 bytes of a string; a lone surrogate becomes U+FFFD.
+export function utf8(text) {
+  return new Uint8Array(host.utf8Encode(text));
+}
+
+// The text of UTF-8 bytes, without a byte order mark, malformed parts as U+FFFD.
+export function utf8Decode(bytes) {
+  return host.utf8Decode(bytes.buffer, bytes.byteOffset, bytes.byteLength, false, false);
+}
+
+// One array of several.
+export function concat(chunks) {
+  if (chunks.length === 1) return chunks[0];
+  let length = 0;
+  for (const chunk of chunks) length += chunk.byteLength;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return whole;
+}
+
+// A copy of what an ArrayBuffer or a view on one holds now.
+export function copyOf(source) {
+  if (ArrayBuffer.isView(source)) {
+    return new Uint8Array(source.buffer, source.byteOffset, source.byteLength).slice();
+  }
+  return new Uint8Array(source).slice();
+}
+
+// Whether a value is an ArrayBuffer or a view on one.
+export function isBufferSource(value) {
+  return ArrayBuffer.isView(value) || value instanceof ArrayBuffer || value instanceof SharedArrayBuffer;
+}

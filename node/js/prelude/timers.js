@@ -1,0 +1,128 @@
+// `setTimeout` and its family.
+//
+// Owns the numbers that tenant code sees for timers. Must not know time: the host counts. Enter at `setTimeout`.
+
+import { OP, forget, op, startWith } from "./host.js";
+import { addAbortAlgorithm, isAbortSignal, removeAbortAlgorithm } from "./abort.js";
+import { webClass } from "./errors.js";
+import { reportError } from "./errors-report.js";
+
+// Longest delay: more does not fit the platform's 32 bits and would fire at once elsewhere.
+const DELAY_MAX_MS = 0x7fffffff;
+
+// Timer number -> id of the host's operation. BOUND: the host bounds operations in flight.
+const running = new Map();
+let nextNumber = 1;
+
+function delayOf(delay) {
+  const ms = Math.trunc(Number(delay));
+  return ms > 0 ? Math.min(ms, DELAY_MAX_MS) : 0;
+}
+
+function callbackOf(name, callback, count) {
+  if (count < 1) {
+    throw new TypeError(`Failed to execute '${name}': 1 argument required, but only 0 present.`);
+  }
+  if (typeof callback !== "function") {
+    throw new TypeError(`Failed to execute '${name}': parameter 1 is not of type 'function'.`);
+  }
+  return callback;
+}
+
+function run(callback, args) {
+  try {
+    callback.apply(globalThis, args);
+  } catch (error) {
+    reportError(error);
+  }
+}
+
+export function setTimeout(callback, delay = 0, ...args) {
+  const task = callbackOf("setTimeout", callback, arguments.length);
+  const number = nextNumber++;
+  const id = startWith(
+    OP.TIMER,
+    () => {
+      running.delete(number);
+      run(task, args);
+    },
+    [delayOf(delay)],
+  );
+  running.set(number, id);
+  return number;
+}
+
+export function setInterval(callback, delay = 0, ...args) {
+  const task = callbackOf("setInterval", callback, arguments.length);
+  const number = nextNumber++;
+  // At least 1 ms, so that an interval of nothing leaves room for other events.
+  const ms = Math.max(1, delayOf(delay));
+  const arm = () => {
+    running.set(number, startWith(OP.TIMER, fire, [ms]));
+  };
+  const fire = () => {
+    arm();
+    run(task, args);
+  };
+  arm();
+  return number;
+}
+
+export function clearTimeout(number = 0) {
+  const key = Number(number);
+  const id = running.get(key);
+  if (id === undefined) return;
+  running.delete(key);
+  forget(id);
+  op(OP.TIMER_CLEAR, id);
+}
+
+export function clearInterval(number = 0) {
+  clearTimeout(number);
+}
+
+export function queueMicrotask(callback) {
+  const task = callbackOf("queueMicrotask", callback, arguments.length);
+  Promise.resolve().then(() => {
+    try {
+      task();
+    } catch (error) {
+      reportError(error);
+    }
+  });
+}
+
+export class Scheduler {
+  // Resolves after some milliseconds; rejects with the signal's reason when it aborts first.
+  wait(delay, options = undefined) {
+    return new Promise((resolve, reject) => {
+      const signal = options?.signal;
+      if (signal !== undefined && signal !== null && !isAbortSignal(signal)) {
+        throw new TypeError("Failed to execute 'wait' on 'Scheduler': member signal is not of type AbortSignal.");
+      }
+      if (signal?.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      let id;
+      const abort = (reason) => {
+        forget(id);
+        op(OP.TIMER_CLEAR, id);
+        reject(reason);
+      };
+      id = startWith(
+        OP.TIMER,
+        () => {
+          if (signal) removeAbortAlgorithm(signal, abort);
+          resolve();
+        },
+        [delayOf(delay)],
+      );
+      if (signal) addAbortAlgorithm(signal, abort);
+    });
+  }
+}
+
+webClass(Scheduler);
+
+export const scheduler = new Scheduler();
