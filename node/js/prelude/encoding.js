@@ -182,3 +182,5 @@ export class TextDecoderStream {
   get writable() { return shellOfWritable(this.#transform.writable); }
 }
 webClass(TextDecoderStream);
+
+export { atob, btoa } from "./base64.js";
