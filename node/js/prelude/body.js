@@ -25,10 +25,13 @@ import {
   createBytesReadable,
   createHostReadable,
   createTextReadable,
+  discard,
   isDisturbed,
   isLocked,
+  knownLength,
   pumpToHost,
   readAllBytes,
+  takeConstant,
   takeHostBody,
 } from "./streams/host-body.js";
 
@@ -45,6 +48,13 @@ class HostBody {
   }
 }
 
+// A body that was consumed or sent. `stream` is what `.body` shows of it, made when asked for.
+class Used {
+  constructor(stream) {
+    this.stream = stream;
+  }
+}
+
 let sourceOf;
 let setSource;
 let takeSource;
@@ -52,29 +62,40 @@ let cloneSource;
 let isUsable;
 
 export class Body {
-  // undefined (none), string, Uint8Array, HostBody, or ReadableStream.
+  // undefined (none), string, Uint8Array, HostBody, ReadableStream, or Used. One field, because every request and
+  // response pays for each.
   #source;
-  #used = false;
 
   static {
     sourceOf = (body) => body.#source;
     setSource = (body, source) => {
       body.#source = source;
     };
-    isUsable = (body) => !body.#used && !(body.#source instanceof ReadableStream && isDisturbed(body.#source));
+    isUsable = (body) => {
+      const source = body.#source;
+      if (typeof source !== "object") return true;
+      if (source instanceof ReadableStream) return !isDisturbed(source);
+      return !(source instanceof Used);
+    };
     takeSource = (body) => {
       const source = body.#source;
       if (source === undefined) return undefined;
-      if (!isUsable(body)) throw new TypeError(USED);
-      if (source instanceof ReadableStream && isLocked(source)) throw new TypeError(LOCKED);
-      body.#used = true;
+      if (typeof source !== "string") {
+        if (!isUsable(body)) throw new TypeError(USED);
+        if (source instanceof ReadableStream) {
+          if (isLocked(source)) throw new TypeError(LOCKED);
+          body.#source = new Used(source);
+          return source;
+        }
+      }
+      body.#source = new Used(undefined);
       return source;
     };
     cloneSource = (body) => {
       const source = body.#source;
-      if (source === undefined) return undefined;
+      if (source === undefined || typeof source === "string") return source;
       if (!isUsable(body)) throw new TypeError(USED);
-      if (typeof source === "string" || source instanceof Uint8Array) return source;
+      if (source instanceof Uint8Array) return source;
       const stream = body.body;
       const constant = constantOf(stream);
       if (constant !== undefined) return constant;
@@ -89,10 +110,12 @@ export class Body {
     const source = this.#source;
     if (source === undefined) return null;
     if (source instanceof ReadableStream) return source;
-    const stream = streamOf(source);
-    if (this.#used) stream.cancel().catch(() => {});
-    this.#source = stream;
-    return stream;
+    if (source instanceof Used) {
+      source.stream ??= spentStream();
+      return source.stream;
+    }
+    this.#source = streamOf(source);
+    return this.#source;
   }
 
   get bodyUsed() {
@@ -147,6 +170,12 @@ function streamOf(source) {
   if (source instanceof Uint8Array) return createBytesReadable(source);
   if (source.format !== undefined) return createDecodedReadable(source.id, source.format);
   return createHostReadable(source.id);
+}
+
+function spentStream() {
+  const stream = createTextReadable("");
+  discard(stream, undefined).catch(() => {});
+  return stream;
 }
 
 async function readText(source) {
@@ -249,13 +278,13 @@ export let pump;
 export function sendable(body, format) {
   pump = undefined;
   let source = takeSource(body);
-  if (source === undefined) return undefined;
+  if (source === undefined || (typeof source === "string" && format === undefined)) return source;
   if (source instanceof HostBody) {
     if (source.format === format) return source.id;
     source = streamOf(source);
   }
   if (source instanceof ReadableStream) {
-    const constant = constantOf(source);
+    const constant = takeConstant(source);
     if (constant === undefined) return sendStream(source, format);
     source = constant;
   }
@@ -273,7 +302,7 @@ function sendStream(stream, format) {
 }
 
 function startPump(stream) {
-  const id = op(OP.BODY_NEW);
+  const id = op(OP.BODY_NEW, knownLength(stream));
   pump = pumpToHost(stream, id);
   return id;
 }

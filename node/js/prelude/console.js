@@ -3,7 +3,7 @@
 // Owns formatting by `%` directives, groups, counters and clocks. Must not know where lines end up: they leave by LOG.
 // Enter at `console`.
 
-import { OP, host, now, op } from "./host.js";
+import { OP, currentRequestId, now, op } from "./host.js";
 import { cut, inspect } from "./inspect.js";
 import { workerStack } from "./errors-report.js";
 
@@ -75,7 +75,7 @@ function json(value) {
 
 function write(level, message) {
   const lines = indent === "" ? message : indent + message.replaceAll("\n", `\n${indent}`);
-  op(OP.LOG, level, host.getContext()?.requestId ?? -1, cut(lines, MESSAGE_MAX), position());
+  op(OP.LOG, level, currentRequestId(), cut(lines, MESSAGE_MAX), position());
 }
 
 // Where in the worker's source the call stands, such as `index.js:3:9`.

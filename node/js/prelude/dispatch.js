@@ -14,34 +14,37 @@
 import { EVENT, OP, complete, host, op } from "./host.js";
 import * as body from "./body.js";
 import { sendable } from "./body.js";
-import { makeContext, makeController } from "./context.js";
 import { callHandler, usesListeners } from "./entry.js";
-import { errorText, reportException, workerStack } from "./errors-report.js";
+import { errorText, workerStack } from "./errors-report.js";
+import { cancel, holdUntil, last, openEvent, release, requestIdOf } from "./event-context.js";
 import { dispatchTrusted } from "./events.js";
 import { FetchEvent, ScheduledEvent, responseOf } from "./fetch-event.js";
 import { globalTarget } from "./global-target.js";
-import { cancel, holdUntil, openState, release } from "./request-state.js";
 import { incomingRequest } from "./request.js";
-import { bodyCodingOf, isResponse, listOf, socketOf, statusOf, statusTextOf } from "./response.js";
+import { bodyCoding, isResponse, listOf, rareOf, statusOf } from "./response.js";
+import { makeController } from "./scheduled.js";
 import { arrive, bindSocket } from "./websocket.js";
+
+const { FETCH, SCHEDULED, COMPLETE, CANCEL, SOCKET } = EVENT;
+const { setContext, promiseState, promiseResult } = host;
 
 const FULFILLED = 1;
 
 export function dispatch(kind, a, b, c, d, e, f, g) {
   switch (kind) {
-    case EVENT.FETCH:
+    case FETCH:
       onFetch(a, b, c, d, e, f, g);
       break;
-    case EVENT.COMPLETE:
+    case COMPLETE:
       complete(a, b);
       break;
-    case EVENT.SCHEDULED:
+    case SCHEDULED:
       onScheduled(a, b, c);
       break;
-    case EVENT.CANCEL:
+    case CANCEL:
       cancel(a);
       break;
-    case EVENT.SOCKET:
+    case SOCKET:
       arrive(a, b, c);
       break;
     default:
@@ -49,30 +52,28 @@ export function dispatch(kind, a, b, c, d, e, f, g) {
   }
 }
 
-// `meta` is JSON: { entrypoint, props } where there is something to say.
+// `meta` is JSON, { entrypoint, props as JSON text }, where there is something to say.
 function onFetch(requestId, method, url, headers, content, cf, meta) {
-  const state = openState(requestId);
-  host.setContext(state);
-  const request = incomingRequest(state, method, url, headers, content, cf);
+  const { entrypoint, props } = meta === undefined ? NO_META : JSON.parse(meta);
+  const context = openEvent(requestId, props);
+  setContext(context);
   let result;
   try {
-    result = usesListeners("fetch") ? respondByEvent(state, request) : callFetch(state, request, meta);
+    const request = incomingRequest(context, method, url, headers, content, cf);
+    if (usesListeners("fetch")) result = respondByEvent(context, request);
+    else result = callHandler("fetch", entrypoint, request, context);
   } catch (error) {
-    fail(state, error);
+    fail(context, error);
     return;
   }
-  if (isResponse(result)) respond(state, result);
-  else settle(result, onResponse);
+  if (isResponse(result)) respond(context, result);
+  else settle(context, result, onResponse);
 }
 
-function callFetch(state, request, meta) {
-  if (meta === undefined) return callHandler("fetch", undefined, request, makeContext(state, undefined));
-  const { entrypoint, props } = JSON.parse(meta);
-  return callHandler("fetch", entrypoint ?? undefined, request, makeContext(state, props));
-}
+const NO_META = Object.freeze({});
 
-function respondByEvent(state, request) {
-  const event = new FetchEvent("fetch", state, request);
+function respondByEvent(context, request) {
+  const event = new FetchEvent("fetch", context, request);
   let thrown;
   dispatchTrusted(globalTarget, event, (error) => {
     thrown ??= { error };
@@ -84,19 +85,20 @@ function respondByEvent(state, request) {
 }
 
 // Continues with what a handler's promise settles with. The reactions find their event in the async context, so nothing
-// is allocated for them.
-function settle(result, then) {
-  if (host.promiseState !== undefined && host.promiseState(result) === FULFILLED) {
-    then(host.promiseResult(result));
+// is allocated for them; a promise that is fulfilled already, as that of an async handler without `await`, needs none.
+function settle(context, result, then) {
+  if (promiseState !== undefined && promiseState(result) === FULFILLED) {
+    then(promiseResult(result));
     return;
   }
+  last(context);
   Promise.resolve(result).then(then, onFailure);
 }
 
 function onResponse(response) {
-  const state = host.getContext();
-  if (isResponse(response)) respond(state, response);
-  else fail(state, new TypeError("Incorrect type for Promise: the Promise did not resolve to 'Response'."));
+  const context = host.getContext();
+  if (isResponse(response)) respond(context, response);
+  else fail(context, new TypeError("Incorrect type for Promise: the Promise did not resolve to 'Response'."));
 }
 
 function onFailure(error) {
@@ -107,44 +109,51 @@ function onDone() {
   release(host.getContext());
 }
 
-function respond(state, response) {
+function respond(context, response) {
   try {
     const status = statusOf(response);
-    if (status === 0) throw new TypeError("Response.error() can not be sent to a client.");
-    const socket = socketOf(response);
-    const socketId = socket === undefined ? undefined : bindSocket(socket, state);
-    const content = sendable(response, bodyCodingOf(response));
-    const { pump } = body;
-    if (pump !== undefined) holdUntil(state, pump, reportException);
-    op(OP.RESPOND, state.requestId, status, statusTextOf(response), listOf(response), content, socketId);
+    const list = listOf(response);
+    const rare = rareOf(response);
+    let statusText = "";
+    let socketId;
+    if (rare !== undefined) {
+      if (rare.type === "error") throw new TypeError("Response.error() can not be sent to a client.");
+      if (rare.statusText !== undefined) ({ statusText } = rare);
+      if (rare.webSocket !== undefined) socketId = bindSocket(rare.webSocket, context);
+    }
+    const content = sendable(response, bodyCoding(list, rare));
+    if (body.pump !== undefined) holdUntil(context, body.pump);
+    op(OP.RESPOND, requestIdOf(context), status, statusText, list, content, socketId);
   } catch (error) {
-    fail(state, error);
+    fail(context, error);
     return;
   }
-  release(state);
+  release(context);
 }
 
-function fail(state, error) {
-  op(OP.FAIL, state.requestId, errorText(error), workerStack(error));
-  release(state);
+function fail(context, error) {
+  op(OP.FAIL, requestIdOf(context), errorText(error), workerStack(error));
+  release(context);
 }
 
 function onScheduled(requestId, cron, scheduledTimeMs) {
-  const state = openState(requestId);
-  host.setContext(state);
+  const context = openEvent(requestId, undefined);
+  setContext(context);
   let result;
   try {
-    if (usesListeners("scheduled")) {
-      const event = new ScheduledEvent("scheduled", state, cron, scheduledTimeMs);
-      dispatchTrusted(globalTarget, event, (error) => {
-        throw error;
-      });
-    } else {
-      result = callHandler("scheduled", undefined, makeController(cron, scheduledTimeMs), makeContext(state, undefined));
-    }
+    if (usesListeners("scheduled")) scheduleByEvent(context, cron, scheduledTimeMs);
+    else result = callHandler("scheduled", undefined, makeController(cron, scheduledTimeMs), context);
   } catch (error) {
-    fail(state, error);
+    fail(context, error);
     return;
   }
-  settle(result, onDone);
+  settle(context, result, onDone);
+}
+
+function scheduleByEvent(context, cron, scheduledTimeMs) {
+  let thrown;
+  dispatchTrusted(globalTarget, new ScheduledEvent("scheduled", context, cron, scheduledTimeMs), (error) => {
+    thrown ??= { error };
+  });
+  if (thrown !== undefined) throw thrown.error;
 }

@@ -8,7 +8,8 @@
 //     `--drain--> `unhandledrejection` --not prevented--> logged; handled later --> `rejectionhandled`
 // ```
 
-import { OP, host, op } from "./host.js";
+import { OP, currentRequestId, host, op } from "./host.js";
+import { setFailureReporter } from "./event-context.js";
 import { inspect } from "./inspect.js";
 import { ErrorEvent, PromiseRejectionEvent } from "./event-types.js";
 import { dispatchTrusted, hasListeners, setExceptionReporter } from "./events.js";
@@ -52,10 +53,6 @@ export function reportException(error, requestId) {
   op(OP.LOG, EXCEPTION, requestId, errorText(error), workerStack(error));
 }
 
-function requestIdNow() {
-  return host.getContext()?.requestId ?? -1;
-}
-
 // The global `reportError`: tells `error` listeners, then the log.
 export function reportError(error) {
   if (arguments.length < 1) {
@@ -63,8 +60,8 @@ export function reportError(error) {
   }
   const event = new ErrorEvent("error", { error, message: errorText(error), cancelable: true });
   // What an `error` listener throws goes to the log only, or it would be told about itself.
-  if (hasListeners(globalTarget, "error")) dispatchTrusted(globalTarget, event, (thrown) => reportException(thrown, requestIdNow()));
-  if (!event.defaultPrevented) reportException(error, requestIdNow());
+  if (hasListeners(globalTarget, "error")) dispatchTrusted(globalTarget, event, (thrown) => reportException(thrown, currentRequestId()));
+  if (!event.defaultPrevented) reportException(error, currentRequestId());
 }
 
 // Rejections since the last drain: promise -> { reason, context }. BOUND: emptied at every drain.
@@ -90,7 +87,7 @@ export function drained() {
     host.setContext(context);
     const event = new PromiseRejectionEvent("unhandledrejection", { promise, reason, cancelable: true });
     if (hasListeners(globalTarget, "unhandledrejection")) dispatchTrusted(globalTarget, event);
-    if (!event.defaultPrevented) reportException(reason, context?.requestId ?? -1);
+    if (!event.defaultPrevented) reportException(reason, currentRequestId());
   }
   host.setContext(undefined);
 }
@@ -100,4 +97,5 @@ export function installErrorReports() {
   host.setDrained?.(drained);
   host.setJobErrorHandler?.(reportError);
   setExceptionReporter(reportError);
+  setFailureReporter(reportException);
 }

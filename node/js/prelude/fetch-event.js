@@ -3,30 +3,29 @@
 // Owns `FetchEvent` and `ScheduledEvent`. Must not know how an answer reaches the host. Enter at `FetchEvent`.
 
 import { domException, webClass } from "./errors.js";
-import { reportException } from "./errors-report.js";
+import { holdUntil } from "./event-context.js";
 import { Event } from "./events.js";
-import { holdUntil } from "./request-state.js";
 
 let responseOf;
 
 export class ExtendableEvent extends Event {
-  #state;
+  #context;
 
-  constructor(type, state = undefined) {
+  constructor(type, context = undefined) {
     super(type);
-    this.#state = state;
+    this.#context = context;
   }
 
   waitUntil(promise) {
     if (arguments.length < 1) {
       throw new TypeError("Failed to execute 'waitUntil' on 'ExtendableEvent': 1 argument required, but only 0 present.");
     }
-    if (this.#state === undefined) throw domException("The event was not made by the platform.", "InvalidStateError");
-    holdUntil(this.#state, promise, reportException);
+    if (this.#context === undefined) throw domException("The event was not made by the platform.", "InvalidStateError");
+    holdUntil(this.#context, promise);
   }
 
   passThroughOnException() {
-    this.#state;
+    this.#context;
   }
 }
 
@@ -42,8 +41,8 @@ export class FetchEvent extends ExtendableEvent {
     responseOf = (event) => (event.#responded ? { response: event.#response } : undefined);
   }
 
-  constructor(type, state, request) {
-    super(type, state);
+  constructor(type, context, request) {
+    super(type, context);
     this.#request = request;
   }
 
@@ -73,8 +72,8 @@ export class ScheduledEvent extends ExtendableEvent {
   #cron;
   #scheduledTime;
 
-  constructor(type, state, cron, scheduledTime) {
-    super(type, state);
+  constructor(type, context, cron, scheduledTime) {
+    super(type, context);
     this.#cron = cron;
     this.#scheduledTime = scheduledTime;
   }

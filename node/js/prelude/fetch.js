@@ -45,7 +45,8 @@ async function follow(call, request) {
     const location = isRedirectStatus(status) && request.redirect !== "manual" ? listGet(list, "location") : null;
     if (location === null) {
       const socket = typeof socketId === "number" ? hostSocket(socketId, listGet(list, "sec-websocket-protocol")) : undefined;
-      return fetchedResponse(withoutFragment(request.url), redirects > 0, status, statusText, list, bodyId, socket);
+      const rare = { url: withoutFragment(request.url), redirected: redirects > 0, statusText, webSocket: socket };
+      return fetchedResponse(rare, status, list, bodyId);
     }
     if (typeof bodyId === "number") op(OP.BODY_CANCEL, bodyId, "redirected");
     if (request.redirect === "error") throw new TypeError("Unexpected redirect: the request's redirect mode is \"error\".");

@@ -68,6 +68,13 @@ function newId() {
   return id;
 }
 
+let requestIdOf = () => -1;
+
+// Says how the id of the request is read from the async context. Called once, by the file that owns the context.
+export function setRequestIdOf(read) {
+  requestIdOf = read;
+}
+
 // Starts an asynchronous operation for the current request and settles with what it completes with.
 export function start(code, ...args) {
   return new Promise((resolve, reject) => {
@@ -82,7 +89,7 @@ export function startWith(code, complete, args) {
   const context = host.getContext();
   pending.set(id, { complete, context });
   try {
-    op(code, id, context === undefined ? -1 : context.requestId, ...args);
+    op(code, id, context === undefined ? -1 : requestIdOf(context), ...args);
   } catch (error) {
     pending.delete(id);
     throw error;
@@ -112,5 +119,5 @@ export function now() {
 // The request on whose behalf code runs now, or -1 at the top level.
 export function currentRequestId() {
   const context = host.getContext();
-  return context === undefined ? -1 : context.requestId;
+  return context === undefined ? -1 : requestIdOf(context);
 }

@@ -3,8 +3,8 @@
 // Owns `cloudflare:workers`. Must not know how modules are resolved. Enter at `defineModules`, run once at build time.
 
 import { host } from "./host.js";
-import { waitUntil } from "./context.js";
 import { env } from "./env.js";
+import { currentEvent, holdUntil } from "./event-context.js";
 
 // The base of entry points that are classes: `new Entry(ctx, env)` for each event.
 export class WorkerEntrypoint {
@@ -23,6 +23,13 @@ export class DurableObject {
 }
 
 export class RpcTarget {}
+
+// For the event on whose behalf code runs.
+function waitUntil(promise) {
+  const event = currentEvent();
+  if (event === undefined) throw new Error("waitUntil() can only be called while an event is handled.");
+  holdUntil(event, promise);
+}
 
 export function defineModules() {
   host.defineBuiltin?.("cloudflare:workers", { env, waitUntil, WorkerEntrypoint, DurableObject, RpcTarget });

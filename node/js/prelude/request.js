@@ -6,7 +6,7 @@
 import { OP, op } from "./host.js";
 import { Body, cloneSource, defaultType, initBody, initHostBody, setSource, sourceOf, takeSource } from "./body.js";
 import { headersFrom, listFrom, listGet, listOfHeaders } from "./headers.js";
-import { cancelSignal } from "./request-state.js";
+import { cancelSignal } from "./event-context.js";
 import { createSignal, isAbortSignal } from "./abort.js";
 import { webClass } from "./errors.js";
 import { structuredClone } from "./structured-clone.js";
@@ -25,115 +25,99 @@ const CACHE_MODES = new Set(["default", "no-store", "no-cache", "reload", "force
 let isRequest;
 let headOf;
 let incomingRequest;
+let listOf;
+let copyHead;
+let applyInit;
+let initContent;
 
 export class Request extends Body {
   #method = "GET";
   #url;
   // A flat list until somebody asks for the `Headers` over it.
-  #list;
-  #headers;
-  #redirect = "follow";
-  #signal;
+  #head;
   // The JSON text that came with the event, or the object.
   #cf;
-  #state;
-  // Whether the headers are those of an event, which can not be changed.
-  #immutable = false;
-  // { integrity, keepalive, cache } where one was given.
+  // The event whose request this is: its headers can not be changed, and its signal aborts with the caller.
+  #event;
+  // { redirect, signal, integrity, keepalive, cache } where one differs from the default. Few fields, because every
+  // request pays for each.
   #rare;
 
   static {
     isRequest = (value) => typeof value === "object" && value !== null && #method in value;
-    // What `fetch` needs: the list is live, the signal only if one was given or asked for.
+    listOf = (request) => (Array.isArray(request.#head) ? request.#head : listOfHeaders(request.#head));
+    // What `fetch` needs: the signal only if one was given or asked for.
     headOf = (request) => ({
       method: request.#method,
       url: request.#url,
-      list: request.#headers === undefined ? request.#list : listOfHeaders(request.#headers),
-      redirect: request.#redirect,
-      signal: request.#signal,
-      cf: request.#cf,
-      state: request.#state,
+      list: listOf(request),
+      redirect: request.redirect,
+      signal: request.#rare?.signal,
     });
-    incomingRequest = (state, method, url, list, body, cf) => {
+    incomingRequest = (event, method, url, list, body, cf) => {
       const request = new Request(INTERNAL);
       request.#method = method;
       request.#url = url;
-      request.#list = list;
-      request.#redirect = "manual";
+      request.#head = list;
       request.#cf = cf;
-      request.#state = state;
-      request.#immutable = true;
+      request.#event = event;
       if (body !== undefined) initHostBody(request, body, undefined);
       return request;
+    };
+    copyHead = (to, from) => {
+      to.#method = from.#method;
+      to.#url = from.#url;
+      to.#head = listOf(from).slice();
+      to.#cf = typeof from.#cf === "object" ? structuredClone(from.#cf) : from.#cf;
+      to.#rare = from.#event === undefined ? from.#rare : { redirect: from.redirect, ...from.#rare, signal: from.signal };
+    };
+    applyInit = (to, init) => {
+      const { method, headers, redirect, signal, cf, integrity, keepalive, cache } = init;
+      if (method !== undefined) to.#method = normalMethod(method);
+      if (headers !== undefined) to.#head = listFrom(headers);
+      if (cf !== undefined && cf !== null) to.#cf = cf;
+      if (redirect !== undefined) to.#rare = { ...to.#rare, redirect: checkRedirect(redirect) };
+      if (signal !== undefined) to.#rare = { ...to.#rare, signal: checkSignal(signal) };
+      if (integrity !== undefined) to.#rare = { ...to.#rare, integrity: `${integrity}` };
+      if (keepalive !== undefined) to.#rare = { ...to.#rare, keepalive: Boolean(keepalive) };
+      if (cache !== undefined) to.#rare = { ...to.#rare, cache: checkCache(cache) };
+    };
+    initContent = (to, from, given) => {
+      const replaced = given !== undefined && given !== null;
+      const inherited = given === undefined && from !== undefined && sourceOf(from) !== undefined;
+      if ((replaced || inherited) && (to.#method === "GET" || to.#method === "HEAD")) {
+        throw new TypeError("Request with a GET or HEAD method cannot have a body.");
+      }
+      if (replaced) {
+        initBody(to, given);
+        if (defaultType !== null && listGet(to.#head, "content-type") === null) {
+          to.#head.push("content-type", defaultType);
+        }
+      } else if (inherited) {
+        setSource(to, takeSource(from));
+      }
     };
   }
 
   constructor(input, init = undefined) {
     super();
     if (input === INTERNAL) return;
-    if (arguments.length < 1) {
-      throw new TypeError("Failed to construct 'Request': 1 argument required, but only 0 present.");
-    }
     if (init !== undefined && init !== null && typeof init !== "object" && typeof init !== "function") {
       throw new TypeError("Failed to construct 'Request': parameter 2 is not an object.");
     }
     const from = isRequest(input) ? input : undefined;
     if (from === undefined) {
       this.#url = parseUrl(`${input}`);
-      this.#list = [];
+      this.#head = [];
     } else {
-      this.#copyHead(from);
+      copyHead(this, from);
     }
-    if (init !== undefined && init !== null) this.#applyInit(init);
-    this.#initContent(from, init ?? {});
-  }
-
-  #copyHead(from) {
-    this.#method = from.#method;
-    this.#url = from.#url;
-    this.#list = (from.#headers === undefined ? from.#list : listOfHeaders(from.#headers)).slice();
-    this.#redirect = from.#redirect;
-    this.#signal = from.#signal;
-    this.#state = from.#state;
-    this.#cf = typeof from.#cf === "object" ? structuredClone(from.#cf) : from.#cf;
-    this.#rare = from.#rare;
-  }
-
-  #applyInit(init) {
-    const { method, headers, redirect, signal, cf, integrity, keepalive, cache } = init;
-    if (method !== undefined) this.#method = normalMethod(method);
-    if (headers !== undefined) this.#list = listFrom(headers);
-    if (redirect !== undefined) this.#redirect = checkRedirect(redirect);
-    if (signal !== undefined) {
-      if (signal !== null && !isAbortSignal(signal)) {
-        throw new TypeError("Failed to construct 'Request': member signal is not of type AbortSignal.");
-      }
-      this.#signal = signal ?? undefined;
-      this.#state = undefined;
+    if (init === undefined || init === null) {
+      if (from !== undefined) initContent(this, from, undefined);
+      return;
     }
-    if (cf !== undefined && cf !== null) this.#cf = cf;
-    if (integrity === undefined && keepalive === undefined && cache === undefined) return;
-    this.#rare = { ...this.#rare };
-    if (integrity !== undefined) this.#rare.integrity = `${integrity}`;
-    if (keepalive !== undefined) this.#rare.keepalive = Boolean(keepalive);
-    if (cache !== undefined) this.#rare.cache = checkCache(cache);
-  }
-
-  #initContent(from, init) {
-    const given = init.body;
-    const replaced = given !== undefined && given !== null;
-    const bodyless = this.#method === "GET" || this.#method === "HEAD";
-    if (bodyless && (replaced || (given === undefined && from !== undefined && sourceOf(from) !== undefined))) {
-      throw new TypeError("Request with a GET or HEAD method cannot have a body.");
-    }
-    if (replaced) {
-      initBody(this, given);
-      if (defaultType !== null && listGet(this.#list, "content-type") === null) {
-        this.#list.push("content-type", defaultType);
-      }
-    } else if (from !== undefined && given !== null) {
-      setSource(this, takeSource(from));
-    }
+    applyInit(this, init);
+    initContent(this, from, init.body);
   }
 
   get method() {
@@ -145,17 +129,20 @@ export class Request extends Body {
   }
 
   get headers() {
-    this.#headers ??= headersFrom(this.#list, this.#immutable);
-    return this.#headers;
+    if (Array.isArray(this.#head)) this.#head = headersFrom(this.#head, this.#event !== undefined);
+    return this.#head;
   }
 
   get redirect() {
-    return this.#redirect;
+    // A worker that passes a request on passes redirects back, as on Cloudflare.
+    return this.#rare?.redirect ?? (this.#event === undefined ? "follow" : "manual");
   }
 
   get signal() {
-    this.#signal ??= this.#state === undefined ? createSignal() : cancelSignal(this.#state);
-    return this.#signal;
+    const signal = this.#rare?.signal;
+    if (signal !== undefined) return signal;
+    this.#rare = { ...this.#rare, signal: this.#event === undefined ? createSignal() : cancelSignal(this.#event) };
+    return this.#rare.signal;
   }
 
   get cf() {
@@ -176,10 +163,10 @@ export class Request extends Body {
   }
 
   clone() {
-    const copy = new Request(INTERNAL);
     const source = cloneSource(this);
-    copy.#copyHead(this);
-    copy.#immutable = this.#immutable;
+    const copy = new Request(INTERNAL);
+    copyHead(copy, this);
+    copy.#event = this.#event;
     setSource(copy, source);
     return copy;
   }
@@ -209,6 +196,12 @@ function checkRedirect(redirect) {
   const text = `${redirect}`;
   if (text === "follow" || text === "manual" || text === "error") return text;
   throw new TypeError(`Invalid redirect value "${text}", must be one of "follow", "manual" or "error".`);
+}
+
+function checkSignal(signal) {
+  if (signal === null) return undefined;
+  if (isAbortSignal(signal)) return signal;
+  throw new TypeError("Failed to construct 'Request': member signal is not of type AbortSignal.");
 }
 
 function checkCache(cache) {

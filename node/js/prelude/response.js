@@ -1,7 +1,7 @@
 // The `Response` class.
 //
 // Owns the head of a response. Must not know how responses are sent. Enter at `Response`; `fetchedResponse` builds one
-// from what the host received, `statusOf`, `listOf`.. are what the dispatcher hands to the host.
+// from what the host received, `statusOf`, `listOf`, `rareOf` are what the dispatcher hands to the host.
 
 import { OP, op } from "./host.js";
 import { Body, cloneSource, defaultType, initBody, initHostBody, setSource, sourceOf } from "./body.js";
@@ -11,45 +11,37 @@ import { headerValue } from "./header-text.js";
 import { headersFrom, listFrom, listGet, listOfHeaders } from "./headers.js";
 import { isWebSocket } from "./websocket.js";
 
+const NO_BODY = "Response with null body status (101, 204, 205, or 304) cannot have a body.";
+
 // Marks a construction by the prelude itself; tenant code can not reach it.
 const INTERNAL = {};
 
 let isResponse;
 let statusOf;
 let listOf;
-let statusTextOf;
-let socketOf;
-let bodyCodingOf;
+let rareOf;
 let fetchedResponse;
 
 export class Response extends Body {
   #status = 200;
-  #statusText = "";
   // A flat list until somebody asks for the `Headers` over it.
-  #list;
-  #headers;
-  #immutable = false;
-  // { url, redirected, type, webSocket, cf, encodeBody } where one differs from the default.
+  #head;
+  // { statusText, immutable, url, redirected, type, webSocket, cf, encodeBody } where one differs from the default. Three
+  // fields in all, because every response pays for each.
   #rare;
 
   static {
     isResponse = (value) => typeof value === "object" && value !== null && #status in value;
     statusOf = (response) => response.#status;
-    statusTextOf = (response) => response.#statusText;
-    listOf = (response) => (response.#headers === undefined ? response.#list : listOfHeaders(response.#headers));
-    socketOf = (response) => response.#rare?.webSocket;
-    // How the body has to be compressed on its way out, as the head announces it.
-    bodyCodingOf = (response) => {
-      if (response.#rare?.encodeBody === "manual") return undefined;
-      return codingOf(listGet(listOf(response), "content-encoding"));
-    };
-    fetchedResponse = (url, redirected, status, statusText, list, body, webSocket) => {
+    rareOf = (response) => response.#rare;
+    // The live flat list of headers.
+    listOf = (response) => (Array.isArray(response.#head) ? response.#head : listOfHeaders(response.#head));
+    fetchedResponse = (rare, status, list, body) => {
       const response = new Response(INTERNAL);
       response.#status = status;
-      response.#statusText = statusText;
-      response.#list = list;
-      response.#immutable = true;
-      response.#rare = { url, redirected, webSocket };
+      response.#head = list;
+      rare.immutable = true;
+      response.#rare = rare;
       if (body !== undefined) initHostBody(response, body, codingOf(listGet(list, "content-encoding")));
       return response;
     };
@@ -59,35 +51,21 @@ export class Response extends Body {
     super();
     if (body === INTERNAL) return;
     if (init === undefined || init === null) {
-      this.#list = [];
+      this.#head = [];
     } else {
-      this.#applyInit(init);
+      const read = readInit(init);
+      this.#status = read.status;
+      this.#head = read.list;
+      this.#rare = read.rare;
     }
     if (body === null) return;
     initBody(this, body);
     if (isNullBodyStatus(this.#status)) {
-      const source = sourceOf(this);
       // An empty string is let through, as on Cloudflare: much code answers 204 with one.
-      if (typeof source === "string" && source === "") setSource(this, undefined);
-      else throw new TypeError("Response with null body status (101, 204, 205, or 304) cannot have a body.");
-    } else if (defaultType !== null && listGet(this.#list, "content-type") === null) {
-      this.#list.push("content-type", defaultType);
-    }
-  }
-
-  #applyInit(init) {
-    if (typeof init !== "object" && typeof init !== "function") {
-      throw new TypeError("Failed to construct 'Response': parameter 2 is not an object.");
-    }
-    const { status, statusText, headers, webSocket, cf, encodeBody } = init;
-    this.#list = headers === undefined || headers === null ? [] : listFrom(headers);
-    if (webSocket !== undefined && webSocket !== null && !isWebSocket(webSocket)) {
-      throw new TypeError("Failed to construct 'Response': member webSocket is not of type WebSocket.");
-    }
-    if (status !== undefined || webSocket) this.#status = checkStatus(status ?? 200, webSocket ?? null);
-    if (statusText !== undefined) this.#statusText = checkStatusText(statusText);
-    if (webSocket || (cf !== undefined && cf !== null) || encodeBody !== undefined) {
-      this.#rare = { webSocket: webSocket ?? undefined, cf: cf ?? undefined, encodeBody: checkEncodeBody(encodeBody) };
+      if (sourceOf(this) === "") setSource(this, undefined);
+      else throw new TypeError(NO_BODY);
+    } else if (defaultType !== null && listGet(this.#head, "content-type") === null) {
+      this.#head.push("content-type", defaultType);
     }
   }
 
@@ -96,10 +74,10 @@ export class Response extends Body {
     if (text === undefined) throw new TypeError("The data is not JSON serializable");
     const response = new Response(null, init);
     if (isNullBodyStatus(response.#status)) {
-      throw new TypeError("Response with null body status (101, 204, 205, or 304) cannot have a body.");
+      throw new TypeError(NO_BODY);
     }
     setSource(response, text);
-    if (listGet(response.#list, "content-type") === null) response.#list.push("content-type", "application/json");
+    if (listGet(response.#head, "content-type") === null) response.#head.push("content-type", "application/json");
     return response;
   }
 
@@ -110,17 +88,16 @@ export class Response extends Body {
     if (!isRedirectStatus(code)) throw new RangeError(`${status} is not a redirect status code.`);
     const response = new Response(INTERNAL);
     response.#status = code;
-    response.#list = ["location", parts[0]];
-    response.#immutable = true;
+    response.#head = ["location", parts[0]];
+    response.#rare = { immutable: true };
     return response;
   }
 
   static error() {
     const response = new Response(INTERNAL);
     response.#status = 0;
-    response.#list = [];
-    response.#immutable = true;
-    response.#rare = { type: "error" };
+    response.#head = [];
+    response.#rare = { type: "error", immutable: true };
     return response;
   }
 
@@ -145,12 +122,12 @@ export class Response extends Body {
   }
 
   get statusText() {
-    return this.#statusText;
+    return this.#rare?.statusText ?? "";
   }
 
   get headers() {
-    this.#headers ??= headersFrom(this.#list, this.#immutable);
-    return this.#headers;
+    if (Array.isArray(this.#head)) this.#head = headersFrom(this.#head, this.#rare?.immutable ?? false);
+    return this.#head;
   }
 
   get webSocket() {
@@ -172,9 +149,7 @@ export class Response extends Body {
     const source = cloneSource(this);
     const copy = new Response(INTERNAL);
     copy.#status = this.#status;
-    copy.#statusText = this.#statusText;
-    copy.#list = listOf(this).slice();
-    copy.#immutable = this.#immutable;
+    copy.#head = listOf(this).slice();
     copy.#rare = this.#rare;
     setSource(copy, source);
     return copy;
@@ -182,6 +157,31 @@ export class Response extends Body {
 }
 
 webClass(Response);
+
+// What the second argument of the constructor says. A `Response` can be one, too: its getters answer.
+function readInit(init) {
+  if (typeof init !== "object" && typeof init !== "function") {
+    throw new TypeError("Failed to construct 'Response': parameter 2 is not an object.");
+  }
+  const { status, statusText, headers, webSocket, cf, encodeBody } = init;
+  const list = headers === undefined || headers === null ? [] : listFrom(headers);
+  if (webSocket || statusText || cf || encodeBody !== undefined) {
+    const rare = {};
+    if (webSocket) rare.webSocket = checkWebSocket(webSocket);
+    if (statusText) rare.statusText = checkStatusText(statusText);
+    if (cf) rare.cf = cf;
+    if (encodeBody !== undefined) rare.encodeBody = checkEncodeBody(encodeBody);
+    return { status: checkStatus(status, rare.webSocket), list, rare };
+  }
+  return { status: status === undefined ? 200 : checkStatus(status, undefined), list, rare: undefined };
+}
+
+// How the body has to be compressed on its way out, as the head announces it.
+export function bodyCoding(list, rare) {
+  if (list.length === 0 || rare?.encodeBody === "manual") return undefined;
+  const coding = listGet(list, "content-encoding");
+  return coding === null ? undefined : codingOf(coding);
+}
 
 function isNullBodyStatus(status) {
   return status === 204 || status === 304 || status === 101 || status === 205;
@@ -191,9 +191,14 @@ export function isRedirectStatus(status) {
   return status === 301 || status === 302 || status === 303 || status === 307 || status === 308;
 }
 
+function checkWebSocket(value) {
+  if (isWebSocket(value)) return value;
+  throw new TypeError("Failed to construct 'Response': member webSocket is not of type WebSocket.");
+}
+
 function checkStatus(value, webSocket) {
-  const status = typeof value === "number" ? value & 0xffff : Number(value) & 0xffff;
-  if (webSocket !== null) {
+  const status = value === undefined ? 200 : Number(value) & 0xffff;
+  if (webSocket !== undefined) {
     if (status !== 101) throw new RangeError("Responses with a WebSocket must have status code 101.");
   } else if (status < 200 || status > 599) {
     throw new RangeError("Responses may only be constructed with status codes in the range 200 to 599, inclusive.");
@@ -203,7 +208,6 @@ function checkStatus(value, webSocket) {
 
 function checkStatusText(value) {
   const text = `${value}`;
-  if (text === "") return text;
   try {
     headerValue(text);
   } catch {
@@ -213,10 +217,9 @@ function checkStatusText(value) {
 }
 
 function checkEncodeBody(value) {
-  if (value === undefined) return undefined;
   const text = `${value}`;
   if (text !== "automatic" && text !== "manual") throw new TypeError(`encodeBody: unexpected value: ${text}`);
   return text;
 }
 
-export { bodyCodingOf, fetchedResponse, isResponse, listOf, socketOf, statusOf, statusTextOf };
+export { fetchedResponse, isResponse, listOf, rareOf, statusOf };

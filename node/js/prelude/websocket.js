@@ -15,7 +15,7 @@ import { copyOf, isBufferSource } from "./bytes.js";
 import { domException, webClass, webConstants } from "./errors.js";
 import { CloseEvent, ErrorEvent, MessageEvent } from "./event-types.js";
 import { Event, EventTarget, dispatchTrusted, eventHandlers } from "./events.js";
-import { currentState, hold, release } from "./request-state.js";
+import { currentEvent, hold, isOpen, last, release } from "./event-context.js";
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -67,7 +67,7 @@ export class WebSocket extends EventTarget {
       b.#peer = a;
       return [a, b];
     };
-    bindSocket = (socket, state) => socket.#bind(state);
+    bindSocket = (socket, event) => socket.#bind(event);
     hostSocket = (id, protocol) => {
       const socket = new WebSocket(INTERNAL);
       socket.#socketId = id;
@@ -131,7 +131,7 @@ export class WebSocket extends EventTarget {
     if (this.#accepted) return;
     this.#accepted = true;
     this.#context = host.getContext();
-    if (this.#socketId !== undefined) this.#keepOpen(currentState());
+    if (this.#socketId !== undefined) this.#keepOpen(currentEvent());
     if (this.#waiting.length > 0) later(() => this.#drain());
   }
 
@@ -226,14 +226,15 @@ export class WebSocket extends EventTarget {
     dispatchTrusted(this, new Event("open"));
   }
 
-  #keepOpen(state) {
-    if (state === undefined || this.#held !== undefined) return;
-    hold(state);
-    this.#held = state;
+  #keepOpen(event) {
+    if (event === undefined || this.#held !== undefined || !isOpen(event)) return;
+    hold(event);
+    last(event);
+    this.#held = event;
   }
 
   // Gives this end to the host and returns the socket's id; from then on the peer talks to the host.
-  #bind(state) {
+  #bind(event) {
     if (this.#accepted) throw new TypeError("Can't return WebSocket in a Response after calling accept().");
     if (this.#bound) throw new TypeError("Can't return WebSocket that was already used in a response.");
     this.#bound = true;
@@ -246,8 +247,8 @@ export class WebSocket extends EventTarget {
     sockets.set(id, peer);
     peer.#socketId = id;
     peer.#peer = undefined;
-    peer.#context ??= state;
-    if (peer.#readyState !== CLOSED) peer.#keepOpen(state);
+    peer.#context ??= event;
+    if (peer.#readyState !== CLOSED) peer.#keepOpen(event);
     for (const [type, data] of this.#waiting) peer.#put(type, data);
     this.#waiting = [];
     return id;
