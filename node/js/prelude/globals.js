@@ -21,7 +21,7 @@ import { addEventListener, dispatchEvent, removeEventListener } from "./global-t
 import { Headers } from "./headers.js";
 import { KVNamespace } from "./kv.js";
 import { Navigator, navigator } from "./navigator.js";
-import { Performance, performance } from "./performance.js";
+import { Performance, PerformanceEntry, PerformanceMark, PerformanceMeasure, performance } from "./performance.js";
 import { Request } from "./request.js";
 import { Response } from "./response.js";
 import { ScheduledController } from "./scheduled.js";
@@ -35,7 +35,7 @@ import { WebSocket, WebSocketPair } from "./websocket.js";
 const classes = {
   AbortController, AbortSignal, Blob, CloseEvent, CompressionStream, Crypto, CryptoKey, CustomEvent, DecompressionStream,
   DigestStream, ErrorEvent, Event, EventTarget, ExecutionContext, ExtendableEvent, FetchEvent, Fetcher, File, FormData,
-  Headers, KvNamespace: KVNamespace, MessageEvent, Navigator, Performance, PromiseRejectionEvent, Request, Response,
+  Headers, KvNamespace: KVNamespace, MessageEvent, Navigator, Performance, PerformanceEntry, PerformanceMark, PerformanceMeasure, PromiseRejectionEvent, Request, Response,
   ScheduledController, ScheduledEvent, Scheduler, SubtleCrypto, TextDecoder, TextDecoderStream, TextEncoder,
   TextEncoderStream, URL, URLSearchParams, WebSocket, WebSocketPair, ...streams,
 };
