@@ -80,6 +80,19 @@ text_id!(
     ServiceName, "service name", "use 1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'", is_label
 );
 text_id!(
+    /// A service's identity, kept when it is renamed; Cloudflare's API calls it `tag`. 32 lower-case hexadecimal digits.
+    ServiceId, "service id", "use 32 lower-case hexadecimal digits", is_hex32
+);
+text_id!(
+    /// An environment's identity, kept when it is renamed, so that its secrets stay readable. 32 lower-case hexadecimal
+    /// digits.
+    EnvironmentId, "environment id", "use 32 lower-case hexadecimal digits", is_hex32
+);
+text_id!(
+    /// A TLS certificate with its key, 32 lower-case hexadecimal digits.
+    CertificateId, "certificate id", "use 32 lower-case hexadecimal digits", is_hex32
+);
+text_id!(
     /// An environment's name: a label of its hostname.
     EnvironmentName, "environment name", "use 1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'", is_label
 );

@@ -1,6 +1,31 @@
 //! Every byte that Skerry puts on a wire or a disk.
 //!
 //! **Owns** identifiers, message shapes and their versions. **Must not know** who sends or stores them. **Enter at**
-//! [`id`].
+//! [`id`] and [`versioned`].
 
 pub mod id;
+pub mod versioned;
+
+/// The code of a version.
+#[allow(missing_docs, reason = "generated from bundle.proto, whose comments are its documentation")]
+pub mod bundle {
+    include!(concat!(env!("OUT_DIR"), "/skerry.bundle.rs"));
+}
+
+/// The catalog and the commands that change it.
+#[allow(missing_docs, reason = "generated from catalog.proto, whose comments are its documentation")]
+pub mod catalog {
+    include!(concat!(env!("OUT_DIR"), "/skerry.catalog.rs"));
+}
+
+/// What a KV store keeps.
+#[allow(missing_docs, reason = "generated from kv.proto, whose comments are its documentation")]
+pub mod kv {
+    include!(concat!(env!("OUT_DIR"), "/skerry.kv.rs"));
+}
+
+/// What a voter keeps.
+#[allow(missing_docs, reason = "generated from raft.proto, whose comments are its documentation")]
+pub mod raft {
+    include!(concat!(env!("OUT_DIR"), "/skerry.raft.rs"));
+}

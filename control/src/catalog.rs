@@ -1,0 +1,235 @@
+//! Pure. What the cluster has agreed on: accounts, services, environments, versions and everything around them.
+//!
+//! **Owns** the model and every rule about it. **Must not know** raft, storage, HTTP, clocks. **Enter at** [`Catalog`]
+//! and [`Command`].
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, Vector};
+use skerry_proto::id::{
+    AccountId, CertificateId, EnvironmentName, Hostname, NamespaceId, Revision, RouteId, ServiceName, TokenId,
+};
+
+mod account;
+mod apply;
+mod audit;
+mod binding;
+mod certificate;
+mod change;
+mod cron;
+mod cron_field;
+mod deployment;
+mod diff;
+mod domain;
+mod effective;
+mod environment;
+mod hostname;
+mod namespace;
+mod pipeline;
+mod rejection;
+mod route;
+mod sealed;
+mod service;
+mod token;
+mod version;
+
+pub use account::{Account, Cluster};
+pub use apply::limits;
+pub use audit::{Actor, AuditAction, AuditEntry};
+pub use binding::{Binding, BindingKind, DurableObjectBinding, ServiceBinding};
+pub use certificate::{Certificate, CertificateIssuer};
+pub use change::{
+    Base, Change, CloneSource, Command, ConfigEdit, Expectation, Guard, Idempotency, Keep, NewDeployment, NewRoute,
+    NewVersion, WhenBound,
+};
+pub use cron::{Cron, CronError};
+pub use deployment::{Deployment, Percentage, Share};
+pub use diff::{Difference, EnvironmentDiff, Side, diff, diff_config};
+pub use domain::Domain;
+pub use effective::{Effective, EffectiveBinding, Origin, Shared, effective, effective_config, resolve_service};
+pub use environment::{Environment, Exposure};
+pub use hostname::{
+    HostTarget, account_certificate_names, find_host, hostname, preview_hostname, service_certificate_names,
+};
+pub use namespace::Namespace;
+pub use pipeline::Pipeline;
+pub use rejection::{Applied, CreatedDeployment, CreatedVersion, Noun, Rejection, Repeated};
+pub use route::{HostPattern, PATTERN_BYTES_MAX, PatternError, Route, RoutePattern, RouteTable, Scheme};
+pub use sealed::{SealScope, Sealed};
+pub use service::{EnvironmentKey, Service, ServiceKey};
+pub use token::{Access, Resource, Scope, ScopeError, Token, TokenHash};
+pub use version::{Annotations, BundleRef, Code, LimitsConfig, Syntax, Version, VersionConfig};
+
+/// One agreed state. Cloning it costs a few pointers; readers keep an `Arc` of the state they began with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Catalog {
+    revision: Revision,
+    cluster: Option<Arc<Cluster>>,
+    accounts: OrdMap<AccountId, Arc<Account>>,
+    services: OrdMap<ServiceKey, Arc<Service>>,
+    namespaces: OrdMap<NamespaceId, Arc<Namespace>>,
+    routes: OrdMap<RouteId, Arc<Route>>,
+    domains: OrdMap<Hostname, Arc<Domain>>,
+    certificates: OrdMap<CertificateId, Arc<Certificate>>,
+    tokens: OrdMap<TokenId, Arc<Token>>,
+    audit: Vector<Arc<AuditEntry>>,
+    replays: Vector<Arc<apply::Replay>>,
+    /// Derived: the tokens by their hash.
+    token_hashes: OrdMap<TokenHash, TokenId>,
+    /// Derived: the routes by their pattern.
+    route_patterns: OrdMap<String, RouteId>,
+}
+
+impl Catalog {
+    /// The raft log index of the last entry it contains.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The cluster itself; `None` before bootstrap.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.as_ref()
+    }
+
+    /// The account of that identity.
+    #[must_use]
+    pub fn account(&self, id: &AccountId) -> Option<&Arc<Account>> {
+        self.accounts.get(id)
+    }
+
+    /// All accounts, in the order of their identities.
+    pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.accounts.values()
+    }
+
+    /// The account whose hostnames have no label of its own.
+    #[must_use]
+    pub fn first_account(&self) -> Option<&AccountId> {
+        self.accounts.values().find(|account| account.label.is_none()).map(|account| &account.id)
+    }
+
+    /// The account whose hostnames carry this label.
+    #[must_use]
+    pub fn account_by_label(&self, label: &ServiceName) -> Option<&AccountId> {
+        self.accounts.values().find(|account| account.label.as_ref() == Some(label)).map(|account| &account.id)
+    }
+
+    /// The service of that key.
+    #[must_use]
+    pub fn service(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
+        self.services.get(key)
+    }
+
+    /// An account's services, by name.
+    pub fn services(&self, account: &AccountId) -> impl Iterator<Item = &Arc<Service>> {
+        // The least name there is: a single character that sorts before every other allowed one.
+        let least = ServiceName::new("0").expect("a digit is a label");
+        let from = ServiceKey { account: account.clone(), name: least };
+        self.services
+            .range(from..)
+            .map(|(_, service)| service)
+            .take_while(move |service| service.key.account == *account)
+    }
+
+    /// Every service of every account.
+    pub fn all_services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
+    /// The environment of that key.
+    #[must_use]
+    pub fn environment(&self, key: &EnvironmentKey) -> Option<&Arc<Environment>> {
+        self.services.get(&key.service)?.environments.get(&key.environment)
+    }
+
+    /// The KV namespace of that identity; compare its account before showing it.
+    #[must_use]
+    pub fn namespace(&self, id: &NamespaceId) -> Option<&Arc<Namespace>> {
+        self.namespaces.get(id)
+    }
+
+    /// An account's KV namespaces, in the order of their identities.
+    pub fn namespaces(&self, account: &AccountId) -> impl Iterator<Item = &Arc<Namespace>> {
+        self.namespaces.values().filter(move |namespace| namespace.account == *account)
+    }
+
+    /// The route of that identity; compare its account before showing it.
+    #[must_use]
+    pub fn route(&self, id: &RouteId) -> Option<&Arc<Route>> {
+        self.routes.get(id)
+    }
+
+    /// Every route, for building a [`RouteTable`].
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.values()
+    }
+
+    /// The routes that lead to an environment.
+    pub fn routes_of(&self, environment: &EnvironmentKey) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.values().filter(move |route| route.target.as_ref() == Some(environment))
+    }
+
+    /// The custom domain of that host.
+    #[must_use]
+    pub fn domain(&self, hostname: &Hostname) -> Option<&Arc<Domain>> {
+        self.domains.get(hostname)
+    }
+
+    /// Every custom domain, by host.
+    pub fn domains(&self) -> impl Iterator<Item = &Arc<Domain>> {
+        self.domains.values()
+    }
+
+    /// The custom domains that an environment answers on.
+    pub fn domains_of(&self, environment: &EnvironmentKey) -> impl Iterator<Item = &Arc<Domain>> {
+        self.domains.values().filter(move |domain| domain.environment == *environment)
+    }
+
+    /// Every certificate.
+    pub fn certificates(&self) -> impl Iterator<Item = &Arc<Certificate>> {
+        self.certificates.values()
+    }
+
+    /// The certificate of that identity.
+    #[must_use]
+    pub fn certificate(&self, id: &CertificateId) -> Option<&Arc<Certificate>> {
+        self.certificates.get(id)
+    }
+
+    /// Every token.
+    pub fn tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
+        self.tokens.values()
+    }
+
+    /// The token of that identity.
+    #[must_use]
+    pub fn token(&self, id: &TokenId) -> Option<&Arc<Token>> {
+        self.tokens.get(id)
+    }
+
+    /// The token whose text has this hash. A hash is looked up, not compared byte by byte with a secret, so its timing
+    /// says nothing about other tokens.
+    #[must_use]
+    pub fn token_by_hash(&self, hash: &TokenHash) -> Option<&Arc<Token>> {
+        self.tokens.get(self.token_hashes.get(hash)?)
+    }
+
+    /// The audit log, oldest first. BOUND: the newest [`limits::AUDIT_ENTRIES_MAX`].
+    pub fn audit(&self) -> impl DoubleEndedIterator<Item = &Arc<AuditEntry>> {
+        self.audit.iter()
+    }
+
+    /// An environment of a service, for shortness.
+    #[must_use]
+    pub fn find(
+        &self,
+        account: &AccountId,
+        service: &ServiceName,
+        name: &EnvironmentName,
+    ) -> Option<&Arc<Environment>> {
+        let service = ServiceKey { account: account.clone(), name: service.clone() };
+        self.environment(&service.environment(name.clone()))
+    }
+}

@@ -1,0 +1,48 @@
+//! Pure. How much the catalog holds.
+//!
+//! **Owns** the catalog's bounds. **Must not know** who counts. **Enter at** [`VARIABLES_MAX`].
+
+/// BOUND: audit entries that are kept, newest first; about 50 MB in memory at a few hundred bytes each.
+pub const AUDIT_ENTRIES_MAX: usize = 100_000;
+/// BOUND: idempotency keys that are remembered; hours of deploys, and a retry comes within seconds.
+pub const REPLAYS_MAX: usize = 10_000;
+/// BOUND: bytes of an idempotency key; room for an account id and a UUID or a hash.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
+/// BOUND: changes in one command; a promote of hundreds of services fits, a log entry stays below a few MiB.
+pub const CHANGES_MAX: usize = 1000;
+/// BOUND: services of an account; past it names should be environments.
+pub const SERVICES_MAX: usize = 10_000;
+/// BOUND: environments of a service; one for each open pull request of a busy repository.
+pub const ENVIRONMENTS_MAX: usize = 500;
+/// BOUND: variables and secrets that a version sets itself; Cloudflare's limit.
+pub const VARIABLES_MAX: usize = 128;
+/// BOUND: bindings of any kind that a version sets itself.
+pub const BINDINGS_MAX: usize = 256;
+/// BOUND: bytes of one variable or secret; Cloudflare's limit.
+pub const VARIABLE_BYTES_MAX: usize = 5 * 1024;
+/// BOUND: bytes that sealing adds to a secret: a 24-byte nonce and a 16-byte tag.
+pub const SEAL_BYTES: usize = 40;
+/// BOUND: bytes of a binding's name; longer ones are mistakes.
+pub const BINDING_NAME_BYTES_MAX: usize = 128;
+/// BOUND: annotations of a version or deployment, and bytes of each; a git message fits.
+pub const ANNOTATIONS_MAX: usize = 20;
+/// BOUND: bytes of one annotation.
+pub const ANNOTATION_BYTES_MAX: usize = 1024;
+/// BOUND: crons of an environment; Cloudflare's limit for an account.
+pub const CRONS_MAX: usize = 250;
+/// BOUND: tags of an environment.
+pub const TAGS_MAX: usize = 8;
+/// BOUND: bytes of a tag, a title or a name that people choose.
+pub const TEXT_BYTES_MAX: usize = 512;
+/// BOUND: routes of an account; Cloudflare allows 1000 for a zone.
+pub const ROUTES_MAX: usize = 1000;
+/// BOUND: custom domains of an account.
+pub const DOMAINS_MAX: usize = 1000;
+/// BOUND: KV namespaces of an account; Cloudflare's limit.
+pub const NAMESPACES_MAX: usize = 1000;
+/// BOUND: tokens of the cluster.
+pub const TOKENS_MAX: usize = 10_000;
+/// BOUND: milliseconds of CPU time that a version may ask for.
+pub const CPU_MS_MAX: u32 = 30_000;
+/// BOUND: outgoing calls of one request that a version may ask for; Cloudflare's limit.
+pub const SUBREQUESTS_MAX: u32 = 10_000;

@@ -1,0 +1,434 @@
+//! Pure. What can be done to the catalog.
+//!
+//! **Owns** the vocabulary of changes. **Must not know** how they are applied. **Enter at** [`Command`].
+//!
+//! Time, identities and certificates are fields, so applying a command twice gives the same catalog twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skerry_proto::id::{
+    AccountId, CertificateId, DeploymentId, DomainId, EnvironmentId, EnvironmentName, Hostname, NamespaceId, Revision,
+    RouteId, ServiceId, ServiceName, TokenId, VersionId,
+};
+
+use super::{
+    Account, Actor, Annotations, Binding, BindingKind, Certificate, Cluster, Code, Cron, EnvironmentKey, Exposure,
+    LimitsConfig, Pipeline, RoutePattern, Sealed, ServiceKey, Share, Token,
+};
+
+/// One raft entry: all of its changes happen, or none does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Who asks.
+    pub actor: Actor,
+    /// Milliseconds since the Unix epoch, on the clock of the node that proposes.
+    pub at_ms: i64,
+    /// What must hold before anything changes; otherwise [`Rejection::Stale`](super::Rejection::Stale).
+    pub expects: Vec<Expectation>,
+    /// Makes a repeated command harmless.
+    pub idempotency: Option<Idempotency>,
+    /// In order; each sees what the ones before it did. All of one account. BOUND: 1000.
+    pub changes: Vec<Change>,
+}
+
+impl Command {
+    /// A command with no conditions.
+    #[must_use]
+    pub fn new(actor: Actor, at_ms: i64, changes: Vec<Change>) -> Self {
+        Self { actor, at_ms, expects: Vec::new(), idempotency: None, changes }
+    }
+
+    /// The same, provided that `expectation` holds.
+    #[must_use]
+    pub fn expecting(mut self, expectation: Expectation) -> Self {
+        self.expects.push(expectation);
+        self
+    }
+}
+
+/// A name for a command: while it is remembered (the last 10 000 are), a second command of the same name and fingerprint
+/// gives the first one's answer and changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Chosen by the caller, 1 to 128 bytes; the API puts the account before it.
+    pub key: String,
+    /// A hash of the request, so that the same name for another request is an error.
+    pub fingerprint: [u8; 32],
+}
+
+/// A state of an environment that the caller has seen and relies on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expectation {
+    /// The environment has not changed since this revision made it ([`Environment::etag`](super::Environment::etag)).
+    Unchanged {
+        /// The environment.
+        environment: EnvironmentKey,
+        /// Its revision as seen.
+        revision: Revision,
+    },
+    /// This version is live with the larger share; `None`: nothing is deployed.
+    Live {
+        /// The environment.
+        environment: EnvironmentKey,
+        /// The version as seen.
+        version: Option<VersionId>,
+    },
+    /// The environment does not exist (`If-None-Match: *`).
+    Absent {
+        /// The environment.
+        environment: EnvironmentKey,
+    },
+}
+
+/// One thing done to the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Says what the cluster is; at bootstrap, and when the operator changes the domain.
+    SetCluster(Cluster),
+    /// A new tenant.
+    CreateAccount(Account),
+
+    /// A new service with an empty `production`.
+    CreateService {
+        /// Its account and name.
+        service: ServiceKey,
+        /// Its identity.
+        id: ServiceId,
+        /// The identity of its production.
+        production: EnvironmentId,
+    },
+    /// A new name; its hostnames follow. Bindings of other services go by name and are not rewritten.
+    RenameService {
+        /// Which.
+        service: ServiceKey,
+        /// The new name.
+        to: ServiceName,
+    },
+    /// Removes a service with its environments, routes, domains and certificates.
+    DeleteService {
+        /// Which.
+        service: ServiceKey,
+        /// Whether it may go although other services bind it.
+        bound: WhenBound,
+    },
+    /// The stages between its environments; `None` removes them.
+    SetPipeline {
+        /// Which.
+        service: ServiceKey,
+        /// The stages.
+        pipeline: Option<Pipeline>,
+    },
+
+    /// A new environment, empty or cloned.
+    CreateEnvironment {
+        /// Its service and name.
+        environment: EnvironmentKey,
+        /// Its identity.
+        id: EnvironmentId,
+        /// What it inherits from; `None` for production.
+        parent: Option<EnvironmentName>,
+        /// What it starts with; `None` for nothing.
+        clone: Option<CloneSource>,
+    },
+    /// A new name; its hostname and routes follow, and children keep their parent.
+    RenameEnvironment {
+        /// Which; not production.
+        environment: EnvironmentKey,
+        /// The new name.
+        to: EnvironmentName,
+    },
+    /// Removes an environment with its routes, domains and crons. Not production, and not while it is a parent.
+    DeleteEnvironment {
+        /// Which.
+        environment: EnvironmentKey,
+    },
+    /// What it inherits from.
+    SetParent {
+        /// Which; not production.
+        environment: EnvironmentKey,
+        /// The new parent, not one of its own descendants.
+        parent: EnvironmentName,
+    },
+    /// Where it can be reached; `None` leaves a flag as it is.
+    SetExposure {
+        /// Which.
+        environment: EnvironmentKey,
+        /// On its own hostname.
+        workers_dev: Option<Exposure>,
+        /// Each version on its preview hostname.
+        preview_urls: Option<Exposure>,
+    },
+    /// Replaces its cron triggers.
+    SetCrons {
+        /// Which.
+        environment: EnvironmentKey,
+        /// All of them, each once. BOUND: 250, Cloudflare's limit for an account.
+        crons: Vec<Cron>,
+    },
+    /// Replaces its tags.
+    SetTags {
+        /// Which.
+        environment: EnvironmentKey,
+        /// All of them. BOUND: 8 of at most 1024 bytes.
+        tags: Vec<String>,
+    },
+
+    /// A new version; nothing is deployed.
+    UploadVersion {
+        /// Where.
+        environment: EnvironmentKey,
+        /// The version.
+        version: NewVersion,
+    },
+    /// Makes versions live. A rollback is this with an old version: it brings back that version's variables and secrets.
+    Deploy {
+        /// Where.
+        environment: EnvironmentKey,
+        /// The deployment.
+        deployment: NewDeployment,
+    },
+    /// A new version with the code of another and an edited configuration; deployed at once when `deployment` is given.
+    /// Before the first version it edits the draft instead.
+    Configure {
+        /// Where.
+        environment: EnvironmentKey,
+        /// Which version is edited.
+        base: Base,
+        /// What is different, in order.
+        edits: Vec<ConfigEdit>,
+        /// The identity of the new version.
+        version: VersionId,
+        /// The identity of its deployment; `None` leaves the live one alone.
+        deployment: Option<DeploymentId>,
+        /// What the author says about it.
+        annotations: Annotations,
+        /// What made it.
+        source: String,
+    },
+    /// Moves code from one environment of a service to another, as a new version of the target, deployed at once. The
+    /// target keeps its variables, secrets and bindings.
+    Promote {
+        /// Where from.
+        source: EnvironmentKey,
+        /// Where to; an environment of the same service.
+        target: EnvironmentName,
+        /// Which version's code; `None` for the live one.
+        version: Option<VersionId>,
+        /// The identity of the target's new version.
+        new_version: VersionId,
+        /// The identity of its deployment.
+        deployment: DeploymentId,
+        /// What the author says about it.
+        annotations: Annotations,
+        /// Whether the pipeline's order may be skipped.
+        guard: Guard,
+    },
+
+    /// A new route, or another target for one.
+    PutRoute(NewRoute),
+    /// Removes a route.
+    DeleteRoute {
+        /// Its owner.
+        account: AccountId,
+        /// Which.
+        id: RouteId,
+    },
+    /// All routes of an environment: others of it are removed, same patterns keep their identity.
+    ReplaceRoutes {
+        /// Which.
+        environment: EnvironmentKey,
+        /// Each with the identity it gets when it is new.
+        routes: Vec<(RouteId, RoutePattern)>,
+    },
+    /// A new custom domain, or another environment for one.
+    PutDomain {
+        /// The identity it gets when it is new.
+        id: DomainId,
+        /// The host.
+        hostname: Hostname,
+        /// Who answers.
+        environment: EnvironmentKey,
+    },
+    /// Removes a custom domain.
+    DeleteDomain {
+        /// Its owner.
+        account: AccountId,
+        /// The host.
+        hostname: Hostname,
+    },
+
+    /// A new KV namespace.
+    CreateNamespace {
+        /// Its owner.
+        account: AccountId,
+        /// Its identity.
+        id: NamespaceId,
+        /// Its title, unique in the account.
+        title: String,
+    },
+    /// Another title.
+    RenameNamespace {
+        /// Its owner.
+        account: AccountId,
+        /// Which.
+        id: NamespaceId,
+        /// The new title.
+        title: String,
+    },
+    /// Removes a namespace that no live version binds. The caller then removes its entries.
+    DeleteNamespace {
+        /// Its owner.
+        account: AccountId,
+        /// Which.
+        id: NamespaceId,
+    },
+
+    /// A new token.
+    CreateToken(Token),
+    /// A token stops working at once.
+    RevokeToken {
+        /// The account it is for; must match.
+        account: Option<AccountId>,
+        /// Which.
+        id: TokenId,
+    },
+    /// A new certificate, or a renewed one under the same identity.
+    PutCertificate(Certificate),
+    /// Removes a certificate.
+    RemoveCertificate {
+        /// Which.
+        id: CertificateId,
+    },
+}
+
+/// Whether a service may be deleted although others bind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenBound {
+    /// Refuse, and name who binds it.
+    Refuse,
+    /// Delete; their calls will fail.
+    Delete,
+}
+
+/// Whether a pipeline's order holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// It does.
+    Enforce,
+    /// It is skipped, and the audit log says so.
+    Skip,
+}
+
+/// What a cloned environment starts with: code and configuration of another one's live version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloneSource {
+    /// An environment of the same service.
+    pub environment: EnvironmentName,
+    /// The identity of the new environment's first version.
+    pub version: VersionId,
+    /// The identity of its deployment.
+    pub deployment: DeploymentId,
+    /// Bindings that replace the source's: secrets that were sealed again for the new environment, namespaces of its
+    /// own. The source's secrets are not taken over otherwise.
+    pub replace: BTreeMap<String, Binding>,
+}
+
+/// A version to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewVersion {
+    /// Its identity.
+    pub id: VersionId,
+    /// The files.
+    pub code: Code,
+    /// Its own bindings.
+    pub bindings: BTreeMap<String, Binding>,
+    /// Names that it does not inherit.
+    pub removed: BTreeSet<String>,
+    /// Its own limits.
+    pub limits: LimitsConfig,
+    /// What it takes over from `base`, where it does not bind the name itself.
+    pub keep: Keep,
+    /// Where [`keep`](Self::keep) takes from.
+    pub base: Base,
+    /// What the author says about it.
+    pub annotations: Annotations,
+    /// What made it.
+    pub source: String,
+}
+
+/// What a new version takes over from an older one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Every binding of these kinds (`keep_bindings` of the API).
+    pub kinds: BTreeSet<BindingKind>,
+    /// These names (`"type": "inherit"` of the API); a name that the older version does not bind is refused.
+    pub names: BTreeSet<String>,
+}
+
+/// The version that a new one is derived from. Before the first version, the draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// The live one with the larger share, else the latest.
+    Live,
+    /// The one with the highest number.
+    Latest,
+    /// This one.
+    Version(VersionId),
+}
+
+/// A deployment to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDeployment {
+    /// Its identity.
+    pub id: DeploymentId,
+    /// One or two versions whose percentages sum to 100.
+    pub shares: Vec<Share>,
+    /// What the author says about it.
+    pub annotations: Annotations,
+    /// What made it.
+    pub source: String,
+}
+
+/// One difference in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigEdit {
+    /// Binds a name, instead of what it was bound to.
+    Set {
+        /// The name in `env`.
+        name: String,
+        /// The value.
+        binding: Binding,
+    },
+    /// Removes the environment's own binding; one of the parent's shows again. Refused when there is none.
+    Unset {
+        /// The name in `env`.
+        name: String,
+    },
+    /// Removes the environment's own binding and hides the parent's.
+    Remove {
+        /// The name in `env`.
+        name: String,
+    },
+    /// Replaces the environment's own limits.
+    Limits(LimitsConfig),
+}
+
+/// A route to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRoute {
+    /// Its owner.
+    pub account: AccountId,
+    /// Its identity; an existing one of the account is changed.
+    pub id: RouteId,
+    /// What it matches; unique in the cluster.
+    pub pattern: RoutePattern,
+    /// Who answers; `None`: no worker does, which cuts a hole into a wider route.
+    pub target: Option<EnvironmentKey>,
+}
+
+/// A secret as the API hands it over: sealed to the environment it is meant for.
+impl From<Sealed> for Binding {
+    fn from(sealed: Sealed) -> Self {
+        Self::Secret(sealed)
+    }
+}
