@@ -1,0 +1,48 @@
+# Skerry's commands. `make build`, `make demo` and `make test` work on a fresh Debian machine with rustup's Rust, Python 3
+# and npm; what else they need, .ci/setup installs from the package registries.
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+SEED ?= 1
+# cargo-nextest runs each test in a process of its own; plain cargo test serves where it is not installed.
+RUN_TESTS := $(if $(shell command -v cargo-nextest),nextest run --no-fail-fast,test --no-fail-fast)
+
+.PHONY: build demo test bench chaos lint verify fix setup
+
+setup:
+	@.ci/setup
+
+build: setup
+	$(CARGO) build --release -p skerry-node -p skerry
+
+demo: build
+	SKERRY_BIN_DIR=$(TARGET)/release deploy/demo.sh
+
+# The programs are built first: the end-to-end tests drive them as a user would.
+test: setup
+	$(CARGO) build --workspace --bins
+	node/tests/components/build.sh $(TARGET)/components
+	$(CARGO) $(RUN_TESTS) --workspace
+
+bench: build
+	@.ci/setup bench
+	$(CARGO) build --release -p skerry-chaos-tests --features peers --bins
+	$(TARGET)/release/bench --bin-dir $(TARGET)/release --tools .tools --json $(TARGET)/bench.json
+
+# Real processes under kill -9 until SEED's schedule is through; the same seed replays the same schedule.
+chaos: setup
+	$(CARGO) build --release -p skerry-node -p skerry-chaos-tests --bins
+	$(TARGET)/release/soak --bin-dir $(TARGET)/release --seed $(SEED)
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+# Only reads.
+verify: lint test
+
+# Only writes.
+fix:
+	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	$(CARGO) fmt --all
