@@ -1,0 +1,170 @@
+//! Measures Skerry beside its peers and prints a table; see README.md for what each figure means.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use skerry_chaos_tests::{
+    api::{Api, Worker},
+    bench::{
+        cold, hops,
+        peer::Peer,
+        report::{Report, Target},
+        throughput::{Measured, Plan, Server, compare},
+    },
+    node::{DOMAIN, Node},
+    offenders,
+    programs::Programs,
+};
+
+/// The small JSON handler, the same source on Skerry and on workerd.
+const JSON_WORKER: &str = r#"
+export default {
+    async fetch(request) {
+        const url = new URL(request.url);
+        return Response.json({ hello: "world", method: request.method, path: url.pathname, items: [1, 2, 3] });
+    },
+};
+"#;
+
+/// Measures Skerry beside its peers in one run.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Folder with skerry-node, skerry and this crate's programs.
+    #[arg(long)]
+    bin_dir: PathBuf,
+    /// Folder that `.ci/setup` filled.
+    #[arg(long)]
+    tools: PathBuf,
+    /// A component that exports `wasi:http/incoming-handler`; without it that figure is left out.
+    #[arg(long)]
+    component: Option<PathBuf>,
+    /// Where to write the figures as JSON.
+    #[arg(long)]
+    json: PathBuf,
+    /// Seconds of one round of load.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Rounds of each server; the median counts.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Distinct workers for the cold start and the memory figures.
+    #[arg(long, default_value_t = 1000)]
+    isolates: usize,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    let programs = Programs::in_folder(&options.bin_dir, &options.tools)?;
+    let folder = tempfile::tempdir().context("make a folder for the run")?;
+    let node = Node::start(&programs, &folder.path().join("node"), &[]).await?;
+    let api = Api::of(&node).await?;
+    let plan = Plan { rounds: options.rounds, seconds: options.seconds, connections: 32 };
+    let mut report = Report::default();
+
+    eprintln!("small JSON worker: Skerry, workerd, hyper");
+    json_worker(&mut report, &programs, &node, &api, folder.path(), plan).await?;
+    if let Some(component) = &options.component {
+        eprintln!("Wasm component: Skerry, the same component in wasmtime's own server");
+        wasm_component(&mut report, &programs, &node, &api, component, plan).await?;
+    }
+    eprintln!("service binding");
+    report.alone("service binding, us per hop", hops::microseconds_per_hop(&node, &api).await?, Target::AtMost(40.0));
+    eprintln!("a quiet worker beside six offenders");
+    neighbours(&mut report, &node, &api).await?;
+    eprintln!("{} cold isolates", options.isolates);
+    let cold = cold::measure(&node, &api, options.isolates).await?;
+    report.alone("cold first byte over warm, p50 ms", cold.p50_ms, Target::AtMost(2.0));
+    report.alone("cold first byte over warm, p99 ms", cold.p99_ms, Target::None);
+    report.alone("memory per idle isolate, MB", cold.isolate_mb, Target::AtMost(0.5));
+    node.stop().await?;
+
+    println!("{report}");
+    std::fs::write(&options.json, serde_json::to_vec_pretty(&report)?).context("write the JSON report")?;
+    println!("written to {}", options.json.display());
+    Ok(())
+}
+
+async fn json_worker(
+    report: &mut Report,
+    programs: &Programs,
+    node: &Node,
+    api: &Api,
+    folder: &std::path::Path,
+    plan: Plan,
+) -> Result<()> {
+    api.deploy("json", "production", &Worker::module(JSON_WORKER)).await.done()?;
+    let workerd = Peer::workerd(programs, folder, JSON_WORKER).await?;
+    let hyper = Peer::own(programs, "hyper_peer", &[]).await?;
+    let host = format!("json.{DOMAIN}");
+    let server = |address, pid| Server { address, host: host.clone(), pid };
+    let servers = [
+        server(node.addresses.http, node.pid()?),
+        server(workerd.address, workerd.pid()?),
+        server(hyper.address, hyper.pid()?),
+    ];
+    let measured = compare(&servers, plan).await?;
+    let [skerry, workerd, hyper] = measured.as_slice() else { anyhow::bail!("three servers were measured") };
+    beside(report, "JSON worker", skerry, "workerd", workerd, Target::RatioAtLeast(2.5), Target::RatioAtMost(1.0));
+    report.beside("JSON worker, req/s", skerry.requests_per_second, "hyper", hyper.requests_per_second, Target::None);
+    report.beside("JSON worker, CPU us/req", skerry.cpu_us, "hyper", hyper.cpu_us, Target::RatioAtMost(2.5));
+    Ok(())
+}
+
+async fn wasm_component(
+    report: &mut Report,
+    programs: &Programs,
+    node: &Node,
+    api: &Api,
+    component: &std::path::Path,
+    plan: Plan,
+) -> Result<()> {
+    let code = std::fs::read(component).with_context(|| format!("read {}", component.display()))?;
+    api.deploy("component", "production", &Worker::component(code)).await.done()?;
+    let wasmtime = Peer::own(programs, "wasi_http_peer", &[component]).await?;
+    let host = format!("component.{DOMAIN}");
+    let server = |address, pid| Server { address, host: host.clone(), pid };
+    let servers = [server(node.addresses.http, node.pid()?), server(wasmtime.address, wasmtime.pid()?)];
+    let measured = compare(&servers, plan).await?;
+    let [skerry, wasmtime] = measured.as_slice() else { anyhow::bail!("two servers were measured") };
+    beside(report, "component", skerry, "wasmtime", wasmtime, Target::RatioAtLeast(0.9), Target::None);
+    Ok(())
+}
+
+async fn neighbours(report: &mut Report, node: &Node, api: &Api) -> Result<()> {
+    offenders::deploy(api).await?;
+    let address = node.addresses.http;
+    offenders::quiet_p99(address, 500).await?;
+    let alone = offenders::quiet_p99(address, 5000).await?;
+    let visited = offenders::visit_all(address);
+    let beside = offenders::quiet_p99(address, 5000).await?;
+    drop(visited);
+    let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
+    report.beside(
+        "quiet worker's p99 beside offenders, ms",
+        milliseconds(beside),
+        "alone",
+        milliseconds(alone),
+        Target::RatioAtMost(1.2),
+    );
+    Ok(())
+}
+
+fn beside(
+    report: &mut Report,
+    what: &str,
+    skerry: &Measured,
+    peer: &str,
+    value: &Measured,
+    throughput: Target,
+    tail: Target,
+) {
+    let mut add = |unit: &str, of: fn(&Measured) -> f64, target| {
+        report.beside(&format!("{what}, {unit}"), of(skerry), peer, of(value), target);
+    };
+    add("req/s", |measured| measured.requests_per_second, throughput);
+    add("p50 ms", |measured| measured.p50_ms, Target::None);
+    add("p99 ms", |measured| measured.p99_ms, tail);
+    add("CPU us/req", |measured| measured.cpu_us, Target::None);
+}
