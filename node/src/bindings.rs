@@ -3,4 +3,6 @@
 //! **Owns** the effects of tenant code. **Must not know** which engine runs the code. **Enter at**
 //! [`outbound::Outbound`].
 
+pub mod egress;
+pub mod kv;
 pub mod outbound;

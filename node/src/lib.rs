@@ -3,8 +3,18 @@
 //! **Owns** ingress, routing, running workers, their bindings and storage. **Must not know** how the catalog is agreed.
 //! **Enter at** [`runtime`]. A module imports only the modules below it in this list.
 
+pub mod dispatch;
+pub mod router;
 pub mod runtime;
 
 pub mod bindings;
+pub mod kv;
+pub mod tails;
+pub mod worker;
+
+pub mod config;
+pub mod telemetry;
+
+pub mod address;
 pub mod clock;
 pub mod task;

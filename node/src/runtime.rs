@@ -3,4 +3,4 @@
 //! **Owns** isolates, instances and their limits. **Must not know** the catalog, hostnames or sockets. **Enter at**
 //! [`worker::WorkerSpec`].
 
-pub mod worker;
+pub use crate::worker;

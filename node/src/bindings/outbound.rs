@@ -13,7 +13,7 @@ use http::{Request, Response};
 use skerry_control::kv::{KvEntry, KvError, KvListOptions, KvPage, KvPut};
 use skerry_proto::id::NamespaceId;
 
-use crate::runtime::worker::{Body, ServiceTarget, WorkerKey};
+use crate::worker::{Body, ServiceTarget, WorkerKey};
 
 /// Everything tenant code can do outside its own memory.
 #[async_trait::async_trait]

@@ -12,6 +12,10 @@ use skerry_proto::id::{AccountId, EnvironmentName, NamespaceId, Revision, Servic
 /// A request or response body as it passes between ingress, runtime and bindings.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 
+/// `request.cf` as JSON text, in a request's extensions. One for each connection.
+#[derive(Debug, Clone)]
+pub struct RequestCf(pub Arc<str>);
+
 /// Why a body ended early.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BodyError {

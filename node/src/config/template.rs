@@ -1,0 +1,67 @@
+//! The file that `skerry-node init` writes.
+//!
+//! **Owns** its text. **Must not know** the values that an operator chooses. **Enter at** [`TEMPLATE`]. A test holds it
+//! against [`Settings`](super::Settings), so that no key is missing or unknown.
+
+/// Every key with its default, commented out.
+pub const TEMPLATE: &str = r#"# skerry-node configuration. Every key is also a flag (--data-dir) and a variable (SKERRY_DATA_DIR).
+# A flag wins over its variable, that over this file, that over the default shown here.
+
+# Directory for everything lasting; one node each. Holds the admin token and the cluster's keys: keep it private.
+#data_dir = "skerry-data"
+
+# What people call this node; the machine's host name when absent.
+#node_name = "node-1"
+
+# Where the node is, and which failures it shares with others.
+#region = ""
+#zone = ""
+
+# Whether the node votes in the control plane: "voter" or "edge".
+#role = "voter"
+
+# The zone that the cluster serves: <service>.<domain>, <environment>.<service>.<domain>. Fixed at bootstrap.
+#domain = "workers.localhost"
+
+# Listeners: ADDRESS:PORT, port 0 picks a free one, "off" disables.
+#http = "127.0.0.1:8080"
+#https = "127.0.0.1:8443"
+# The API is plain HTTP on a loopback address and TLS with the cluster's CA on any other.
+#api = "127.0.0.1:8700"
+#mesh = "off"
+#dns = "off"
+# /metrics (Prometheus), /healthz (alive), /readyz (serving).
+#metrics = "127.0.0.1:9090"
+
+# Found a cluster when the data directory is empty. Harmless later.
+#bootstrap = true
+
+# Join the cluster of another node instead.
+#join = "192.0.2.1:7000"
+#join_token_file = "/etc/skerry/join.token"
+
+# Log lines: "text" or "json", and which: a filter such as "info,skerry_node=debug".
+#log_format = "text"
+#log = "info"
+
+# End users' connections at once (1 to 1000000). Too low refuses honest users, too high runs out of files and memory.
+#connections_max = 20000
+# Bytes of a request's body (0 to 5000000000); more is answered with 413.
+#body_bytes_max = 104857600
+# Milliseconds (100 to 600000) for a request's headers, idling included, and between two pieces of its body.
+# Too low cuts off slow networks, too high lets idle connections pile up.
+#header_timeout_ms = 30000
+#body_timeout_ms = 30000
+
+# Workers reach public addresses only; list inner ranges that they may reach all the same.
+#egress_allow = ["10.1.0.0/16"]
+
+# Proxies in front of this node whose X-Forwarded-For and X-Forwarded-Proto are believed.
+#trusted_proxies = []
+
+# Bytes of hot KV entries kept in memory; 0 disables.
+#kv_cache_bytes = 67108864
+
+# Milliseconds (0 to 3600000) that a stopping node waits for requests in flight.
+#drain_timeout_ms = 30000
+"#;

@@ -1,0 +1,176 @@
+//! Pure. Which environment answers a host and path.
+//!
+//! **Owns** the table of hostnames, custom domains and routes. **Must not know** how an environment answers: it hands out
+//! whatever its maker put there. **Enter at** [`Router::find`].
+//!
+//! A table is never changed: each state of the catalog makes the next one from the last, at the cost of what changed, and
+//! readers keep the one they began with. Looked at in this order:
+//! 1. routes, the most specific first (one without a service hides everything below it);
+//! 2. custom domains;
+//! 3. the cluster's own hostnames: an environment's, then a version's preview.
+
+mod changes;
+
+use std::{collections::HashMap, sync::Arc};
+
+use skerry_control::catalog::{
+    Catalog, Domain, Environment, EnvironmentKey, Route, RouteTable, Scheme, find_host, hostname,
+};
+use skerry_proto::id::VersionId;
+
+use self::changes::changed_services;
+
+/// Everything needed to find who answers, for one state of the catalog. `T` is what answers an environment.
+#[derive(Debug)]
+pub struct Router<T> {
+    catalog: Arc<Catalog>,
+    environments: imbl::HashMap<EnvironmentKey, Arc<T>>,
+    hosts: imbl::HashMap<Box<str>, Arc<T>>,
+    domains: Arc<HashMap<Box<str>, Arc<Domain>>>,
+    routes: Arc<RouteTable>,
+    route_list: Vec<Arc<Route>>,
+}
+
+/// Who answers.
+#[derive(Debug)]
+pub struct Found<'a, T> {
+    /// The environment's entry.
+    pub target: &'a Arc<T>,
+    /// The version that a preview hostname names; `None` for what is deployed.
+    pub preview: Option<VersionId>,
+}
+
+impl<T> Clone for Router<T> {
+    fn clone(&self) -> Self {
+        Self {
+            catalog: Arc::clone(&self.catalog),
+            environments: self.environments.clone(),
+            hosts: self.hosts.clone(),
+            domains: Arc::clone(&self.domains),
+            routes: Arc::clone(&self.routes),
+            route_list: self.route_list.clone(),
+        }
+    }
+}
+
+impl<T> Default for Router<T> {
+    fn default() -> Self {
+        Self {
+            catalog: Arc::default(),
+            environments: imbl::HashMap::new(),
+            hosts: imbl::HashMap::new(),
+            domains: Arc::default(),
+            routes: Arc::default(),
+            route_list: Vec::new(),
+        }
+    }
+}
+
+impl<T> Router<T> {
+    /// The table of the next state of the catalog. `make` is called for each environment of a service that changed, with
+    /// the entry it had before.
+    #[must_use]
+    pub fn next(
+        &self,
+        catalog: &Arc<Catalog>,
+        mut make: impl FnMut(&EnvironmentKey, &Arc<Environment>, Option<&Arc<T>>) -> Arc<T>,
+    ) -> Self {
+        let mut next = self.clone();
+        for change in changed_services(&self.catalog, catalog) {
+            if let Some(old) = change.old {
+                for environment in old.environments.values() {
+                    let key = old.key.environment(environment.name.clone());
+                    next.environments.remove(&key);
+                    if let Some(host) = hostname(&self.catalog, &key) {
+                        next.hosts.remove(host.as_str());
+                    }
+                }
+            }
+            for environment in change.new.iter().flat_map(|service| service.environments.values()) {
+                let Some(service) = change.new else { continue };
+                let key = service.key.environment(environment.name.clone());
+                let entry = make(&key, environment, self.environments.get(&key));
+                if environment.workers_dev.is_public()
+                    && let Some(host) = hostname(catalog, &key)
+                {
+                    next.hosts.insert(host.as_str().into(), Arc::clone(&entry));
+                }
+                next.environments.insert(key, entry);
+            }
+        }
+        next.update_domains(catalog);
+        next.update_routes(catalog);
+        next.catalog = Arc::clone(catalog);
+        next
+    }
+
+    /// The state that this table shows.
+    #[must_use]
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The entry of an environment.
+    #[must_use]
+    pub fn environment(&self, key: &EnvironmentKey) -> Option<&Arc<T>> {
+        self.environments.get(key)
+    }
+
+    /// Who answers. `host` is lower-case and without port; `path_and_query` begins with `/`. A route that leads to `except`
+    /// is passed over, so that a worker which fetches its own URL reaches what lies behind it, as on Cloudflare.
+    #[must_use]
+    pub fn find(
+        &self,
+        scheme: Scheme,
+        host: &str,
+        path_and_query: &str,
+        except: Option<&EnvironmentKey>,
+    ) -> Option<Found<'_, T>> {
+        if !self.route_list.is_empty()
+            && let Some(route) = self.routes.find(scheme, host, path_and_query)
+            && (except.is_none() || route.target.as_ref() != except)
+        {
+            let target = self.environments.get(route.target.as_ref()?)?;
+            return Some(Found { target, preview: None });
+        }
+        if let Some(target) = self.hosts.get(host) {
+            return Some(Found { target, preview: None });
+        }
+        if let Some(domain) = self.domains.get(host) {
+            return Some(Found { target: self.environments.get(&domain.environment)?, preview: None });
+        }
+        self.find_preview(host)
+    }
+
+    fn find_preview(&self, host: &str) -> Option<Found<'_, T>> {
+        let found = find_host(&self.catalog, host)?;
+        let preview = Some(found.preview?);
+        let exposed = self.catalog.environment(&found.environment)?.preview_urls.is_public();
+        let target = self.environments.get(&found.environment)?;
+        exposed.then_some(Found { target, preview })
+    }
+
+    fn update_domains(&mut self, catalog: &Catalog) {
+        let same = self.domains.len() == catalog.domains().count()
+            && catalog.domains().all(|domain| {
+                self.domains.get(domain.hostname.as_str()).is_some_and(|known| Arc::ptr_eq(known, domain))
+            });
+        if !same {
+            let domains = catalog.domains().map(|domain| (domain.hostname.as_str().into(), Arc::clone(domain)));
+            self.domains = Arc::new(domains.collect());
+        }
+    }
+
+    fn update_routes(&mut self, catalog: &Catalog) {
+        let routes: Vec<_> = catalog.routes().map(Arc::clone).collect();
+        let same = routes.len() == self.route_list.len()
+            && routes.iter().zip(&self.route_list).all(|(new, old)| Arc::ptr_eq(new, old));
+        if !same {
+            self.routes = Arc::new(RouteTable::build(&routes));
+            self.route_list = routes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

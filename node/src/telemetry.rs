@@ -1,0 +1,44 @@
+//! What the node says about itself: log lines and metrics.
+//!
+//! **Owns** how lines are written and what is counted. **Must not know** what the parts do. **Enter at** [`start`] and
+//! [`Metrics`].
+
+mod latency;
+mod metrics;
+
+use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+pub use self::{
+    latency::Latency,
+    metrics::{Metrics, OutcomeClass, Process},
+};
+use crate::config::LogFormat;
+
+/// Why logging did not start. State: unchanged. Retry: no.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter is not one. State: unchanged. Retry: no.
+    #[error("log is {filter:?}: {message}")]
+    Filter {
+        /// The filter given.
+        filter: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// Sends log lines to standard error. Call it once; a second call in one process changes nothing.
+pub fn start(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
+    let wrong = |error: tracing_subscriber::filter::ParseError| TelemetryError::Filter {
+        filter: filter.to_owned(),
+        message: error.to_string(),
+    };
+    let filter = EnvFilter::builder().parse(filter).map_err(wrong)?;
+    let lines = match format {
+        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
+    };
+    // Several nodes in one test process share the first one's lines.
+    let _already = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
+    Ok(())
+}
