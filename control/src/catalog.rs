@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
 use skerry_proto::id::{
-    AccountId, CertificateId, EnvironmentName, Hostname, NamespaceId, Revision, RouteId, ServiceName, TokenId,
+    AccountId, CertificateId, DomainId, EnvironmentName, Hostname, NamespaceId, Revision, RouteId, ServiceName, TokenId,
 };
 
 mod account;
@@ -166,6 +166,11 @@ impl Catalog {
         self.routes.values()
     }
 
+    /// An account's routes, in the order of their identities.
+    pub fn routes_in(&self, account: &AccountId) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.values().filter(move |route| route.account == *account)
+    }
+
     /// The routes that lead to an environment.
     pub fn routes_of(&self, environment: &EnvironmentKey) -> impl Iterator<Item = &Arc<Route>> {
         self.routes.values().filter(move |route| route.target.as_ref() == Some(environment))
@@ -175,6 +180,17 @@ impl Catalog {
     #[must_use]
     pub fn domain(&self, hostname: &Hostname) -> Option<&Arc<Domain>> {
         self.domains.get(hostname)
+    }
+
+    /// The custom domain of that identity.
+    #[must_use]
+    pub fn domain_by_id(&self, id: &DomainId) -> Option<&Arc<Domain>> {
+        self.domains.values().find(|domain| domain.id == *id)
+    }
+
+    /// An account's custom domains, by host.
+    pub fn domains_in(&self, account: &AccountId) -> impl Iterator<Item = &Arc<Domain>> {
+        self.domains.values().filter(move |domain| domain.environment.service.account == *account)
     }
 
     /// Every custom domain, by host.
@@ -219,6 +235,31 @@ impl Catalog {
     /// The audit log, oldest first. BOUND: the newest [`limits::AUDIT_ENTRIES_MAX`].
     pub fn audit(&self) -> impl DoubleEndedIterator<Item = &Arc<AuditEntry>> {
         self.audit.iter()
+    }
+
+    /// Whether both hold the same services, by identity of memory: `true` means that nothing changed, `false` that
+    /// something may have.
+    #[must_use]
+    pub fn same_services(&self, other: &Self) -> bool {
+        self.services.ptr_eq(&other.services)
+    }
+
+    /// As [`Catalog::same_services`], for routes.
+    #[must_use]
+    pub fn same_routes(&self, other: &Self) -> bool {
+        self.routes.ptr_eq(&other.routes)
+    }
+
+    /// As [`Catalog::same_services`], for custom domains.
+    #[must_use]
+    pub fn same_domains(&self, other: &Self) -> bool {
+        self.domains.ptr_eq(&other.domains)
+    }
+
+    /// As [`Catalog::same_services`], for certificates.
+    #[must_use]
+    pub fn same_certificates(&self, other: &Self) -> bool {
+        self.certificates.ptr_eq(&other.certificates)
     }
 
     /// An environment of a service, for shortness.

@@ -1,7 +1,25 @@
 //! Skerry's control plane: what the cluster agrees on, and the API that changes it.
 //!
 //! **Owns** the catalog, raft, bundles, identity and the API. **Must not know** wasmtime or how workers run. **Enter
-//! at** [`catalog`] and [`kv`].
+//! at** [`control`] and [`catalog`]. A module imports only modules below it.
+
+pub mod control;
+
+mod reconcile;
+
+pub mod bundles;
+pub mod config;
+pub mod error;
+pub mod identity;
+pub mod raft;
+pub mod seal;
+
+pub mod mint;
+mod store;
 
 pub mod catalog;
 pub mod kv;
+pub mod limits;
+
+pub mod clock;
+pub mod task;

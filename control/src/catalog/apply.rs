@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use skerry_proto::id::{AccountId, Revision};
+use skerry_proto::id::{AccountId, Revision, VersionId};
 
 use super::{
     Account, Applied, AuditAction, AuditEntry, Catalog, Change, Cluster, Command, Environment, EnvironmentKey,
@@ -121,34 +121,30 @@ impl Step {
     }
 
     fn expect(&self, expectation: &Expectation) -> Result<(), Rejection> {
-        let stale = |environment: &EnvironmentKey, expected: String, found: String| {
-            Err(Rejection::Stale { environment: environment.clone(), expected, found })
-        };
-        let shown = |etag: Option<String>| etag.map_or_else(|| "nothing".to_owned(), |etag| format!("etag {etag}"));
-        match expectation {
+        let etag = |revision: Revision| format!("etag {:x}", revision.0);
+        let nothing = || "nothing".to_owned();
+        let (subject, expected, found) = match expectation {
             Expectation::Unchanged { environment, revision } => {
-                let found = self.catalog.environment(environment);
-                if found.is_some_and(|found| found.revision == *revision) {
-                    return Ok(());
-                }
-                stale(environment, format!("etag {:x}", revision.0), shown(found.map(|found| found.etag())))
+                let found = self.catalog.environment(environment).map(|found| etag(found.revision));
+                (environment.to_string(), etag(*revision), found.unwrap_or_else(nothing))
+            }
+            Expectation::ServiceUnchanged { service, revision } => {
+                let found = self.catalog.service(service).map(|found| etag(found.revision));
+                (service.to_string(), etag(*revision), found.unwrap_or_else(nothing))
             }
             Expectation::Live { environment, version } => {
-                let found = self.catalog.environment(environment).and_then(|found| found.live_version());
-                let found = found.map(|found| &found.id);
-                if found == version.as_ref() {
-                    return Ok(());
-                }
-                let shown = |id: Option<&skerry_proto::id::VersionId>| {
+                let live = self.catalog.environment(environment).and_then(|found| found.live_version());
+                let shown = |id: Option<&VersionId>| {
                     id.map_or_else(|| "no live version".to_owned(), |id| format!("version {id}"))
                 };
-                stale(environment, shown(version.as_ref()), shown(found))
+                (environment.to_string(), shown(version.as_ref()), shown(live.map(|live| &live.id)))
             }
-            Expectation::Absent { environment } => match self.catalog.environment(environment) {
-                None => Ok(()),
-                Some(found) => stale(environment, "nothing".to_owned(), shown(Some(found.etag()))),
-            },
-        }
+            Expectation::Absent { environment } => {
+                let found = self.catalog.environment(environment).map(|found| etag(found.revision));
+                (environment.to_string(), nothing(), found.unwrap_or_else(nothing))
+            }
+        };
+        if expected == found { Ok(()) } else { Err(Rejection::Stale { subject, expected, found }) }
     }
 
     fn change(&mut self, change: &Change) -> Result<(), Rejection> {

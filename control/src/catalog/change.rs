@@ -56,13 +56,20 @@ pub struct Idempotency {
     pub fingerprint: [u8; 32],
 }
 
-/// A state of an environment that the caller has seen and relies on.
+/// A state of an environment or service that the caller has seen and relies on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expectation {
     /// The environment has not changed since this revision made it ([`Environment::etag`](super::Environment::etag)).
     Unchanged {
         /// The environment.
         environment: EnvironmentKey,
+        /// Its revision as seen.
+        revision: Revision,
+    },
+    /// The service and its environments have not changed since this revision made them.
+    ServiceUnchanged {
+        /// The service.
+        service: ServiceKey,
         /// Its revision as seen.
         revision: Revision,
     },

@@ -69,11 +69,12 @@ pub enum Rejection {
         /// The name.
         name: String,
     },
-    /// The environment is not in the state that the caller relies on. State: unchanged. Retry: after looking again.
-    #[error("{environment} has changed: expected {expected}, found {found}; look at it again and repeat")]
+    /// The environment or service is not in the state that the caller relies on. State: unchanged. Retry: after looking
+    /// again.
+    #[error("{subject} has changed: expected {expected}, found {found}; look at it again and repeat")]
     Stale {
-        /// Which.
-        environment: EnvironmentKey,
+        /// Which, as `service` or `service/environment`.
+        subject: String,
         /// What the caller relied on.
         expected: String,
         /// What is there.

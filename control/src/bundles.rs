@@ -1,0 +1,164 @@
+//! Code, by the hash of its bytes.
+//!
+//! **Owns** the files under `DIR/bundles`. **Must not know** what a bundle contains. **Enter at** [`Bundles`].
+//!
+//! `DIR/bundles/ab/abcdef...` holds the bytes whose BLAKE3 is `abcdef...`. A file is complete before it gets that name,
+//! and it is verified whenever it is read, so what can not be verified is never run.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use skerry_proto::{
+    bundle::Bundle,
+    id::BundleHash,
+    versioned::{self, DecodeError, Kind},
+};
+
+use crate::{
+    limits::BUNDLE_BYTES_MAX,
+    store::{Privacy, create_folder, write_file},
+};
+
+/// The bundles of one data directory. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Bundles {
+    folder: Arc<Path>,
+}
+
+/// Why a bundle could not be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// It is larger than a bundle may be. State: unchanged. Retry: no.
+    #[error("a bundle of {size_bytes} bytes is larger than {BUNDLE_BYTES_MAX}")]
+    TooLarge {
+        /// Its size.
+        size_bytes: usize,
+    },
+    /// The file system failed. State: unknown for writes, unchanged for reads. Retry: yes.
+    #[error("bundle {hash} can not be {action}")]
+    Io {
+        /// Which.
+        hash: BundleHash,
+        /// `stored` or `read`.
+        action: &'static str,
+        /// What failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The file's bytes are not the ones that were stored. It is never served. State: unchanged. Retry: no; upload again.
+    #[error("bundle {hash} is damaged on this node's disk")]
+    Damaged {
+        /// Which.
+        hash: BundleHash,
+    },
+    /// The bytes verify but are no bundle this build can read. State: unchanged. Retry: with a newer build.
+    #[error("bundle {hash} can not be decoded")]
+    Decode {
+        /// Which.
+        hash: BundleHash,
+        /// Why.
+        #[source]
+        source: DecodeError,
+    },
+}
+
+impl Bundles {
+    /// The bundles under `data_dir`. Blocking.
+    pub fn open(data_dir: &Path) -> io::Result<Self> {
+        let folder = data_dir.join("bundles");
+        create_folder(&folder)?;
+        Ok(Self { folder: folder.into() })
+    }
+
+    /// The bytes under which a bundle is stored; equal bundles have equal bytes.
+    #[must_use]
+    pub fn encode(bundle: &Bundle) -> Bytes {
+        versioned::encode(Kind::Bundle, bundle).into()
+    }
+
+    /// Stores a bundle's bytes; durable when this returns. Storing the same bytes again costs one look.
+    pub async fn put(&self, bytes: Bytes) -> Result<BundleHash, BundleError> {
+        if bytes.len() > BUNDLE_BYTES_MAX {
+            return Err(BundleError::TooLarge { size_bytes: bytes.len() });
+        }
+        let hash = BundleHash::of(&bytes);
+        let path = self.path(&hash);
+        let stored = tokio::task::spawn_blocking(move || {
+            if read_verified(&path, &hash)?.is_some() {
+                return Ok(());
+            }
+            create_folder(path.parent().expect("a bundle's path has a folder"))?;
+            write_file(&path, &bytes, Privacy::Secret)
+        });
+        match stored.await.map_err(io::Error::from).and_then(|stored| stored) {
+            Ok(()) => Ok(hash),
+            Err(source) => Err(BundleError::Io { hash, action: "stored", source }),
+        }
+    }
+
+    /// The bytes of that hash, verified; `None` when this node does not have them.
+    pub async fn get(&self, hash: &BundleHash) -> Result<Option<Bytes>, BundleError> {
+        let (path, hash) = (self.path(hash), *hash);
+        let read = tokio::task::spawn_blocking(move || read_all(&path)).await;
+        match read.map_err(io::Error::from).and_then(|read| read) {
+            Ok(Some(bytes)) if BundleHash::of(&bytes) != hash => Err(BundleError::Damaged { hash }),
+            Ok(found) => Ok(found),
+            Err(source) => Err(BundleError::Io { hash, action: "read", source }),
+        }
+    }
+
+    /// The bundle of that hash, verified and decoded; `None` when this node does not have it.
+    pub async fn load(&self, hash: &BundleHash) -> Result<Option<Bundle>, BundleError> {
+        let Some(bytes) = self.get(hash).await? else { return Ok(None) };
+        let decoded = versioned::decode(Kind::Bundle, &bytes);
+        decoded.map(Some).map_err(|source| BundleError::Decode { hash: *hash, source })
+    }
+
+    fn path(&self, hash: &BundleHash) -> PathBuf {
+        let name = hash.to_string();
+        self.folder.join(&name[..2]).join(&name)
+    }
+}
+
+fn read_all(path: &Path) -> io::Result<Option<Bytes>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `None` also for a damaged file: it is written again.
+fn read_verified(path: &Path, hash: &BundleHash) -> io::Result<Option<Bytes>> {
+    Ok(read_all(path)?.filter(|bytes| BundleHash::of(bytes) == *hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_put_is_got_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let bundles = Bundles::open(folder.path()).unwrap();
+        let hash = bundles.put(Bytes::from_static(b"code")).await.unwrap();
+        assert_eq!(bundles.put(Bytes::from_static(b"code")).await.unwrap(), hash);
+        assert_eq!(bundles.get(&hash).await.unwrap().unwrap(), "code");
+        assert_eq!(bundles.get(&BundleHash::of(b"other")).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_bundle_is_refused_and_healed_by_another_upload() {
+        let folder = tempfile::tempdir().unwrap();
+        let bundles = Bundles::open(folder.path()).unwrap();
+        let hash = bundles.put(Bytes::from_static(b"code")).await.unwrap();
+        fs::write(bundles.path(&hash), b"evil").unwrap();
+        assert!(matches!(bundles.get(&hash).await, Err(BundleError::Damaged { .. })));
+        bundles.put(Bytes::from_static(b"code")).await.unwrap();
+        assert_eq!(bundles.get(&hash).await.unwrap().unwrap(), "code");
+    }
+}

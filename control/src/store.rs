@@ -1,0 +1,58 @@
+//! Files that survive a crash.
+//!
+//! **Owns** the order of write, fsync and rename. **Must not know** what the files mean. **Enter at** [`write_file`].
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Privacy {
+    /// The owner only: 0600.
+    Secret,
+    /// Everyone: 0644.
+    Public,
+}
+
+/// Puts a whole file in place: whoever opens `path`, at whatever time, finds the old content or the new. Durable when
+/// this returns. Blocking.
+pub(crate) fn write_file(path: &Path, content: &[u8], privacy: Privacy) -> io::Result<()> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));
+    };
+    let suffix = hex::encode(crate::mint::random::<8>());
+    let temporary: PathBuf = folder.join(format!(".{}.{suffix}.new", name.to_string_lossy()));
+    let mode = match privacy {
+        Privacy::Secret => 0o600,
+        Privacy::Public => 0o644,
+    };
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The first error is the one that counts; what stays behind is hidden and harmless.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.and_then(|()| sync_folder(folder))
+}
+
+/// Makes a folder with its parents, durable when this returns. Blocking.
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(path)?;
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Ok(()),
+        Some(parent) => sync_folder(parent),
+        None => Ok(()),
+    }
+}
+
+/// A new name in a folder is durable only once the folder itself is.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
