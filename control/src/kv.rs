@@ -6,6 +6,10 @@
 use bytes::Bytes;
 use skerry_proto::id::NamespaceId;
 
+mod check;
+
+pub use check::{KvExpiry, check_cache_ttl, check_key, check_key_length};
+
 /// One namespace's entries, wherever they live. Implemented by the data plane.
 #[async_trait::async_trait]
 pub trait KvStore: Send + Sync {

@@ -1,6 +1,6 @@
 // `Blob` and `File`, held in memory.
 //
-// Owns immutable bytes with a type. Must not know bodies or forms. Enter at `Blob`.
+// **Owns** immutable bytes with a type. **Must not know** bodies or forms. **Enter at** `Blob`.
 
 import { concat, copyOf, isBufferSource, utf8, utf8Decode } from "./bytes.js";
 import { webClass } from "./errors.js";

@@ -1,6 +1,6 @@
 // The body that `Request` and `Response` share.
 //
-// Owns where a body's content lies and whether it was used. Must not know heads, handlers or the network. Enter at
+// **Owns** where a body's content lies and whether it was used. **Must not know** heads, handlers or the network. **Enter at**
 // `Body`; `sendable` hands a body to the host.
 //
 // ```text

@@ -1,6 +1,6 @@
 // Pure. Small conversions between strings and bytes.
 //
-// Owns nothing. Must not know bodies or streams. Enter at `utf8`, `utf8Decode`, `concat`.
+// **Owns** nothing. **Must not know** bodies or streams. **Enter at** `utf8`, `utf8Decode`, `concat`.
 
 import { host } from "./host.js";
 

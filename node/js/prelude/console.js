@@ -1,7 +1,7 @@
 // `console`.
 //
-// Owns formatting by `%` directives, groups, counters and clocks. Must not know where lines end up: they leave by LOG.
-// Enter at `console`.
+// **Owns** formatting by `%` directives, groups, counters and clocks. **Must not know** where lines end up: they leave by LOG.
+// **Enter at** `console`.
 
 import { OP, currentRequestId, now, op } from "./host.js";
 import { cut, inspect } from "./inspect.js";

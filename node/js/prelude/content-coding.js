@@ -1,7 +1,7 @@
 // Bodies that are compressed on the wire.
 //
-// Owns the decoding of a body on its way in and the encoding of one on its way out. Must not know headers or requests.
-// Enter at `codingOf`, `createDecodedReadable`, `takeCoded`, `encodeWhole`, `encodeStream`.
+// **Owns** the decoding of a body on its way in and the encoding of one on its way out. **Must not know** headers or requests.
+// **Enter at** `codingOf`, `createDecodedReadable`, `takeCoded`, `encodeWhole`, `encodeStream`.
 //
 // A compressed body that nobody reads is handed on as it is: its stream remembers the host's body id.
 

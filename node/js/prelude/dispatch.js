@@ -1,6 +1,6 @@
 // Events of the host.
 //
-// Owns the way from an event to a handler, and from what it returns to the host. Must not know what handlers do. Enter at
+// **Owns** the way from an event to a handler, and from what it returns to the host. **Must not know** what handlers do. **Enter at**
 // `dispatch`.
 //
 // ```text

@@ -1,6 +1,6 @@
 // The worker's entry point: which handlers it has and how each is called.
 //
-// Owns the choice between an object, a class and listeners. Must not know events or answers. Enter at `callHandler`;
+// **Owns** the choice between an object, a class and listeners. **Must not know** events or answers. **Enter at** `callHandler`;
 // `load` fills it once the top-level scope has run.
 //
 // ```text

@@ -1,6 +1,6 @@
 // The `env` object.
 //
-// Owns turning the host's description of bindings into what tenant code sees. Must not know handlers. Enter at `env`;
+// **Owns** turning the host's description of bindings into what tenant code sees. **Must not know** handlers. **Enter at** `env`;
 // `fillEnv` fills it when the worker is loaded, so that `import { env }` and the handlers' argument are one object.
 
 import { makeKvNamespace } from "./kv.js";

@@ -1,6 +1,6 @@
 // Errors that nobody caught.
 //
-// Owns how they reach `error` and `unhandledrejection` listeners, and the log. Must not know requests. Enter at
+// **Owns** how they reach `error` and `unhandledrejection` listeners, and the log. **Must not know** requests. **Enter at**
 // `reportError`, `reportException`.
 //
 // ```text

@@ -1,7 +1,7 @@
 // One event that this isolate is working on: the `ctx` that handlers get, which is also the async context.
 //
-// Owns when an event is over: its handler, its `waitUntil` promises, its streaming body and its sockets. Must not know
-// handlers or HTTP. Enter at `openEvent`.
+// **Owns** when an event is over: its handler, its `waitUntil` promises, its streaming body and its sockets. **Must not know**
+// handlers or HTTP. **Enter at** `openEvent`.
 //
 // ```text
 // open --(each hold released)--> ended: DONE is sent

@@ -1,6 +1,6 @@
 // The events of the older `addEventListener` syntax.
 //
-// Owns `FetchEvent` and `ScheduledEvent`. Must not know how an answer reaches the host. Enter at `FetchEvent`.
+// **Owns** `FetchEvent` and `ScheduledEvent`. **Must not know** how an answer reaches the host. **Enter at** `FetchEvent`.
 
 import { domException, webClass } from "./errors.js";
 import { holdUntil } from "./event-context.js";

@@ -1,7 +1,7 @@
 // `fetch`: outgoing requests and their redirects.
 //
-// Owns the path from a `Request` to a `Response`. Must not know which door a request leaves by: `fetchThrough` takes it
-// as an argument, so that service bindings share everything. Enter at `fetch`.
+// **Owns** the path from a `Request` to a `Response`. **Must not know** which door a request leaves by: `fetchThrough` takes it
+// as an argument, so that service bindings share everything. **Enter at** `fetch`.
 
 import { OP, op, startWith } from "./host.js";
 import { addAbortAlgorithm, removeAbortAlgorithm } from "./abort.js";

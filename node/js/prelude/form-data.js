@@ -1,6 +1,6 @@
 // `FormData` and its multipart form.
 //
-// Owns lists of form fields. Must not know bodies. Enter at `FormData`; `multipart.js` is the way back.
+// **Owns** lists of form fields. **Must not know** bodies. **Enter at** `FormData`; `multipart.js` is the way back.
 
 import { File, blobBytes, isBlob } from "./blob.js";
 import { webClass } from "./errors.js";

@@ -1,6 +1,6 @@
 // The listeners of the global object.
 //
-// Owns the target behind the global `addEventListener`. Must not know which events there are. Enter at `globalTarget`.
+// **Owns** the target behind the global `addEventListener`. **Must not know** which events there are. **Enter at** `globalTarget`.
 
 import { EventTarget } from "./events.js";
 

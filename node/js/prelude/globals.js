@@ -1,6 +1,6 @@
 // The global object that workers see.
 //
-// Owns which names there are and how they are defined. Must not know what any of them does. Enter at `installGlobals`,
+// **Owns** which names there are and how they are defined. **Must not know** what any of them does. **Enter at** `installGlobals`,
 // run once at build time.
 
 import { AbortController, AbortSignal } from "./abort.js";

@@ -1,6 +1,6 @@
 // What may be a header name or value.
 //
-// Owns normalisation and validation of single names and values. Must not know lists of headers. Enter at `headerName`
+// **Owns** normalisation and validation of single names and values. **Must not know** lists of headers. **Enter at** `headerName`
 // and `headerValue`.
 
 import { host } from "./host.js";

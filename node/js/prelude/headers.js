@@ -1,6 +1,6 @@
 // The `Headers` class over a flat list `[name, value, name, value, ...]` with lower-case names, in order of arrival.
 //
-// Owns lists of headers. Must not know requests or responses. Enter at `Headers`, and `headersFrom` for a list that is
+// **Owns** lists of headers. **Must not know** requests or responses. **Enter at** `Headers`, and `headersFrom` for a list that is
 // known to be valid.
 
 import { webClass } from "./errors.js";

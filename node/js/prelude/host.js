@@ -1,6 +1,6 @@
 // The prelude's side of the crossing (OPS.md).
 //
-// Owns op and event numbers and the table of operations in flight. Must not know what any operation means. Enter at `op`
+// **Owns** op and event numbers and the table of operations in flight. **Must not know** what any operation means. **Enter at** `op`
 // and `start`. A test compares the numbers with OPS.md and `src/runtime/ops.rs`.
 
 export const host = globalThis.__host;

@@ -1,6 +1,6 @@
 // Text for people out of any value.
 //
-// Owns the form in which the console shows values, close to Node's. Must not know where the text goes. Enter at
+// **Owns** the form in which the console shows values, close to Node's. **Must not know** where the text goes. **Enter at**
 // `inspect`. Getters and proxies of tenant code may throw: `inspect` never does.
 
 // BOUNDS: depth as Node's default; the others keep one line of the log readable. What is left out is said.
@@ -90,13 +90,19 @@ function showObject(value, walk, level) {
   const name = constructorName(value);
   const leaf = showLeaf(value);
   if (leaf !== undefined) return leaf;
-  if (level > walk.depth) return Array.isArray(value) ? "[Array]" : `[${name ?? "Object: null prototype"}]`;
+  if (level > walk.depth) return showFolded(value, name);
   walk.seen.push(value);
   try {
     return showMembers(value, name, walk, level);
   } finally {
     walk.seen.pop();
   }
+}
+
+// An object that lies too deep to be opened.
+function showFolded(value, name) {
+  if (Array.isArray(value)) return value.length === 0 ? "[]" : "[Array]";
+  return name === "Object" && Reflect.ownKeys(value).length === 0 ? "{}" : `[${name ?? "Object: null prototype"}]`;
 }
 
 // Objects whose text does not depend on their members.

@@ -1,6 +1,6 @@
 // KV namespaces.
 //
-// Owns the KV API and its checks (SEMANTICS 1.4). Must not know where values lie. Enter at `makeKvNamespace`. The host
+// **Owns** the KV API and its checks (SEMANTICS 1.4). **Must not know** where values lie. **Enter at** `makeKvNamespace`. The host
 // checks again; what is checked here fails with Cloudflare's own words before anything is sent.
 
 import { OP, now, start } from "./host.js";

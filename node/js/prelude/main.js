@@ -1,6 +1,6 @@
 // The root of the prelude: evaluated once, when the engine's image is made.
 //
-// Owns the order of installation. Must not know any API. No operation of the host may be called here.
+// **Owns** the order of installation. **Must not know** any API. No operation of the host may be called here.
 
 import { host } from "./host.js";
 import { dispatch } from "./dispatch.js";

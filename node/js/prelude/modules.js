@@ -1,6 +1,6 @@
 // Modules that workers import by a name with a scheme.
 //
-// Owns `cloudflare:workers`. Must not know how modules are resolved. Enter at `defineModules`, run once at build time.
+// **Owns** `cloudflare:workers`. **Must not know** how modules are resolved. **Enter at** `defineModules`, run once at build time.
 
 import { host } from "./host.js";
 import { env } from "./env.js";

@@ -1,7 +1,7 @@
 // Reads a form out of a body.
 //
-// Owns the parsing of `multipart/form-data` (RFC 7578) and `application/x-www-form-urlencoded`. Must not know where the
-// bytes come from. Enter at `parseFormData`.
+// **Owns** the parsing of `multipart/form-data` (RFC 7578) and `application/x-www-form-urlencoded`. **Must not know** where the
+// bytes come from. **Enter at** `parseFormData`.
 
 import { File } from "./blob.js";
 import { utf8, utf8Decode } from "./bytes.js";

@@ -1,6 +1,6 @@
 // Code from strings.
 //
-// Owns that workers can not make any, as on Cloudflare. Must not know anything else. Enter at `forbidEval`, run once at
+// **Owns** that workers can not make any, as on Cloudflare. **Must not know** anything else. **Enter at** `forbidEval`, run once at
 // build time.
 
 const MESSAGE = "Code generation from strings disallowed for this context";

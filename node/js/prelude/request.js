@@ -1,6 +1,6 @@
 // The `Request` class.
 //
-// Owns the head of a request. Must not know how requests are sent or answered. Enter at `Request`; `incomingRequest`
+// **Owns** the head of a request. **Must not know** how requests are sent or answered. **Enter at** `Request`; `incomingRequest`
 // builds one from a FETCH event without checking anything twice.
 
 import { OP, op } from "./host.js";

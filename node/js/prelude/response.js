@@ -1,6 +1,6 @@
 // The `Response` class.
 //
-// Owns the head of a response. Must not know how responses are sent. Enter at `Response`; `fetchedResponse` builds one
+// **Owns** the head of a response. **Must not know** how responses are sent. **Enter at** `Response`; `fetchedResponse` builds one
 // from what the host received, `statusOf`, `listOf`, `rareOf` are what the dispatcher hands to the host.
 
 import { OP, op } from "./host.js";

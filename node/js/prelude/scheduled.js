@@ -1,6 +1,6 @@
 // The controller that a `scheduled` handler gets.
 //
-// Owns that class. Must not know cron. Enter at `makeController`.
+// **Owns** that class. **Must not know** cron. **Enter at** `makeController`.
 
 import { illegalConstructor, webClass } from "./errors.js";
 

@@ -1,6 +1,6 @@
 // Service bindings.
 //
-// Owns the object behind `env.SERVICE`. Must not know how the target is found. Enter at `makeService`.
+// **Owns** the object behind `env.SERVICE`. **Must not know** how the target is found. **Enter at** `makeService`.
 
 import { OP } from "./host.js";
 import { webClass } from "./errors.js";

@@ -1,6 +1,6 @@
 // `setTimeout` and its family.
 //
-// Owns the numbers that tenant code sees for timers. Must not know time: the host counts. Enter at `setTimeout`.
+// **Owns** the numbers that tenant code sees for timers. **Must not know** time: the host counts. **Enter at** `setTimeout`.
 
 import { OP, forget, op, startWith } from "./host.js";
 import { addAbortAlgorithm, isAbortSignal, removeAbortAlgorithm } from "./abort.js";

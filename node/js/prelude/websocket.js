@@ -1,6 +1,6 @@
 // `WebSocket`, `WebSocketPair`, and their joints to the host's sockets.
 //
-// Owns the state of each end. Must not know requests, except that an open socket keeps its event open. Enter at
+// **Owns** the state of each end. **Must not know** requests, except that an open socket keeps its event open. **Enter at**
 // `WebSocketPair`; `bindSocket` gives an end to the host, `hostSocket` makes an end of a host's socket.
 //
 // ```text

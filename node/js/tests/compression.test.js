@@ -1,0 +1,88 @@
+import { deepEqual, equal, ok, rejects, test, throws } from "./harness.js";
+
+async function through(transform, chunks) {
+  const writer = transform.writable.getWriter();
+  const written = (async () => {
+    for (const chunk of chunks) await writer.write(chunk);
+    await writer.close();
+  })();
+  written.catch(() => {});
+  const got = [];
+  for await (const chunk of transform.readable) {
+    ok(chunk instanceof Uint8Array);
+    got.push(...chunk);
+  }
+  await written;
+  return new Uint8Array(got);
+}
+
+const text = new TextEncoder().encode("expected output ".repeat(100));
+
+for (const format of ["gzip", "deflate", "deflate-raw"]) {
+  test(`${format} is smaller and comes back, in one piece or many`, async () => {
+    const compressed = await through(new CompressionStream(format), [text.subarray(0, 700), text.subarray(700)]);
+    ok(compressed.length < 100, `${compressed.length} bytes`);
+    deepEqual(await through(new DecompressionStream(format), [compressed]), text);
+    const singles = Array.from(compressed, (byte) => new Uint8Array([byte]));
+    deepEqual(await through(new DecompressionStream(format), singles), text);
+  });
+
+  test(`${format} of nothing is a valid stream of nothing`, async () => {
+    const compressed = await through(new CompressionStream(format), []);
+    ok(compressed.length > 0);
+    deepEqual(await through(new DecompressionStream(format), [compressed]), new Uint8Array(0));
+  });
+
+  test(`${format} that is cut short is a TypeError`, async () => {
+    const compressed = await through(new CompressionStream(format), [text]);
+    await rejects(through(new DecompressionStream(format), [compressed.subarray(0, -1)]), TypeError);
+    await rejects(through(new DecompressionStream(format), []), TypeError);
+  });
+
+  test(`bytes after the end of ${format} are a TypeError`, async () => {
+    const compressed = await through(new CompressionStream(format), [text]);
+    await rejects(through(new DecompressionStream(format), [compressed, new Uint8Array([0])]), TypeError);
+    await rejects(through(new DecompressionStream(format), [new Uint8Array([...compressed, 0])]), TypeError);
+  });
+}
+
+test("garbage and wrong checksums are TypeErrors", async () => {
+  await rejects(through(new DecompressionStream("gzip"), [text]), TypeError);
+  const gzip = await through(new CompressionStream("gzip"), [text]);
+  gzip[gzip.length - 6] ^= 1;
+  await rejects(through(new DecompressionStream("gzip"), [gzip]), TypeError);
+  const deflate = await through(new CompressionStream("deflate"), [text]);
+  deflate[deflate.length - 1] ^= 1;
+  await rejects(through(new DecompressionStream("deflate"), [deflate]), TypeError);
+});
+
+test("chunks may be buffers or any view, and nothing else", async () => {
+  const plain = new Uint8Array([1, 0, 2, 0]);
+  const expected = await through(new CompressionStream("deflate-raw"), [plain]);
+  deepEqual(await through(new CompressionStream("deflate-raw"), [plain.buffer]), expected);
+  deepEqual(await through(new CompressionStream("deflate-raw"), [new Uint16Array([1, 2])]), expected);
+  for (const bad of [undefined, null, 3, "text", {}, [1]]) {
+    await rejects(through(new CompressionStream("gzip"), [bad]), TypeError);
+    await rejects(through(new DecompressionStream("gzip"), [bad]), TypeError);
+  }
+});
+
+test("the constructors know their formats", () => {
+  throws(() => new CompressionStream(), TypeError);
+  throws(() => new CompressionStream("GZIP"), TypeError);
+  throws(() => new CompressionStream("br"), TypeError);
+  throws(() => new DecompressionStream("a"), TypeError);
+  throws(() => CompressionStream("gzip"), TypeError);
+  equal(String(new CompressionStream("gzip")), "[object CompressionStream]");
+});
+
+test("a stream that is given up errors its other side", async () => {
+  const stream = new CompressionStream("gzip");
+  const reader = stream.readable.getReader();
+  await stream.writable.abort("why");
+  await rejects(reader.read(), "why");
+  const other = new DecompressionStream("gzip");
+  const writer = other.writable.getWriter();
+  await other.readable.cancel("why");
+  await rejects(writer.closed, "why");
+});
