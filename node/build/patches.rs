@@ -1,0 +1,144 @@
+//! What we change in QuickJS-ng, as exact replacements: a new version of the engine that moves one of them fails the build.
+
+/// One replacement, which must match exactly once.
+pub(crate) struct Patch {
+    why: &'static str,
+    old: &'static str,
+    new: &'static str,
+}
+
+impl Patch {
+    /// The text after the replacement.
+    pub(crate) fn apply(&self, text: &str) -> Result<String, String> {
+        match text.matches(self.old).count() {
+            1 => Ok(text.replacen(self.old, self.new, 1)),
+            found => Err(format!("the patch {:?} matches {found} times in quickjs.c, not once", self.why)),
+        }
+    }
+}
+
+/// In the order of the file.
+pub(crate) const PATCHES: &[Patch] = &[
+    Patch {
+        why: "a microtask remembers the async context it was queued in",
+        old: "    JSJobFunc *job_func;
+    int argc;
+    JSValue argv[];
+} JSJobEntry;
+",
+        new: "    JSJobFunc *job_func;
+    JSValue sk_context;
+    int argc;
+    JSValue argv[];
+} JSJobEntry;
+
+static JSValue sk_context = JS_UNDEFINED;
+bool sk_strip_source = false;
+",
+    },
+    Patch {
+        why: "deep recursion is a RangeError on wasi too (default)",
+        old: "#ifdef __wasi__
+    rt->stack_size = 0;
+#endif
+",
+        new: "",
+    },
+    Patch {
+        why: "queueing a microtask captures the async context",
+        old: "    e->job_func = job_func;
+    e->argc = argc;
+",
+        new: "    e->job_func = job_func;
+    e->sk_context = js_dup(sk_context);
+    e->argc = argc;
+",
+    },
+    Patch {
+        why: "a microtask runs in its async context",
+        old: "    res = e->job_func(e->ctx, e->argc, vc(e->argv));
+",
+        new: "    JSValue sk_outer = sk_context;
+    sk_context = e->sk_context;
+    res = e->job_func(e->ctx, e->argc, vc(e->argv));
+    JS_FreeValue(ctx, sk_context);
+    sk_context = sk_outer;
+",
+    },
+    Patch {
+        why: "deep recursion is a RangeError on wasi too (limit)",
+        old: "#if defined(__wasi__)
+    rt->stack_limit = 0; /* no limit */
+#else
+",
+        new: "#if 0
+#else
+",
+    },
+    Patch {
+        why: "the prelude's functions keep no source text",
+        old: "    b->source = fd->source;
+    b->source_len = fd->source_len;
+",
+        new: "    if (sk_strip_source) {
+        js_free(ctx, fd->source);
+        fd->source = NULL;
+        fd->source_len = 0;
+    }
+    b->source = fd->source;
+    b->source_len = fd->source_len;
+",
+    },
+    Patch {
+        why: "a promise reaction remembers the async context",
+        old: "    JSValue resolving_funcs[2];
+    JSValue handler;
+} JSPromiseReactionData;
+",
+        new: "    JSValue resolving_funcs[2];
+    JSValue handler;
+    JSValue sk_context;
+} JSPromiseReactionData;
+",
+    },
+    Patch {
+        why: "freeing a promise reaction frees its async context",
+        old: "    JS_FreeValueRT(rt, rd->handler);
+    js_free_rt(rt, rd);
+",
+        new: "    JS_FreeValueRT(rt, rd->handler);
+    JS_FreeValueRT(rt, rd->sk_context);
+    js_free_rt(rt, rd);
+",
+    },
+    Patch {
+        why: "settling a promise queues its reactions in their async contexts",
+        old: "        JS_EnqueueJob(ctx, promise_reaction_job, 5, args);
+        list_del(&rd->link);
+",
+        new: "        JSValue sk_outer = sk_context;
+        sk_context = rd->sk_context;
+        JS_EnqueueJob(ctx, promise_reaction_job, 5, args);
+        sk_context = sk_outer;
+        list_del(&rd->link);
+",
+    },
+    Patch {
+        why: "the collector sees the async context of a promise reaction",
+        old: "            JS_MarkValue(rt, rd->handler, mark_func);
+",
+        new: "            JS_MarkValue(rt, rd->handler, mark_func);
+            JS_MarkValue(rt, rd->sk_context, mark_func);
+",
+    },
+    Patch {
+        why: "registering a promise reaction captures the async context",
+        old: "        rd->handler = js_dup(handler);
+        rd_array[i] = rd;
+",
+        new: "        rd->handler = js_dup(handler);
+        rd->sk_context = js_dup(sk_context);
+        rd_array[i] = rd;
+",
+    },
+];

@@ -1,0 +1,48 @@
+//! Pure. The bounds of the runtime that no configuration changes.
+//!
+//! **Owns** each number and its reason. **Must not know** who enforces it. **Enter at** the constant.
+
+/// BOUND: linear memory that an isolate can be given; a service's own limit lies below. Cloudflare's isolates have 128 MiB.
+pub(crate) const MEMORY_BYTES_MAX: usize = 128 << 20;
+/// BOUND: native stack of an isolate. Recursion through the parser uses up to ten bytes of it for each byte of the engine's
+/// own (shadow) stack of 1 MiB, which must run out first so that JavaScript gets its RangeError.
+pub(crate) const WASM_STACK_BYTES: usize = 12 << 20;
+/// BOUND: stack left for the operations that the host runs on behalf of an isolate; brotli's window tables are the largest.
+pub(crate) const HOST_STACK_BYTES: usize = 1 << 20;
+/// BOUND: the memory image (engine, prelude and stack); about 3 MiB now.
+pub(crate) const IMAGE_BYTES_MAX: u64 = 32 << 20;
+/// BOUND: the engine's function table, about 1100 entries.
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 4096;
+/// BOUND: memories of dropped isolates that stay mapped for the next one of the same image.
+pub(crate) const WARM_SLOTS_MAX: u32 = 64;
+
+/// BOUND: ticks an event may run on the thread that brought it, before it goes to the heavy lane. A neighbour waits at
+/// most about this many milliseconds.
+pub(crate) const INLINE_TICKS_MAX: u32 = 2;
+/// BOUND: ticks between two turns of events on one heavy thread.
+pub(crate) const HEAVY_SLICE_TICKS: u32 = 10;
+
+/// BOUND: operations in flight of one isolate; each holds a future and an entry in the guest.
+pub(crate) const OPERATIONS_MAX: usize = 10_000;
+/// BOUND: decoders, compressors and body pipes of one isolate.
+pub(crate) const RESOURCES_MAX: usize = 10_000;
+/// BOUND: timers of one isolate, Cloudflare's documented limit.
+pub(crate) const TIMERS_MAX: usize = 10_000;
+/// BOUND: one BODY_READ hands over at most this, so that a stream stays a stream.
+pub(crate) const BODY_CHUNK_BYTES_MAX: usize = 64 * 1024;
+/// BOUND: a request body that is there already goes in whole up to this size, which saves a round trip.
+pub(crate) const BODY_INLINE_BYTES_MAX: usize = 16 * 1024;
+/// BOUND: chunks of an outgoing body that wait for its reader. BODY_WRITE completes when there is room again.
+pub(crate) const BODY_CHUNKS_MAX: usize = 8;
+/// BOUND: outgoing bytes that one isolate's pipes may hold; past it writes wait.
+pub(crate) const BODY_CHUNK_WRITE_BYTES_MAX: usize = 16 << 20;
+/// BOUND: messages of a WebSocket that wait for their reader, each way.
+pub(crate) const SOCKET_MESSAGES_MAX: usize = 64;
+/// BOUND: one WebSocket message, Cloudflare's limit.
+pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// BOUND: one line of a worker's log; the rest is cut.
+pub(crate) const LOG_LINE_BYTES_MAX: usize = 16 * 1024;
+/// BOUND: what one zlib or brotli step may produce, so that a small input can not fill the host's memory.
+pub(crate) const INFLATED_BYTES_MAX: usize = 64 << 20;
+/// BOUND: one reply or argument frame; larger ones mean that the guest's memory itself is the limit.
+pub(crate) const RANDOM_BYTES_MAX: usize = 65_536;

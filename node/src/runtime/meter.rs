@@ -1,0 +1,141 @@
+//! Pure. How much CPU time the event in hand has used, and what the next tick does about it.
+//!
+//! **Owns** the CPU budget of one event. **Must not know** threads or wasmtime. **Enter at** [`Meter`].
+//!
+//! ```text
+//! begin --tick--> inline --tick x2--> yield (the event goes to the heavy lane)
+//! heavy: --tick--> continue, each tenth yields;  any: over budget --tick--> stop
+//! ```
+//! A tick that finds an event running says that it has used CPU time since its turn began, so the clock of the thread is
+//! read only on ticks and events shorter than a tick pay nothing. What short events use is counted by sampling: one tick
+//! hits them as often as they run.
+
+use std::time::Duration;
+
+use super::limits::{HEAVY_SLICE_TICKS, INLINE_TICKS_MAX};
+
+/// Where an event runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On the thread that brought it.
+    Inline,
+    /// On a thread of the heavy lane.
+    Heavy,
+}
+
+/// What happens at a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The event goes on.
+    Continue,
+    /// The event lets others run.
+    Yield,
+    /// The event is over its budget and ends.
+    Stop,
+}
+
+/// Counts one event.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    budget: Duration,
+    used: Duration,
+    place: Place,
+    ticks: u32,
+    turn_began: Option<Duration>,
+    exceeded: bool,
+}
+
+impl Meter {
+    /// Nothing runs.
+    pub(crate) fn new() -> Self {
+        Self {
+            budget: Duration::ZERO,
+            used: Duration::ZERO,
+            place: Place::Inline,
+            ticks: 0,
+            turn_began: None,
+            exceeded: false,
+        }
+    }
+
+    /// An event begins that may use `budget`.
+    pub(crate) fn begin(&mut self, budget: Duration) {
+        *self = Self { budget, ..Self::new() };
+    }
+
+    /// The event gets a turn at `place`, on a thread that has used `cpu_time` so far (`None`: not known, one tick is
+    /// counted for the first).
+    pub(crate) fn turn(&mut self, place: Place, cpu_time: Option<Duration>) {
+        self.place = place;
+        self.ticks = 0;
+        self.turn_began = cpu_time;
+    }
+
+    /// A tick found the event running on a thread that has used `cpu_time`.
+    pub(crate) fn tick(&mut self, cpu_time: Duration, tick: Duration) -> Verdict {
+        self.ticks += 1;
+        // The first tick of a turn whose beginning is not known comes within one tick of it.
+        let began = self.turn_began.unwrap_or_else(|| cpu_time.saturating_sub(tick));
+        self.used += cpu_time.saturating_sub(began);
+        self.turn_began = Some(cpu_time);
+        if self.used > self.budget {
+            self.exceeded = true;
+            return Verdict::Stop;
+        }
+        let limit = match self.place {
+            Place::Inline => INLINE_TICKS_MAX,
+            Place::Heavy => HEAVY_SLICE_TICKS,
+        };
+        if self.ticks >= limit { Verdict::Yield } else { Verdict::Continue }
+    }
+
+    /// CPU time that ticks have seen so far.
+    pub(crate) fn used(&self) -> Duration {
+        self.used
+    }
+
+    /// Whether the event was stopped for its CPU time.
+    pub(crate) fn exceeded(&self) -> bool {
+        self.exceeded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_short_event_stays_inline_and_a_long_one_yields() {
+        let mut meter = Meter::new();
+        meter.begin(50 * MS);
+        meter.turn(Place::Inline, None);
+        assert_eq!(meter.tick(10 * MS, MS), Verdict::Continue);
+        assert_eq!(meter.tick(11 * MS, MS), Verdict::Yield);
+        assert_eq!(meter.used(), 2 * MS);
+    }
+
+    #[test]
+    fn the_budget_counts_cpu_time_and_not_the_ticks_of_a_preempted_thread() {
+        let mut meter = Meter::new();
+        meter.begin(5 * MS);
+        meter.turn(Place::Heavy, Some(Duration::ZERO));
+        for _ in 0..100 {
+            assert_ne!(meter.tick(3 * MS, MS), Verdict::Stop);
+        }
+        assert_eq!(meter.tick(6 * MS, MS), Verdict::Stop);
+        assert!(meter.exceeded());
+    }
+
+    #[test]
+    fn moving_to_another_thread_does_not_count_that_threads_past() {
+        let mut meter = Meter::new();
+        meter.begin(5 * MS);
+        meter.turn(Place::Inline, None);
+        meter.tick(1000 * MS, MS);
+        meter.turn(Place::Heavy, Some(9000 * MS));
+        assert_eq!(meter.tick(9001 * MS, MS), Verdict::Continue);
+        assert_eq!(meter.used(), 2 * MS);
+    }
+}

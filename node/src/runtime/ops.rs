@@ -1,0 +1,158 @@
+//! The operations that a guest can ask for (`js/OPS.md`): one file a family, one dispatch here.
+//!
+//! **Owns** the numbers and the state behind them, for one isolate. **Must not know** how the guest is run, or what
+//! [`crate::bindings`] does with a call. **Enter at** [`Ops::call`].
+
+pub(crate) mod body;
+pub(crate) mod code;
+pub(crate) mod codec;
+pub(crate) mod crypto;
+pub(crate) mod fetch;
+pub(crate) mod kv;
+pub(crate) mod pending;
+pub(crate) mod report;
+pub(crate) mod request;
+pub(crate) mod socket;
+pub(crate) mod text;
+pub(crate) mod timer;
+pub(crate) mod url;
+
+use std::sync::Arc;
+
+use super::{
+    frame::{FrameError, Reader, Writer},
+    worker::WorkerSpec,
+};
+use crate::bindings::outbound::CallContext;
+
+/// What an operation does instead of replying.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpError {
+    /// The guest broke the protocol: the isolate is trapped. State: unknown. Retry: no.
+    #[error("operation with a malformed frame")]
+    Frame(#[from] FrameError),
+    /// The operation does not exist: the isolate is trapped. State: unchanged. Retry: no.
+    #[error("unknown operation {0}")]
+    Unknown(i32),
+    /// JavaScript gets an exception. State: unchanged. Retry: no.
+    #[error("{name}: {message}")]
+    Throw {
+        /// The class: `TypeError`, `RangeError`, `SyntaxError`, `Error`, or a `DOMException`'s name.
+        name: &'static str,
+        /// Its message.
+        message: String,
+    },
+}
+
+impl OpError {
+    pub(crate) fn throw(name: &'static str, message: impl Into<String>) -> Self {
+        Self::Throw { name, message: message.into() }
+    }
+}
+
+/// Whether an operation wrote a reply.
+pub(crate) type Replied = Result<bool, OpError>;
+
+/// The host's side of one isolate.
+pub(crate) struct Ops {
+    pub(crate) worker: Arc<WorkerSpec>,
+    pub(crate) requests: request::Requests,
+    pub(crate) pending: pending::Pending,
+    pub(crate) bodies: body::Bodies,
+    pub(crate) codecs: codec::Codecs,
+    pub(crate) sockets: socket::Sockets,
+    pub(crate) report: report::Report,
+    /// Milliseconds since the Unix epoch; stands still within an event.
+    pub(crate) now_ms: f64,
+}
+
+impl Ops {
+    /// For an isolate of `worker`; what happens outside any request is logged through `context`.
+    pub(crate) fn new(worker: Arc<WorkerSpec>, context: CallContext) -> Self {
+        Self {
+            worker,
+            requests: request::Requests::default(),
+            pending: pending::Pending::default(),
+            bodies: body::Bodies::default(),
+            codecs: codec::Codecs::default(),
+            sockets: socket::Sockets::default(),
+            report: report::Report::new(context),
+            now_ms: 0.0,
+        }
+    }
+
+    /// Runs one operation; its reply, one value, goes to `reply`. `Err` traps the isolate.
+    pub(crate) fn call(&mut self, code: i32, arguments: Reader<'_>, reply: &mut Vec<u8>) -> Result<bool, OpError> {
+        let mut writer = Writer::over(std::mem::take(reply));
+        let replied = match self.run(code, arguments, &mut writer) {
+            Err(OpError::Throw { name, message }) => {
+                writer.clear();
+                writer.error(name, &message);
+                Ok(true)
+            }
+            other => other,
+        };
+        *reply = writer.into_bytes();
+        replied
+    }
+
+    fn run(&mut self, code: i32, mut arguments: Reader<'_>, reply: &mut Writer) -> Replied {
+        let args = &mut arguments;
+        match code {
+            code::LOG => self.log(args),
+            code::RESPOND => self.respond(args),
+            code::FAIL => self.fail(args),
+            code::DONE => self.done(args),
+            code::LOAD_FAILED => self.report.load_failed(args),
+            code::LOADED => self.report.loaded(args),
+            code::NOW => {
+                reply.number(self.now_ms);
+                Ok(true)
+            }
+            code::RANDOM => crypto::random(args, reply),
+            code::URL_PARSE => url::parse(args, reply),
+            code::URL_SET => url::set(args, reply),
+            code::DOMAIN_TO_ASCII => url::domain_to_ascii(args, reply),
+            code::DIGEST => crypto::digest(args, reply),
+            code::HMAC_SIGN => crypto::hmac_sign(args, reply),
+            code::HMAC_VERIFY => crypto::hmac_verify(args, reply),
+            code::TIMING_SAFE_EQUAL => crypto::timing_safe_equal(args, reply),
+            code::ENCODING_FOR_LABEL => text::encoding_for_label(args, reply),
+            code::DECODER_NEW => self.codecs.decoder_new(args, reply),
+            code::DECODER_WRITE => self.codecs.decoder_write(args, reply),
+            code::ZLIB_NEW => self.codecs.zlib_new(args, reply),
+            code::ZLIB_WRITE => self.codecs.zlib_write(args, reply),
+            code::DROP => self.codecs.discard(args),
+            code::BODY_NEW => self.bodies.create(reply),
+            code::BODY_CANCEL => self.bodies.cancel(args),
+            code::BODY_ABORT => self.bodies.abort(args),
+            code::TIMER_CLEAR | code::ABORT => self.abort(args),
+            code::SOCKET_NEW => self.sockets.create(reply),
+            code::SOCKET_SEND => self.sockets.send(args),
+            code::SOCKET_CLOSE => self.sockets.close(args),
+            code::TIMER..=code::ASYNC_LAST => self.start(code, args),
+            _ => Err(OpError::Unknown(code)),
+        }
+    }
+
+    /// The asynchronous operations: each begins with its id and the request it belongs to.
+    fn start(&mut self, code: i32, args: &mut Reader<'_>) -> Replied {
+        let op = args.int()?;
+        let request = args.int()?;
+        let context = self.requests.context(request)?;
+        self.pending.admit(op, code)?;
+        let future = match code {
+            code::TIMER => timer::sleep(args)?,
+            code::FETCH => self.fetch(context, None, args)?,
+            code::SERVICE_FETCH => self.service_fetch(context, args)?,
+            code::BODY_READ => self.bodies.read(args)?,
+            code::BODY_WRITE => self.bodies.write(args)?,
+            code::BODY_END => self.bodies.end(args)?,
+            code::KV_GET | code::KV_PUT | code::KV_DELETE | code::KV_LIST => self.kv(code, context, args)?,
+            _ => return Err(OpError::Unknown(code)),
+        };
+        self.pending.start(op, request, code, future);
+        self.requests.operation_started(request);
+        Ok(false)
+    }
+}

@@ -1,0 +1,199 @@
+//! Bodies as streams: pieces that the guest reads from the host, and pipes that it writes for the host.
+//!
+//! **Owns** the table of bodies of one isolate and their back-pressure. **Must not know** requests or streams in
+//! JavaScript. **Enter at** [`Bodies`].
+//!
+//! An id names either an *incoming* body (a request's, or the answer to a fetch) or a *pipe*. Either can be handed on as the
+//! body of a response or a request; an incoming one then passes through without entering the guest.
+
+#[path = "body/pipe.rs"]
+mod pipe;
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+
+use self::pipe::Pipe;
+use super::{
+    OpError, Replied,
+    pending::{Done, Work},
+};
+use crate::runtime::{
+    frame::{Reader, Value, Writer},
+    limits,
+    worker::{Body, BodyError},
+};
+
+enum Entry {
+    Incoming(Incoming),
+    /// A read of it is in flight, which has it.
+    Reading,
+    Pipe { pipe: Pipe, reader: Option<Body> },
+}
+
+/// A body that comes from the host.
+pub(crate) struct Incoming {
+    body: Body,
+    rest: Bytes,
+}
+
+/// The table.
+#[derive(Default)]
+pub(crate) struct Bodies {
+    table: HashMap<i32, Entry>,
+    next: i32,
+}
+
+impl Bodies {
+    /// Registers a body that the guest may read.
+    pub(crate) fn incoming(&mut self, body: Body) -> i32 {
+        self.insert(Entry::Incoming(Incoming { body, rest: Bytes::new() }))
+    }
+
+    /// A read is over: the body goes back, unless it was cancelled meanwhile or has ended.
+    pub(crate) fn restore(&mut self, id: i32, incoming: Incoming, ended: bool) {
+        if ended {
+            self.table.remove(&id);
+        } else if let Some(entry @ Entry::Reading) = self.table.get_mut(&id) {
+            *entry = Entry::Incoming(incoming);
+        }
+    }
+
+    /// Breaks a pipe: its reader gets an error.
+    pub(crate) fn break_pipe(&mut self, id: i32, why: &str) {
+        if let Some(Entry::Pipe { pipe, .. }) = self.table.remove(&id) {
+            pipe.abort(why);
+        }
+    }
+
+    /// Whether `id` is a pipe that has not been ended.
+    pub(crate) fn is_open_pipe(&self, id: i32) -> bool {
+        matches!(self.table.get(&id), Some(Entry::Pipe { .. }))
+    }
+
+    pub(super) fn create(&mut self, reply: &mut Writer) -> Replied {
+        if self.table.len() >= limits::RESOURCES_MAX {
+            return Err(OpError::throw("Error", "Too many bodies are open."));
+        }
+        let (pipe, reader) = pipe::pipe();
+        let id = self.insert(Entry::Pipe { pipe, reader: Some(reader) });
+        reply.int(id);
+        Ok(true)
+    }
+
+    pub(super) fn cancel(&mut self, args: &mut Reader<'_>) -> Replied {
+        // The producer sees its body dropped.
+        self.table.remove(&args.int()?);
+        Ok(false)
+    }
+
+    pub(super) fn abort(&mut self, args: &mut Reader<'_>) -> Replied {
+        let id = args.int()?;
+        self.break_pipe(id, args.text()?);
+        Ok(false)
+    }
+
+    pub(super) fn read(&mut self, args: &mut Reader<'_>) -> Result<Work, OpError> {
+        let id = args.int()?;
+        let Some(entry @ Entry::Incoming(_)) = self.table.get_mut(&id) else {
+            return Err(OpError::throw("TypeError", "This body can not be read: it has ended or is being read."));
+        };
+        let Entry::Incoming(mut incoming) = std::mem::replace(entry, Entry::Reading) else {
+            unreachable!("the entry was matched above");
+        };
+        Ok(Box::pin(async move {
+            let chunk = incoming.chunk().await;
+            Done::Chunk { id, incoming, chunk }
+        }))
+    }
+
+    pub(super) fn write(&mut self, args: &mut Reader<'_>) -> Result<Work, OpError> {
+        let id = args.int()?;
+        let chunk = args.bytes()?;
+        if chunk.len() > limits::BODY_CHUNK_WRITE_BYTES_MAX {
+            return Err(OpError::throw("RangeError", "This chunk is larger than 16 MiB; write it in pieces."));
+        }
+        match self.table.get(&id) {
+            Some(Entry::Pipe { pipe, .. }) => Ok(pipe.write(Bytes::copy_from_slice(chunk))),
+            _ => Err(OpError::throw("TypeError", "This body has ended.")),
+        }
+    }
+
+    pub(super) fn end(&mut self, args: &mut Reader<'_>) -> Result<Work, OpError> {
+        let id = args.int()?;
+        if let Some(Entry::Pipe { pipe, reader }) = self.table.get_mut(&id) {
+            pipe.end();
+            // A pipe that nobody has taken yet stays, so that a body written before it is sent arrives.
+            if reader.is_none() {
+                self.table.remove(&id);
+            }
+        }
+        Ok(Box::pin(std::future::ready(Done::Undefined)))
+    }
+
+    /// The body that a RESPOND or FETCH names: nothing, text, bytes, or an id, which is also returned.
+    pub(super) fn take(&mut self, value: Option<Value<'_>>) -> Result<(Body, Option<i32>), OpError> {
+        match value {
+            None => Ok((empty(), None)),
+            Some(Value::Text(text)) => Ok((full(Bytes::copy_from_slice(text.as_bytes())), None)),
+            Some(Value::Bytes(bytes)) => Ok((full(Bytes::copy_from_slice(bytes)), None)),
+            Some(Value::Int(id)) => match self.table.remove(&id) {
+                Some(Entry::Incoming(incoming)) => Ok((incoming.into_body(), None)),
+                Some(Entry::Pipe { pipe, reader: Some(reader) }) => {
+                    if !pipe.ended() {
+                        self.table.insert(id, Entry::Pipe { pipe, reader: None });
+                    }
+                    Ok((reader, Some(id)))
+                }
+                Some(entry) => {
+                    self.table.insert(id, entry);
+                    Err(OpError::throw("TypeError", "This body is in use."))
+                }
+                None => Err(OpError::throw("TypeError", "This body has ended.")),
+            },
+            Some(_) => Err(OpError::throw("TypeError", "This is no body.")),
+        }
+    }
+
+    fn insert(&mut self, entry: Entry) -> i32 {
+        self.next = self.next.wrapping_add(1).max(1);
+        self.table.insert(self.next, entry);
+        self.next
+    }
+}
+
+impl Incoming {
+    /// The next 1 to 64 KiB, or `None` at the end.
+    async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
+        while self.rest.is_empty() {
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(error),
+                // Trailers have no place in fetch's model.
+                Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
+            }
+        }
+        let length = self.rest.len().min(limits::BODY_CHUNK_BYTES_MAX);
+        Ok(Some(self.rest.split_to(length)))
+    }
+
+    fn into_body(self) -> Body {
+        if self.rest.is_empty() {
+            return self.body;
+        }
+        let first = futures_util::stream::once(std::future::ready(Ok(http_body::Frame::data(self.rest))));
+        let rest = http_body_util::BodyStream::new(self.body);
+        http_body_util::StreamBody::new(futures_util::StreamExt::chain(first, rest)).boxed_unsync()
+    }
+}
+
+/// A body of nothing.
+pub(crate) fn empty() -> Body {
+    http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that is there already.
+pub(crate) fn full(bytes: Bytes) -> Body {
+    http_body_util::Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}

@@ -1,0 +1,68 @@
+//! What the guest says about itself: log lines, and how its load went.
+//!
+//! **Owns** source positions and the length of log lines. **Must not know** where the log goes. **Enter at** [`Report`].
+
+use super::{Ops, Replied};
+use crate::{
+    bindings::outbound::{CallContext, LogLevel, LogRecord},
+    runtime::{frame::Reader, limits, position, worker::LoadError},
+};
+
+/// What is known from outside any request.
+pub(crate) struct Report {
+    context: CallContext,
+    loaded: Option<Result<Vec<String>, LoadError>>,
+}
+
+impl Report {
+    pub(super) fn new(context: CallContext) -> Self {
+        Self { context, loaded: None }
+    }
+
+    /// How the load went, once it is over: the handlers, or why not.
+    pub(crate) fn take_loaded(&mut self) -> Option<Result<Vec<String>, LoadError>> {
+        self.loaded.take()
+    }
+
+    pub(super) fn loaded(&mut self, args: &mut Reader<'_>) -> Replied {
+        let names = args.texts()?;
+        self.loaded = Some(Ok(names.into_iter().map(str::to_owned).collect()));
+        Ok(false)
+    }
+
+    pub(super) fn load_failed(&mut self, args: &mut Reader<'_>) -> Replied {
+        let message = args.text()?;
+        let stack = args.optional_text()?.unwrap_or_default();
+        self.loaded = Some(Err(position::load_error(message, stack)));
+        Ok(false)
+    }
+}
+
+impl Ops {
+    /// LOG
+    pub(super) fn log(&mut self, args: &mut Reader<'_>) -> Replied {
+        let level = match args.int()? {
+            0 => LogLevel::Debug,
+            1 => LogLevel::Info,
+            3 => LogLevel::Warn,
+            4 => LogLevel::Error,
+            5 => LogLevel::Exception,
+            _ => LogLevel::Log,
+        };
+        let request = args.int()?;
+        let message = cut(args.text()?);
+        let position = args.optional_text()?.map(position::worker_frames).filter(|text| !text.is_empty());
+        let record = LogRecord { level, message, position, at_ms: self.now_ms as i64 };
+        let context = self.requests.context(request).unwrap_or_else(|_| self.report.context.clone());
+        context.outbound.log(&context, record);
+        Ok(false)
+    }
+}
+
+fn cut(text: &str) -> String {
+    if text.len() <= limits::LOG_LINE_BYTES_MAX {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(limits::LOG_LINE_BYTES_MAX - 3);
+    format!("{}...", &text[..end])
+}

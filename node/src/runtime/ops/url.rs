@@ -1,0 +1,77 @@
+//! URLs, by the `url` crate, which implements the WHATWG standard.
+//!
+//! **Owns** the list that describes a URL. **Must not know** the URL class. **Enter at** [`parse`].
+
+use ::url::{Host, Url, quirks};
+
+use super::Replied;
+use crate::runtime::frame::{Reader, Writer};
+
+pub(super) fn parse(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
+    let text = args.text()?;
+    let base = match args.optional_text()? {
+        None => None,
+        Some(base) => match Url::parse(base) {
+            Ok(base) => Some(base),
+            Err(_) => return Ok(false),
+        },
+    };
+    match Url::options().base_url(base.as_ref()).parse(text) {
+        Ok(url) => Ok(describe(&url, reply)),
+        Err(_) => Ok(false),
+    }
+}
+
+pub(super) fn set(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
+    let Ok(mut url) = Url::parse(args.text()?) else { return Ok(false) };
+    let component = args.text()?;
+    let value = args.text()?;
+    // A value that does not fit leaves the URL as it was, as the standard says; only `href` fails.
+    match component {
+        "href" => match Url::parse(value) {
+            Ok(new) => url = new,
+            Err(_) => return Ok(false),
+        },
+        "protocol" => drop(quirks::set_protocol(&mut url, value)),
+        "username" => drop(quirks::set_username(&mut url, value)),
+        "password" => drop(quirks::set_password(&mut url, value)),
+        "host" => drop(quirks::set_host(&mut url, value)),
+        "hostname" => drop(quirks::set_hostname(&mut url, value)),
+        "port" => drop(quirks::set_port(&mut url, value)),
+        "pathname" => quirks::set_pathname(&mut url, value),
+        "search" => quirks::set_search(&mut url, value),
+        "hash" => quirks::set_hash(&mut url, value),
+        _ => return Ok(false),
+    }
+    Ok(describe(&url, reply))
+}
+
+pub(super) fn domain_to_ascii(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
+    match Host::parse(args.text()?) {
+        Ok(host) => {
+            reply.text(&host.to_string());
+            Ok(true)
+        }
+        Err(_) => Ok(false),
+    }
+}
+
+fn describe(url: &Url, reply: &mut Writer) -> bool {
+    reply.list(11);
+    for part in [
+        quirks::href(url),
+        quirks::protocol(url),
+        quirks::username(url),
+        quirks::password(url),
+        quirks::host(url),
+        quirks::hostname(url),
+        quirks::port(url),
+        quirks::pathname(url),
+        quirks::search(url),
+        quirks::hash(url),
+    ] {
+        reply.text(part);
+    }
+    reply.text(&quirks::origin(url));
+    true
+}
