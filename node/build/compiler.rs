@@ -54,7 +54,8 @@ impl Compiler {
         base.update(self.version.as_bytes());
         base.update(format!("{FLAGS:?}{STACK_BYTES}").as_bytes());
         for folder in includes {
-            let mut headers: Vec<PathBuf> = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+            let mut headers: Vec<PathBuf> =
+                fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
             headers.retain(|path| path.extension().is_some_and(|extension| extension == "h"));
             headers.sort();
             for header in headers {

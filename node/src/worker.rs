@@ -223,6 +223,15 @@ pub enum Event {
     },
 }
 
+/// How a service binding calls its target, an extension of the request. Absent: the default export, without props.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Invocation {
+    /// The named entry point.
+    pub entrypoint: Option<String>,
+    /// JSON that the target sees as `ctx.props`.
+    pub props: Option<String>,
+}
+
 /// What came of an event.
 pub enum Outcome {
     /// The answer to a fetch. A 101 carries a `Accepted` WebSocket in its extensions.

@@ -4,7 +4,7 @@
 //! A frame comes from tenant-controlled memory: every length is checked against what is left, and nothing panics.
 
 /// BOUND: lists inside lists, as OPS.md says; more would let a guest choose the host's recursion depth.
-pub const DEPTH_MAX: usize = 16;
+pub(crate) const DEPTH_MAX: usize = 16;
 
 const UNDEFINED: u8 = 0;
 const NULL: u8 = 1;
@@ -19,7 +19,7 @@ const ERROR: u8 = 9;
 
 /// Why a frame can not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FrameError {
+pub(crate) enum FrameError {
     /// The frame ends inside a value. State: unchanged. Retry: no.
     #[error("the frame is cut off")]
     CutOff,
@@ -36,7 +36,7 @@ pub enum FrameError {
 
 /// One value, borrowed from its frame.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// `undefined`
     Undefined,
     /// `null`
@@ -59,30 +59,30 @@ pub enum Value<'a> {
 
 /// Reads values, one after the other.
 #[derive(Debug, Clone)]
-pub struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     /// Starts at the beginning of `frame`.
     #[must_use]
-    pub fn new(frame: &'a [u8]) -> Self {
+    pub(crate) fn new(frame: &'a [u8]) -> Self {
         Self { rest: frame }
     }
 
     /// Whether every value has been read.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The next value, whatever it is.
-    pub fn value(&mut self) -> Result<Value<'a>, FrameError> {
+    pub(crate) fn value(&mut self) -> Result<Value<'a>, FrameError> {
         self.value_at(0)
     }
 
     /// The next value, which must be an integer.
-    pub fn int(&mut self) -> Result<i32, FrameError> {
+    pub(crate) fn int(&mut self) -> Result<i32, FrameError> {
         match self.value()? {
             Value::Int(value) => Ok(value),
             // The engine may keep a small integer as a double.
@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next value, which must be a number.
-    pub fn number(&mut self) -> Result<f64, FrameError> {
+    pub(crate) fn number(&mut self) -> Result<f64, FrameError> {
         match self.value()? {
             Value::Int(value) => Ok(f64::from(value)),
             Value::Number(value) => Ok(value),
@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next value, which must be a boolean.
-    pub fn bool(&mut self) -> Result<bool, FrameError> {
+    pub(crate) fn bool(&mut self) -> Result<bool, FrameError> {
         match self.value()? {
             Value::Bool(value) => Ok(value),
             _ => Err(FrameError::Unexpected),
@@ -109,12 +109,12 @@ impl<'a> Reader<'a> {
     }
 
     /// The next value, which must be text.
-    pub fn text(&mut self) -> Result<&'a str, FrameError> {
+    pub(crate) fn text(&mut self) -> Result<&'a str, FrameError> {
         self.optional_text()?.ok_or(FrameError::Unexpected)
     }
 
     /// The next value: text, or `None` for `undefined` and `null`, or when there is none.
-    pub fn optional_text(&mut self) -> Result<Option<&'a str>, FrameError> {
+    pub(crate) fn optional_text(&mut self) -> Result<Option<&'a str>, FrameError> {
         match self.optional()? {
             None => Ok(None),
             Some(Value::Text(text)) => Ok(Some(text)),
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next value, which must be bytes or text (as UTF-8).
-    pub fn bytes(&mut self) -> Result<&'a [u8], FrameError> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], FrameError> {
         match self.value()? {
             Value::Bytes(bytes) => Ok(bytes),
             Value::Text(text) => Ok(text.as_bytes()),
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next value, or `None` for `undefined` and `null`, or when there is none.
-    pub fn optional(&mut self) -> Result<Option<Value<'a>>, FrameError> {
+    pub(crate) fn optional(&mut self) -> Result<Option<Value<'a>>, FrameError> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The head of a list; its `count` items follow as values of this reader.
-    pub fn list(&mut self) -> Result<usize, FrameError> {
+    pub(crate) fn list(&mut self) -> Result<usize, FrameError> {
         if self.byte()? != LIST {
             return Err(FrameError::Unexpected);
         }
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of texts.
-    pub fn texts(&mut self) -> Result<Vec<&'a str>, FrameError> {
+    pub(crate) fn texts(&mut self) -> Result<Vec<&'a str>, FrameError> {
         let count = self.list()?;
         let mut texts = Vec::with_capacity(count);
         for _ in 0..count {
@@ -221,85 +221,85 @@ impl<'a> Reader<'a> {
 
 /// Writes values, one after the other.
 #[derive(Debug, Default, Clone)]
-pub struct Writer {
+pub(crate) struct Writer {
     bytes: Vec<u8>,
 }
 
 impl Writer {
     /// An empty frame.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Appends to `bytes`, and so keeps their memory in use.
     #[must_use]
-    pub fn over(bytes: Vec<u8>) -> Self {
+    pub(crate) fn over(bytes: Vec<u8>) -> Self {
         Self { bytes }
     }
 
     /// The frame so far.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// The frame.
     #[must_use]
-    pub fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
     /// Empties the frame and keeps its memory.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.bytes.clear();
     }
 
     /// Appends values that are already encoded.
-    pub fn raw(&mut self, values: &[u8]) -> &mut Self {
+    pub(crate) fn raw(&mut self, values: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(values);
         self
     }
 
     /// `undefined`
-    pub fn undefined(&mut self) -> &mut Self {
+    pub(crate) fn undefined(&mut self) -> &mut Self {
         self.bytes.push(UNDEFINED);
         self
     }
 
     /// `null`
-    pub fn null(&mut self) -> &mut Self {
+    pub(crate) fn null(&mut self) -> &mut Self {
         self.bytes.push(NULL);
         self
     }
 
     /// A boolean.
-    pub fn bool(&mut self, value: bool) -> &mut Self {
+    pub(crate) fn bool(&mut self, value: bool) -> &mut Self {
         self.bytes.push(if value { TRUE } else { FALSE });
         self
     }
 
     /// An integer.
-    pub fn int(&mut self, value: i32) -> &mut Self {
+    pub(crate) fn int(&mut self, value: i32) -> &mut Self {
         self.bytes.push(INT);
         self.bytes.extend_from_slice(&value.to_le_bytes());
         self
     }
 
     /// A number.
-    pub fn number(&mut self, value: f64) -> &mut Self {
+    pub(crate) fn number(&mut self, value: f64) -> &mut Self {
         self.bytes.push(NUMBER);
         self.bytes.extend_from_slice(&value.to_le_bytes());
         self
     }
 
     /// A string.
-    pub fn text(&mut self, value: &str) -> &mut Self {
+    pub(crate) fn text(&mut self, value: &str) -> &mut Self {
         self.span(TEXT, value.as_bytes())
     }
 
     /// A string, or `undefined`.
-    pub fn optional_text(&mut self, value: Option<&str>) -> &mut Self {
+    pub(crate) fn optional_text(&mut self, value: Option<&str>) -> &mut Self {
         match value {
             Some(text) => self.text(text),
             None => self.undefined(),
@@ -307,7 +307,7 @@ impl Writer {
     }
 
     /// A string whose characters are these bytes, as the web platform reads header values.
-    pub fn latin1(&mut self, value: &[u8]) -> &mut Self {
+    pub(crate) fn latin1(&mut self, value: &[u8]) -> &mut Self {
         match std::str::from_utf8(value) {
             Ok(text) if text.is_ascii() => self.text(text),
             _ => {
@@ -318,19 +318,19 @@ impl Writer {
     }
 
     /// An `ArrayBuffer`.
-    pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
+    pub(crate) fn bytes(&mut self, value: &[u8]) -> &mut Self {
         self.span(BYTES, value)
     }
 
     /// The head of a list whose `count` items the caller writes next.
-    pub fn list(&mut self, count: usize) -> &mut Self {
+    pub(crate) fn list(&mut self, count: usize) -> &mut Self {
         self.bytes.push(LIST);
         self.length(count);
         self
     }
 
     /// An error that JavaScript throws or rejects with.
-    pub fn error(&mut self, name: &str, message: &str) -> &mut Self {
+    pub(crate) fn error(&mut self, name: &str, message: &str) -> &mut Self {
         self.bytes.push(ERROR);
         self.text(name).text(message)
     }

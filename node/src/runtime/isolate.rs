@@ -10,9 +10,10 @@ use wasmtime::{
 };
 
 use super::{
-    frame::Reader,
+    census::Resident,
+    frame::{Reader, Writer},
     limits,
-    meter::{Meter, Verdict},
+    meter::{Meter, Place, Verdict},
     ops::Ops,
     thread, ticker,
 };
@@ -33,7 +34,12 @@ impl Mould {
     }
 
     /// An isolate without a worker, about 50 us.
-    pub(crate) fn isolate(&self, ops: Ops, memory_bytes: usize) -> wasmtime::Result<Isolate> {
+    pub(crate) fn isolate(
+        &self,
+        ops: Ops,
+        memory_bytes: usize,
+        resident: Option<Resident>,
+    ) -> wasmtime::Result<Isolate> {
         let host = Host {
             ops,
             meter: Meter::new(),
@@ -51,7 +57,17 @@ impl Mould {
         let alloc = instance.get_typed_func(&mut store, "sk_alloc")?;
         let load = instance.get_typed_func(&mut store, "sk_load")?;
         let deliver = instance.get_typed_func(&mut store, "sk_deliver")?;
-        Ok(Isolate { store, memory, alloc, load, deliver, input: 0, input_bytes: 0 })
+        Ok(Isolate {
+            store,
+            memory,
+            alloc,
+            load,
+            deliver,
+            input: 0,
+            input_bytes: 0,
+            scratch: Writer::new(),
+            _resident: resident,
+        })
     }
 }
 
@@ -80,9 +96,28 @@ pub(crate) struct Isolate {
     // The guest's input buffer, valid until the next `sk_alloc` or `sk_load`.
     input: u32,
     input_bytes: u32,
+    scratch: Writer,
+    // After the store: the isolate counts until its memory is free.
+    _resident: Option<Resident>,
 }
 
+/// BOUND: the frame buffer that an isolate keeps between events.
+const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+
 impl Isolate {
+    /// An empty frame whose memory comes from [`Isolate::recycle`].
+    pub(crate) fn scratch(&mut self) -> Writer {
+        std::mem::take(&mut self.scratch)
+    }
+
+    /// Takes a frame's memory back.
+    pub(crate) fn recycle(&mut self, mut frame: Writer) {
+        if frame.as_bytes().len() <= SCRATCH_BYTES_MAX {
+            frame.clear();
+            self.scratch = frame;
+        }
+    }
+
     /// What the guest's operations act on.
     pub(crate) fn ops(&mut self) -> &mut Ops {
         &mut self.store.data_mut().ops
@@ -166,6 +201,9 @@ pub(crate) struct Host {
 
 impl Host {
     fn tick(&mut self) -> UpdateDeadline {
+        if let Some(began) = thread::take_turn() {
+            self.meter.turn(Place::Heavy, began);
+        }
         match self.meter.tick(thread::cpu_time(), ticker::TICK) {
             Verdict::Continue => UpdateDeadline::Continue(1),
             Verdict::Yield => UpdateDeadline::Yield(1),
@@ -188,8 +226,8 @@ impl ResourceLimiter for Limiter {
         Ok(allowed)
     }
 
-    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(false)
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= limits::TABLE_ELEMENTS_MAX)
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) const BODY_CHUNKS_MAX: usize = 8;
 /// BOUND: outgoing bytes that one isolate's pipes may hold; past it writes wait.
 pub(crate) const BODY_CHUNK_WRITE_BYTES_MAX: usize = 16 << 20;
 /// BOUND: messages of a WebSocket that wait for their reader, each way.
-pub(crate) const SOCKET_MESSAGES_MAX: usize = 64;
+pub(crate) const SOCKET_MESSAGES_MAX: usize = 256;
 /// BOUND: one WebSocket message, Cloudflare's limit.
 pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// BOUND: one line of a worker's log; the rest is cut.

@@ -63,12 +63,12 @@ impl Meter {
         *self = Self { budget, ..Self::new() };
     }
 
-    /// The event gets a turn at `place`, on a thread that has used `cpu_time` so far (`None`: not known, one tick is
-    /// counted for the first).
-    pub(crate) fn turn(&mut self, place: Place, cpu_time: Option<Duration>) {
+    /// The event has been given a turn at `place`, on a thread that had used `cpu_time` then. The first turn, which
+    /// `begin` gives, is inline on a thread whose past is not known: one tick at most is counted for its beginning.
+    pub(crate) fn turn(&mut self, place: Place, cpu_time: Duration) {
         self.place = place;
         self.ticks = 0;
-        self.turn_began = cpu_time;
+        self.turn_began = Some(cpu_time);
     }
 
     /// A tick found the event running on a thread that has used `cpu_time`.
@@ -110,7 +110,6 @@ mod tests {
     fn a_short_event_stays_inline_and_a_long_one_yields() {
         let mut meter = Meter::new();
         meter.begin(50 * MS);
-        meter.turn(Place::Inline, None);
         assert_eq!(meter.tick(10 * MS, MS), Verdict::Continue);
         assert_eq!(meter.tick(11 * MS, MS), Verdict::Yield);
         assert_eq!(meter.used(), 2 * MS);
@@ -120,7 +119,7 @@ mod tests {
     fn the_budget_counts_cpu_time_and_not_the_ticks_of_a_preempted_thread() {
         let mut meter = Meter::new();
         meter.begin(5 * MS);
-        meter.turn(Place::Heavy, Some(Duration::ZERO));
+        meter.turn(Place::Heavy, Duration::ZERO);
         for _ in 0..100 {
             assert_ne!(meter.tick(3 * MS, MS), Verdict::Stop);
         }
@@ -132,9 +131,8 @@ mod tests {
     fn moving_to_another_thread_does_not_count_that_threads_past() {
         let mut meter = Meter::new();
         meter.begin(5 * MS);
-        meter.turn(Place::Inline, None);
         meter.tick(1000 * MS, MS);
-        meter.turn(Place::Heavy, Some(9000 * MS));
+        meter.turn(Place::Heavy, 9000 * MS);
         assert_eq!(meter.tick(9001 * MS, MS), Verdict::Continue);
         assert_eq!(meter.used(), 2 * MS);
     }

@@ -3,7 +3,11 @@
 //! **Owns** the two system calls. **Must not know** why they are made. **Enter at** [`cpu_time`].
 #![allow(unsafe_code, reason = "clock_gettime and setpriority have no safe form in std; both only take plain values")]
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
+
+thread_local! {
+    static TURN: Cell<Option<Duration>> = const { Cell::new(None) };
+}
 
 /// CPU time that the calling thread has used.
 pub(crate) fn cpu_time() -> Duration {
@@ -20,4 +24,14 @@ pub(crate) fn cpu_time() -> Duration {
 pub(crate) fn lower_priority() {
     // SAFETY: plain values; on Linux 0 means the calling thread. A refusal leaves the priority as it was.
     let _status = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
+}
+
+/// An event gets a turn on the calling thread, which belongs to the heavy lane.
+pub(crate) fn begin_turn() {
+    TURN.set(Some(cpu_time()));
+}
+
+/// CPU time at which the turn began, once for each [`begin_turn`].
+pub(crate) fn take_turn() -> Option<Duration> {
+    TURN.take()
 }

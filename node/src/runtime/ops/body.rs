@@ -29,7 +29,10 @@ enum Entry {
     Incoming(Incoming),
     /// A read of it is in flight, which has it.
     Reading,
-    Pipe { pipe: Pipe, reader: Option<Body> },
+    Pipe {
+        pipe: Pipe,
+        reader: Option<Body>,
+    },
 }
 
 /// A body that comes from the host.
@@ -49,6 +52,11 @@ impl Bodies {
     /// Registers a body that the guest may read.
     pub(crate) fn incoming(&mut self, body: Body) -> i32 {
         self.insert(Entry::Incoming(Incoming { body, rest: Bytes::new() }))
+    }
+
+    /// Registers a body of which a piece may have been taken.
+    pub(crate) fn insert_incoming(&mut self, incoming: Incoming) -> i32 {
+        self.insert(Entry::Incoming(incoming))
     }
 
     /// A read is over: the body goes back, unless it was cancelled meanwhile or has ended.
@@ -164,6 +172,17 @@ impl Bodies {
 }
 
 impl Incoming {
+    /// `rest` has been taken from `body` already.
+    pub(crate) fn new(body: Body, rest: Bytes) -> Self {
+        Self { body, rest }
+    }
+
+    /// A body that breaks after `rest`.
+    pub(crate) fn broken(rest: Bytes, error: BodyError) -> Self {
+        let failed = futures_util::stream::once(std::future::ready(Err(error)));
+        Self { body: http_body_util::StreamBody::new(failed).boxed_unsync(), rest }
+    }
+
     /// The next 1 to 64 KiB, or `None` at the end.
     async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
         while self.rest.is_empty() {

@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use super::{OpError, pending::{Done, Work}};
+use super::{
+    OpError,
+    pending::{Done, Work},
+};
 use crate::runtime::frame::Reader;
 
 /// BOUND: setTimeout's longest delay, 2^31-1 ms; longer ones fire at once in browsers, here they wait this long.

@@ -38,9 +38,7 @@ impl Zlib {
             ("gzip", false) => Self::Gunzip(write::GzDecoder::new(output)),
             ("deflate", false) => Self::Inflate { state: Decompress::new(true), ended: false },
             ("deflate-raw", false) => Self::Inflate { state: Decompress::new(false), ended: false },
-            ("brotli", false) => {
-                Self::Unbrotli(Box::new(brotli::DecompressorWriter::new(output, BROTLI_BUFFER_BYTES)))
-            }
+            ("brotli", false) => Self::Unbrotli(Box::new(brotli::DecompressorWriter::new(output, BROTLI_BUFFER_BYTES))),
             _ => return None,
         })
     }
@@ -79,11 +77,7 @@ impl Zlib {
 }
 
 /// The encoder writes its end only when it is dropped or taken apart.
-fn brotli(
-    writer: &mut Box<brotli::CompressorWriter<Output>>,
-    input: &[u8],
-    last: bool,
-) -> Result<Vec<u8>, String> {
+fn brotli(writer: &mut Box<brotli::CompressorWriter<Output>>, input: &[u8], last: bool) -> Result<Vec<u8>, String> {
     writer.write_all(input).map_err(|error| error.to_string())?;
     if !last {
         return Ok(writer.get_mut().take());

@@ -1,0 +1,172 @@
+//! Events as frames: what the host tells a guest (`js/OPS.md`, "Events").
+//!
+//! **Owns** their encoding. **Must not know** when they are sent. **Enter at** the function of an event.
+
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Version, header};
+
+use super::{
+    frame::Writer,
+    limits,
+    ops::{Ops, body::Incoming, pending::Done},
+    worker::{Body, EnvValue, Invocation, ModuleKind, RequestCf, Syntax, WorkerSpec},
+};
+use crate::bindings::outbound::SocketMessage;
+
+const FETCH: i32 = 1;
+const SCHEDULED: i32 = 2;
+const COMPLETE: i32 = 3;
+const CANCEL: i32 = 4;
+const SOCKET: i32 = 5;
+
+const SOCKET_TEXT: i32 = 0;
+const SOCKET_BINARY: i32 = 1;
+const SOCKET_CLOSE: i32 = 2;
+const SOCKET_ERROR: i32 = 3;
+
+/// The only frame of `sk_load`.
+pub(crate) fn load(out: &mut Writer, worker: &WorkerSpec, seed: f64, internal_modules: bool) {
+    let flags = &worker.compatibility.flags;
+    out.list(2).text(&worker.compatibility.date).list(flags.len());
+    for flag in flags {
+        out.text(flag);
+    }
+    out.list(worker.env.len());
+    for (name, value) in &worker.env {
+        env(out, name, value);
+    }
+    out.number(seed).bool(internal_modules).text(&worker.code.main_module);
+    let modules: Vec<_> = worker.code.modules.iter().filter(|module| module.kind != ModuleKind::SourceMap).collect();
+    out.list(modules.len());
+    for module in modules {
+        let is_main = module.name == worker.code.main_module;
+        let kind = match module.kind {
+            ModuleKind::EsModule if is_main && worker.code.syntax == Syntax::ServiceWorker => "script",
+            ModuleKind::EsModule => "esm",
+            ModuleKind::Text => "text",
+            ModuleKind::Json => "json",
+            ModuleKind::Data | ModuleKind::Wasm | ModuleKind::Component | ModuleKind::SourceMap => "data",
+        };
+        out.list(3).text(&module.name).text(kind).bytes(&module.bytes);
+    }
+}
+
+fn env(out: &mut Writer, name: &str, value: &EnvValue) {
+    match value {
+        EnvValue::Text(text) => out.list(3).text(name).text("text").text(text),
+        EnvValue::Json(json) => out.list(3).text(name).text("json").text(json),
+        EnvValue::Secret(secret) => out.list(3).text(name).text("secret").text(secret),
+        EnvValue::Kv(_) => out.list(2).text(name).text("kv"),
+        EnvValue::Service(target) => out.list(3).text(name).text("service").optional_text(target.entrypoint.as_deref()),
+        EnvValue::VersionMetadata { id, tag, timestamp } => {
+            out.list(5).text(name).text("version").text(id.as_str()).text(tag).text(timestamp)
+        }
+    };
+}
+
+/// FETCH
+pub(crate) fn fetch(out: &mut Writer, ops: &mut Ops, id: i32, request: Request<Body>) {
+    let (parts, body) = request.into_parts();
+    out.list(1).list(9).int(FETCH).int(id).text(parts.method.as_str());
+    out.text(&parts.uri.to_string());
+    // HTTP/2 has the host in the URI only; handlers look for the header.
+    let host = match (parts.headers.contains_key(header::HOST), parts.version, parts.uri.authority()) {
+        (false, Version::HTTP_2 | Version::HTTP_11, Some(authority)) => Some(authority.as_str()),
+        _ => None,
+    };
+    out.list(2 * (parts.headers.len() + usize::from(host.is_some())));
+    if let Some(host) = host {
+        out.text("host").text(host);
+    }
+    for (name, value) in &parts.headers {
+        out.text(name.as_str()).latin1(value.as_bytes());
+    }
+    match arrived(body) {
+        Arrived::Nothing => out.undefined(),
+        Arrived::Whole(bytes) => out.bytes(&bytes),
+        Arrived::Stream(incoming) => out.int(ops.bodies.insert_incoming(incoming)),
+    };
+    out.optional_text(parts.extensions.get::<RequestCf>().map(|cf| &*cf.0));
+    match parts.extensions.get::<Invocation>().filter(|invocation| **invocation != Invocation::default()) {
+        Some(invocation) => out.text(&meta(invocation)),
+        None => out.undefined(),
+    };
+    out.number(ops.now_ms);
+}
+
+/// `{ entrypoint, props }` as JSON; `props` is JSON already.
+fn meta(invocation: &Invocation) -> String {
+    let entrypoint = serde_json::Value::from(invocation.entrypoint.as_deref());
+    format!("{{\"entrypoint\":{entrypoint},\"props\":{}}}", invocation.props.as_deref().unwrap_or("null"))
+}
+
+/// SCHEDULED
+pub(crate) fn scheduled(out: &mut Writer, ops: &Ops, id: i32, cron: &str, scheduled_time_ms: i64) {
+    out.list(1).list(5).int(SCHEDULED).int(id).text(cron).number(scheduled_time_ms as f64).number(ops.now_ms);
+}
+
+/// COMPLETE
+pub(crate) fn complete(out: &mut Writer, ops: &mut Ops, op: i32, request: i32, done: Done) {
+    out.list(1).list(4).int(COMPLETE).int(op);
+    match done {
+        Done::Value(value) => drop(out.raw(value.as_bytes())),
+        Done::Undefined => drop(out.undefined()),
+        Done::Failed { name, message } => drop(out.error(name, &message)),
+        Done::Response(response) => ops.response(request, *response, out),
+        Done::Chunk { id, incoming, chunk } => {
+            ops.bodies.restore(id, incoming, !matches!(chunk, Ok(Some(_))));
+            match chunk {
+                Ok(Some(bytes)) => out.bytes(&bytes),
+                Ok(None) => out.null(),
+                Err(error) => out.error("TypeError", &error.to_string()),
+            };
+        }
+    }
+    out.number(ops.now_ms);
+}
+
+/// CANCEL
+pub(crate) fn cancel(out: &mut Writer, id: i32) {
+    out.list(1).list(2).int(CANCEL).int(id);
+}
+
+/// SOCKET; `None` when the socket ended without a close.
+pub(crate) fn socket(out: &mut Writer, id: i32, message: Option<&SocketMessage>) {
+    out.list(1).list(4).int(SOCKET).int(id);
+    match message {
+        Some(SocketMessage::Text(text)) => out.int(SOCKET_TEXT).text(text),
+        Some(SocketMessage::Binary(bytes)) => out.int(SOCKET_BINARY).bytes(bytes),
+        Some(SocketMessage::Close { code, reason }) => out.int(SOCKET_CLOSE).list(2).int(i32::from(*code)).text(reason),
+        None => out.int(SOCKET_ERROR).list(2).int(1006).text(""),
+    };
+}
+
+enum Arrived {
+    Nothing,
+    Whole(Bytes),
+    Stream(Incoming),
+}
+
+/// Takes a small body that has arrived already as a whole, which saves the guest a read.
+fn arrived(mut body: Body) -> Arrived {
+    use http_body::Body as _;
+    if body.is_end_stream() {
+        return Arrived::Nothing;
+    }
+    let small = body.size_hint().exact().is_some_and(|size| size <= limits::BODY_INLINE_BYTES_MAX as u64);
+    if !small {
+        return Arrived::Stream(Incoming::new(body, Bytes::new()));
+    }
+    let mut whole = BytesMut::new();
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        match std::pin::Pin::new(&mut body).poll_frame(&mut context) {
+            Poll::Ready(Some(Ok(frame))) => whole.extend_from_slice(&frame.into_data().unwrap_or_default()),
+            Poll::Ready(None) => return Arrived::Whole(whole.freeze()),
+            Poll::Ready(Some(Err(error))) => return Arrived::Stream(Incoming::broken(whole.freeze(), error)),
+            Poll::Pending => return Arrived::Stream(Incoming::new(body, whole.freeze())),
+        }
+    }
+}

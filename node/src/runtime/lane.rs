@@ -1,0 +1,142 @@
+//! The heavy lane: threads of the lowest priority for events that take long, so that short ones do not wait for them.
+//!
+//! **Owns** those threads and the turns on them. **Must not know** what an event is. **Enter at** [`Lane::push`].
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+    thread::{self, JoinHandle},
+};
+
+use super::thread as cpu;
+
+/// The rest of an event: pending only between two of its turns.
+pub(crate) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The threads; they end when this is dropped, without finishing what is queued.
+pub(crate) struct Lane {
+    queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    // BOUND: one job for each isolate.
+    state: Mutex<State>,
+    ready: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    stop: bool,
+}
+
+impl Lane {
+    /// Starts `threads` threads.
+    pub(crate) fn start(threads: usize) -> io::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        let mut lane = Self { queue: Arc::clone(&queue), threads: Vec::new() };
+        for _ in 0..threads.max(1) {
+            let queue = Arc::clone(&queue);
+            let thread = thread::Builder::new().name("skerry-heavy".to_owned()).spawn(move || work(&queue))?;
+            lane.threads.push(thread);
+        }
+        Ok(lane)
+    }
+
+    /// Queues a job behind the others.
+    pub(crate) fn push(&self, job: Job) {
+        self.queue.push(job);
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        let left = {
+            let mut state = self.queue.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.stop = true;
+            std::mem::take(&mut state.jobs)
+        };
+        // Jobs own isolates, whose end may take locks: never under ours.
+        drop(left);
+        self.queue.ready.notify_all();
+        for thread in self.threads.drain(..) {
+            // The last handle may be dropped by a job itself; a thread can not wait for its own end.
+            if thread.thread().id() != thread::current().id() {
+                let _panicked = thread.join();
+            }
+        }
+    }
+}
+
+impl Queue {
+    fn push(&self, job: Job) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.stop {
+            state.jobs.push_back(job);
+            drop(state);
+            self.ready.notify_one();
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if state.stop {
+                return None;
+            }
+            if let Some(job) = state.jobs.pop_front() {
+                return Some(job);
+            }
+            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn work(queue: &Queue) {
+    cpu::lower_priority();
+    let mut context = Context::from_waker(Waker::noop());
+    while let Some(mut job) = queue.next() {
+        cpu::begin_turn();
+        let poll = job.as_mut().poll(&mut context);
+        let _unused = cpu::take_turn();
+        // It yielded after its slice and goes behind the others.
+        if poll == Poll::Pending {
+            queue.push(job);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn jobs_take_turns() {
+        let lane = Lane::start(1).unwrap();
+        let (sender, log) = sync_channel(16);
+        for name in ["a", "b"] {
+            let sender = sender.clone();
+            lane.push(Box::pin(async move {
+                for turn in 0..2 {
+                    sender.send((name, turn)).unwrap();
+                    let mut yielded = false;
+                    std::future::poll_fn(|_| {
+                        if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
+                    })
+                    .await;
+                }
+            }));
+        }
+        let mut seen: Vec<_> = (0..4).map(|_| log.recv().unwrap()).collect();
+        seen.sort_by_key(|(_, turn)| *turn);
+        assert_eq!(seen.iter().map(|(_, turn)| *turn).collect::<Vec<_>>(), [0, 0, 1, 1]);
+    }
+}

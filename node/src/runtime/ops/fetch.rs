@@ -1,0 +1,147 @@
+//! Outgoing requests, to the Internet and to other services.
+//!
+//! **Owns** the way from an operation's arguments to a request. **Must not know** how a request is sent. **Enter at**
+//! [`Ops::fetch`].
+
+use http::{Method, Request, Response, Uri};
+
+use super::{
+    OpError, Ops,
+    pending::{Done, Work},
+    request::header_map,
+};
+use crate::{
+    bindings::outbound::{CallContext, OutboundError},
+    runtime::{
+        frame::{Reader, Writer},
+        websocket::Accepted,
+        worker::{Body, EnvValue, ServiceTarget},
+    },
+};
+
+impl Ops {
+    /// SERVICE_FETCH
+    pub(super) fn service_fetch(&mut self, context: CallContext, args: &mut Reader<'_>) -> Result<Work, OpError> {
+        let binding = args.text()?;
+        let target = self.worker.env.iter().find_map(|(name, value)| match value {
+            EnvValue::Service(target) if name == binding => Some(target.clone()),
+            _ => None,
+        });
+        let target = target.ok_or_else(|| OpError::throw("TypeError", format!("{binding} is no service binding.")))?;
+        self.fetch(context, Some(target), args)
+    }
+
+    /// FETCH; with a target, SERVICE_FETCH.
+    pub(super) fn fetch(
+        &mut self,
+        context: CallContext,
+        target: Option<ServiceTarget>,
+        args: &mut Reader<'_>,
+    ) -> Result<Work, OpError> {
+        let method = args.text()?;
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| OpError::throw("TypeError", format!("Invalid HTTP method string: {method}")))?;
+        let uri = uri(args.text()?)?;
+        let headers = header_map(args)?;
+        let (body, _pipe) = self.bodies.take(args.optional()?)?;
+        context
+            .count_subrequest(self.worker.limits.subrequests)
+            .map_err(|error| OpError::throw("Error", error.to_string()))?;
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(Box::pin(async move {
+            let response = match &target {
+                Some(target) => context.outbound.service(&context, target, request).await,
+                None => context.outbound.fetch(&context, request).await,
+            };
+            Done::Response(Box::new(response))
+        }))
+    }
+
+    /// The value of a completed FETCH.
+    pub(crate) fn response(&mut self, request: i32, response: Result<Response<Body>, OutboundError>, out: &mut Writer) {
+        let mut response = match response {
+            Ok(response) => response,
+            Err(error) => {
+                out.error(error_class(&error), &error.to_string());
+                return;
+            }
+        };
+        let socket = response.extensions_mut().remove::<Accepted>().and_then(|accepted| accepted.take());
+        let status = response.status();
+        let reason = response.extensions().get::<hyper::ext::ReasonPhrase>().map(|reason| reason.as_bytes().to_vec());
+        out.list(5).int(i32::from(status.as_u16()));
+        match reason {
+            Some(reason) => out.latin1(&reason),
+            None => out.text(status.canonical_reason().unwrap_or_default()),
+        };
+        out.list(response.headers().len() * 2);
+        for (name, value) in response.headers() {
+            out.text(name.as_str()).latin1(value.as_bytes());
+        }
+        let body = response.into_body();
+        if http_body::Body::is_end_stream(&body) {
+            out.undefined();
+        } else {
+            out.int(self.bodies.incoming(body));
+        }
+        match socket {
+            Some(ends) => {
+                self.requests.socket_opened(request);
+                out.int(self.sockets.attach(ends, request));
+            }
+            None => drop(out.undefined()),
+        }
+    }
+}
+
+fn error_class(error: &OutboundError) -> &'static str {
+    match error {
+        // fetch() rejects with a TypeError for what went wrong on the network.
+        OutboundError::Network(_) | OutboundError::Refused(_) => "TypeError",
+        _ => "Error",
+    }
+}
+
+/// A serialised WHATWG URL as a URI: without fragment and user information, which become neither.
+fn uri(href: &str) -> Result<Uri, OpError> {
+    let invalid = || OpError::throw("TypeError", format!("Invalid URL: {href}"));
+    let href = href.split('#').next().unwrap_or(href);
+    if let Ok(uri) = href.parse::<Uri>()
+        && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+    {
+        return Ok(uri);
+    }
+    let (scheme, rest) = href.split_once("://").ok_or_else(invalid)?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    let mut text = format!("{scheme}://{host}");
+    for byte in path.bytes() {
+        // The characters that a URL may contain and a URI may not.
+        if matches!(byte, b'`' | b'^' | b'|' | b'{' | b'}' | b'"' | b'<' | b'>' | b'\\' | b' ') || !byte.is_ascii() {
+            text.push_str(&format!("%{byte:02X}"));
+        } else {
+            text.push(char::from(byte));
+        }
+    }
+    text.parse().map_err(|_| invalid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_become_uris_without_fragment_and_user() {
+        assert_eq!(uri("https://u:p@example.com/a?b#c").unwrap(), "https://example.com/a?b");
+        assert_eq!(uri("http://example.com?q=`").unwrap(), "http://example.com/?q=%60");
+    }
+
+    #[test]
+    fn what_is_no_url_is_a_type_error() {
+        assert!(matches!(uri("example"), Err(OpError::Throw { name: "TypeError", .. })));
+    }
+}

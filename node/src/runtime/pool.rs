@@ -1,0 +1,106 @@
+//! Pure. Which isolate of a worker gets the next event.
+//!
+//! **Owns** the choice. **Must not know** isolates, queues or threads. **Enter at** [`choose`].
+//!
+//! Idle isolates come first, the most recently used one of them: its memory is warm and the others may fall idle for good.
+//! A new one is made while the worker may have more; then the least loaded takes the event, which may wait there.
+
+/// What is known of one isolate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Events that it has or that wait for it.
+    pub(crate) events: usize,
+    /// When it last began an event, on any clock that does not go back.
+    pub(crate) used_ms: u64,
+}
+
+/// What a worker may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Isolates.
+    pub(crate) isolates: usize,
+    /// Events in flight in one isolate.
+    pub(crate) in_flight: usize,
+    /// Events that may wait, over all its isolates.
+    pub(crate) queue: usize,
+}
+
+/// Where an event goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// To the isolate at this place in the list.
+    Existing(usize),
+    /// To a new isolate.
+    New,
+    /// Nowhere: the queue is full.
+    Overloaded,
+}
+
+/// Chooses for one event. `room` says whether the node may have one more isolate.
+pub(crate) fn choose(loads: &[Load], bounds: Bounds, room: bool) -> Choice {
+    let idle = loads.iter().enumerate().filter(|(_, load)| load.events == 0).max_by_key(|(_, load)| load.used_ms);
+    if let Some((at, _)) = idle {
+        return Choice::Existing(at);
+    }
+    if loads.len() < bounds.isolates.max(1) && room {
+        return Choice::New;
+    }
+    let waiting: usize = loads.iter().map(|load| load.events.saturating_sub(bounds.in_flight)).sum();
+    match loads.iter().enumerate().min_by_key(|(_, load)| load.events) {
+        Some((at, load)) if load.events < bounds.in_flight || waiting < bounds.queue => Choice::Existing(at),
+        _ => Choice::Overloaded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { isolates: 2, in_flight: 4, queue: 3 };
+
+    fn load(events: usize, used_ms: u64) -> Load {
+        Load { events, used_ms }
+    }
+
+    #[test]
+    fn the_warmest_idle_isolate_comes_first() {
+        assert_eq!(choose(&[load(0, 1), load(0, 5), load(1, 9)], BOUNDS, true), Choice::Existing(1));
+    }
+
+    #[test]
+    fn a_busy_worker_gets_a_new_isolate_while_it_may_have_one() {
+        assert_eq!(choose(&[], BOUNDS, true), Choice::New);
+        assert_eq!(choose(&[load(1, 0)], BOUNDS, true), Choice::New);
+        assert_eq!(choose(&[load(1, 0)], BOUNDS, false), Choice::Existing(0));
+        assert_eq!(choose(&[], BOUNDS, false), Choice::Overloaded);
+    }
+
+    #[test]
+    fn the_least_loaded_isolate_takes_what_waits_until_the_queue_is_full() {
+        assert_eq!(choose(&[load(4, 0), load(3, 0)], BOUNDS, true), Choice::Existing(1));
+        assert_eq!(choose(&[load(5, 0), load(4, 0)], BOUNDS, true), Choice::Existing(1));
+        assert_eq!(choose(&[load(6, 0), load(5, 0)], BOUNDS, true), Choice::Overloaded);
+    }
+
+    proptest! {
+        #[test]
+        fn events_never_pass_the_bounds(arrivals in 0_usize..60, isolates in 1_usize..4) {
+            let bounds = Bounds { isolates, ..BOUNDS };
+            let mut loads: Vec<Load> = Vec::new();
+            let mut refused = 0;
+            for _ in 0..arrivals {
+                match choose(&loads, bounds, true) {
+                    Choice::Existing(at) => loads[at].events += 1,
+                    Choice::New => loads.push(load(1, 0)),
+                    Choice::Overloaded => refused += 1,
+                }
+            }
+            prop_assert!(loads.len() <= isolates);
+            let accepted: usize = loads.iter().map(|load| load.events).sum();
+            prop_assert!(accepted <= isolates * bounds.in_flight + bounds.queue);
+            prop_assert_eq!(accepted + refused, arrivals);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! One turn of an isolate: what it is told, and under which budget.
+
+use std::time::Duration;
+
+use super::{Isolate, Mail, Seat};
+use crate::{
+    clock,
+    runtime::{
+        call::Call,
+        event,
+        frame::Writer,
+        isolate::Fault,
+        services::Services,
+        worker::{Event, Invocation, Limits, LoadError, WorkerError, WorkerSpec},
+    },
+};
+
+/// What an isolate does next.
+pub(super) enum Turn {
+    Load,
+    Call(Call),
+    Mail(Mail),
+}
+
+/// An encoded turn.
+pub(super) struct Prepared {
+    frame: Writer,
+    request: i32,
+    budget: Duration,
+    now_ms: f64,
+    is_load: bool,
+}
+
+/// A turn that is over.
+pub(super) struct Finished {
+    pub(super) isolate: Box<Isolate>,
+    pub(super) request: i32,
+    pub(super) result: Result<(), Fault>,
+    pub(super) is_load: bool,
+}
+
+impl Prepared {
+    pub(super) async fn run(self, mut isolate: Box<Isolate>) -> Finished {
+        let Self { frame, request, budget, now_ms, is_load } = self;
+        let result = if is_load {
+            isolate.load(frame.as_bytes(), now_ms, budget).await
+        } else {
+            isolate.deliver(frame.as_bytes(), now_ms, budget).await
+        };
+        isolate.recycle(frame);
+        Finished { isolate, request, result, is_load }
+    }
+}
+
+/// Encodes what the turn tells the guest; `None` when its event is gone.
+pub(super) fn prepare(isolate: &mut Isolate, seat: &Seat, turn: Turn) -> Option<Prepared> {
+    let (worker, services) = (&seat.worker, &seat.services);
+    let mut frame = isolate.scratch();
+    let now_ms = clock::unix_ms() as f64;
+    isolate.ops().now_ms = now_ms;
+    let request = match turn {
+        Turn::Load => {
+            event::load(&mut frame, worker, services.seed(), services.config.internal_modules);
+            let budget = worker.limits.startup_cpu;
+            return Some(Prepared { frame, request: -1, budget, now_ms, is_load: true });
+        }
+        Turn::Call(call) => begin_call(isolate, &mut frame, call, seat.handlers.get().map_or(&[], Vec::as_slice)),
+        Turn::Mail(mail) => open_mail(isolate, &mut frame, mail, worker, services),
+    };
+    let Some(request) = request else {
+        isolate.recycle(frame);
+        return None;
+    };
+    // What the event may still use; a tick at least, so that it can tell somebody.
+    let used = isolate.ops().requests.cpu(request);
+    let budget = worker.limits.cpu.saturating_sub(used).max(Duration::from_millis(1));
+    Some(Prepared { frame, request, budget, now_ms, is_load: false })
+}
+
+fn begin_call(isolate: &mut Isolate, frame: &mut Writer, call: Call, handlers: &[String]) -> Option<i32> {
+    let ops = isolate.ops();
+    let Call { event, context, answer, place, .. } = call;
+    let (handler, entrypoint) = match &event {
+        Event::Fetch(request) => {
+            ("fetch", request.extensions().get::<Invocation>().and_then(|to| to.entrypoint.as_ref()))
+        }
+        Event::Scheduled { .. } => ("scheduled", None),
+    };
+    // Named entry points are the guest's to find.
+    if entrypoint.is_none() && !handlers.iter().any(|name| name == handler) {
+        let _gone = answer.send(Err(WorkerError::NoHandler { handler }));
+        return None;
+    }
+    if place.is_cancelled() {
+        return None;
+    }
+    let id = ops.requests.open(context, answer, clock::monotonic());
+    if !place.begin(id) {
+        ops.end(id, WorkerError::NeverResponds);
+        return None;
+    }
+    match event {
+        Event::Fetch(request) => event::fetch(frame, ops, id, request),
+        Event::Scheduled { cron, scheduled_time_ms } => event::scheduled(frame, ops, id, &cron, scheduled_time_ms),
+    }
+    Some(id)
+}
+
+fn open_mail(
+    isolate: &mut Isolate,
+    frame: &mut Writer,
+    mail: Mail,
+    worker: &WorkerSpec,
+    services: &Services,
+) -> Option<i32> {
+    let ops = isolate.ops();
+    match mail {
+        Mail::Complete { op, done } => {
+            let request = ops.pending.complete(op)?;
+            ops.requests.operation_ended(request);
+            event::complete(frame, ops, op, request, done);
+            Some(request)
+        }
+        Mail::Cancel { request } => {
+            if !ops.requests.contains(request) {
+                return None;
+            }
+            event::cancel(frame, request);
+            Some(request)
+        }
+        Mail::Socket { socket, message, permit } => {
+            let request = ops.sockets.request_of(socket)?;
+            event::socket(frame, socket, message.as_ref());
+            if message.is_none() {
+                ops.sockets.ended(socket);
+                ops.requests.socket_closed(request);
+            }
+            drop(permit);
+            Some(request)
+        }
+        Mail::Sweep => {
+            let limits = &worker.limits;
+            for id in ops.requests.overdue(clock::monotonic(), limits.wall, services.config.wait_until) {
+                let limit_ms = u64::try_from(limits.wall.as_millis()).unwrap_or(u64::MAX);
+                ops.end(id, WorkerError::WallLimit { limit_ms });
+            }
+            None
+        }
+    }
+}
+
+/// What the caller is told about a fault.
+pub(super) fn worker_error(fault: &Fault, limits: &Limits, is_load: bool) -> WorkerError {
+    match fault {
+        Fault::Cpu if is_load => WorkerError::Load(LoadError {
+            message: format!(
+                "The worker's top-level scope exceeded its CPU time limit of {} ms.",
+                limits.startup_cpu.as_millis()
+            ),
+            file: None,
+            line: None,
+            column: None,
+        }),
+        Fault::Cpu => WorkerError::CpuLimit { limit_ms: u64::try_from(limits.cpu.as_millis()).unwrap_or(u64::MAX) },
+        Fault::Memory => WorkerError::MemoryLimit { limit_bytes: limits.memory_bytes },
+        Fault::Crash(reason) => WorkerError::Reset { reason: reason.clone() },
+    }
+}

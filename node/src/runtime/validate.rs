@@ -1,0 +1,89 @@
+//! Trying a worker out before it is accepted: its top-level scope runs in an isolate that is thrown away.
+//!
+//! **Owns** what an upload is told about its code. **Must not know** the upload's form. **Enter at**
+//! [`Runtime::validate`].
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+
+use super::{
+    Runtime, event,
+    frame::Writer,
+    isolate::{Fault, Isolate},
+    ops::Ops,
+    worker::{LoadError, WorkerSpec},
+};
+use crate::{bindings::outbound::CallContext, clock};
+
+/// What a worker's code offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Validated {
+    /// The handlers: `fetch`, `scheduled`, ...
+    pub handlers: Vec<String>,
+    /// How long loading took, by the clock on the wall.
+    pub startup: Duration,
+}
+
+impl Runtime {
+    /// Loads `worker` into an isolate of its own and says which handlers it has, or why it can not run. What its top-level
+    /// scope logs goes to `context`.
+    pub async fn validate(&self, worker: &Arc<WorkerSpec>, context: CallContext) -> Result<Validated, LoadError> {
+        let began = clock::monotonic();
+        let ops = Ops::new(Arc::clone(worker), context);
+        let isolate = self.services.mould.isolate(ops, worker.limits.memory_bytes, None);
+        let isolate = isolate.map_err(|error| plain(format!("an isolate can not be made: {error}")))?;
+        let mut frame = Writer::new();
+        event::load(&mut frame, worker, self.services.seed(), self.services.config.internal_modules);
+        let (mut isolate, result) = self.load(isolate, frame, worker.limits.startup_cpu).await?;
+        result.map_err(|fault| fault_error(&fault, worker))?;
+        let handlers = match isolate.ops().report.take_loaded() {
+            Some(loaded) => loaded?,
+            None => return Err(plain("The worker did not finish loading.".to_owned())),
+        };
+        if handlers.is_empty() {
+            return Err(plain("The uploaded script has no registered event handlers.".to_owned()));
+        }
+        Ok(Validated { handlers, startup: clock::monotonic().duration_since(began) })
+    }
+
+    async fn load(
+        &self,
+        mut isolate: Isolate,
+        frame: Writer,
+        budget: Duration,
+    ) -> Result<(Isolate, Result<(), Fault>), LoadError> {
+        let running = self.services.ticker.running();
+        let now_ms = clock::unix_ms() as f64;
+        let mut run = Box::pin(async move {
+            isolate.ops().now_ms = now_ms;
+            let result = isolate.load(frame.as_bytes(), now_ms, budget).await;
+            drop(running);
+            (isolate, result)
+        });
+        if let Some(done) = run.as_mut().now_or_never() {
+            return Ok(done);
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.services.lane.push(Box::pin(async move {
+            // Nobody may wait any more: the upload was cancelled.
+            let _gone = sender.send(run.await);
+        }));
+        receiver.await.map_err(|_| plain("the node is shutting down".to_owned()))
+    }
+}
+
+fn fault_error(fault: &Fault, worker: &WorkerSpec) -> LoadError {
+    plain(match fault {
+        Fault::Cpu => {
+            format!("Script startup exceeded CPU time limit of {} ms.", worker.limits.startup_cpu.as_millis())
+        }
+        Fault::Memory => format!("Script startup exceeded memory limit of {} bytes.", worker.limits.memory_bytes),
+        Fault::Crash(reason) => reason.clone(),
+    })
+}
+
+fn plain(message: String) -> LoadError {
+    LoadError { message, file: None, line: None, column: None }
+}

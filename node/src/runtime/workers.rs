@@ -1,0 +1,113 @@
+//! The isolates of one worker.
+//!
+//! **Owns** making them within the worker's and the node's bounds, and dropping them when they are idle. **Must not know**
+//! what events do. **Enter at** [`Workers::submit`]. Which isolate takes an event is decided by [`super::pool`].
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{
+    call::Call,
+    ops::Ops,
+    pool::{self, Bounds, Choice, Load},
+    seat::{Mail, Reassign, Seat},
+    services::Services,
+    worker::{WorkerError, WorkerSpec},
+};
+
+/// One worker's isolates.
+pub(crate) struct Workers {
+    worker: Arc<WorkerSpec>,
+    services: Arc<Services>,
+    // BOUND: Limits::isolates seats.
+    seats: Mutex<Vec<Arc<Seat>>>,
+}
+
+impl Workers {
+    pub(crate) fn new(worker: Arc<WorkerSpec>, services: Arc<Services>) -> Arc<Self> {
+        Arc::new(Self { worker, services, seats: Mutex::new(Vec::new()) })
+    }
+
+    /// Gives an event to an isolate; the seat that has it, or the call's caller is told why not.
+    pub(crate) fn submit(self: &Arc<Self>, call: Call) -> Option<Arc<Seat>> {
+        match self.seat(&call) {
+            Ok(seat) => {
+                seat.submit(call);
+                Some(seat)
+            }
+            Err(error) => {
+                let _gone = call.answer.send(Err(error));
+                None
+            }
+        }
+    }
+
+    /// Whether a new isolate is what the next event needs and the node has no room for it.
+    pub(crate) fn wants_room(&self) -> bool {
+        !self.services.census.has_room() && self.lock().iter().all(|seat| seat.is_dead())
+    }
+
+    /// The idle isolate that was used longest ago: when, and which.
+    pub(crate) fn coldest(&self) -> Option<(u64, Arc<Seat>)> {
+        let seats = self.lock();
+        let idle = seats.iter().filter(|seat| !seat.is_dead() && seat.events() == 0);
+        idle.map(|seat| (seat.used_ms(), Arc::clone(seat))).min_by_key(|(used_ms, _)| *used_ms)
+    }
+
+    /// Drops isolates that are idle since before `idle_before_ms`, and lets the others look at their clocks. Returns
+    /// whether any is left.
+    pub(crate) fn sweep(&self, idle_before_ms: u64) -> bool {
+        let mut seats = self.lock();
+        seats.retain(|seat| !seat.is_dead() && !(seat.used_ms() < idle_before_ms && seat.retire()));
+        let busy: Vec<Arc<Seat>> = seats.iter().filter(|seat| seat.events() > 0).map(Arc::clone).collect();
+        let any = !seats.is_empty();
+        drop(seats);
+        for seat in busy {
+            seat.post(Mail::Sweep);
+        }
+        any
+    }
+
+    /// Isolates, events in them or waiting, and their linear memory in bytes.
+    pub(crate) fn tally(&self) -> (usize, usize, usize) {
+        let seats = self.lock();
+        let alive = seats.iter().filter(|seat| !seat.is_dead());
+        alive.fold((0, 0, 0), |(isolates, events, bytes), seat| {
+            (isolates + 1, events + seat.events(), bytes + seat.memory_bytes())
+        })
+    }
+
+    fn seat(self: &Arc<Self>, call: &Call) -> Result<Arc<Seat>, WorkerError> {
+        let limits = &self.worker.limits;
+        let bounds = Bounds { isolates: limits.isolates, in_flight: limits.in_flight, queue: limits.queue };
+        let mut seats = self.lock();
+        seats.retain(|seat| !seat.is_dead());
+        let loads: Vec<Load> =
+            seats.iter().map(|seat| Load { events: seat.events(), used_ms: seat.used_ms() }).collect();
+        match pool::choose(&loads, bounds, self.services.census.has_room()) {
+            Choice::Existing(at) => Ok(Arc::clone(&seats[at])),
+            Choice::Overloaded => Err(WorkerError::Overloaded),
+            Choice::New => {
+                let ops = Ops::new(Arc::clone(&self.worker), call.context.clone());
+                let resident = self.services.census.enter();
+                let isolate =
+                    self.services.mould.isolate(ops, limits.memory_bytes, Some(resident)).map_err(|error| {
+                        tracing::error!(%error, "an isolate can not be made");
+                        WorkerError::Overloaded
+                    })?;
+                let seat = Seat::new(Arc::clone(&self.worker), Arc::clone(&self.services), Box::new(isolate));
+                seats.push(Arc::clone(&seat));
+                Ok(seat)
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Seat>>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reassign for Workers {
+    fn reassign(self: Arc<Self>, call: Call) {
+        let _seat = self.submit(call);
+    }
+}

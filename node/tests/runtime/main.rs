@@ -1,0 +1,4 @@
+//! The runtime's promises, kept by real isolates.
+
+mod answers;
+mod support;
