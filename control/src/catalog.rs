@@ -44,7 +44,7 @@ pub use change::{
 };
 pub use cron::{Cron, CronError};
 pub use deployment::{Deployment, Percentage, Share};
-pub use diff::{Difference, EnvironmentDiff, Side, diff, diff_config};
+pub use diff::{Difference, EnvironmentDiff, Side, diff, diff_between, diff_config};
 pub use domain::Domain;
 pub use effective::{Effective, EffectiveBinding, Origin, Shared, effective, effective_config, resolve_service};
 pub use environment::{Environment, Exposure};

@@ -1,7 +1,9 @@
 //! Skerry's control plane: what the cluster agrees on, and the API that changes it.
 //!
 //! **Owns** the catalog, raft, bundles, identity and the API. **Must not know** wasmtime or how workers run. **Enter
-//! at** [`control`] and [`catalog`]. A module imports only modules below it.
+//! at** [`control`], [`catalog`] and [`api`]. A module imports only modules below it.
+
+pub mod api;
 
 pub mod control;
 

@@ -54,12 +54,20 @@ pub struct Side {
 /// What differs between the live versions of two environments, of one service or two. Secrets are compared by presence:
 /// equal values have different ciphertexts.
 pub fn diff(catalog: &Catalog, left: &EnvironmentKey, right: &EnvironmentKey) -> Result<EnvironmentDiff, Rejection> {
-    let find = |key: &EnvironmentKey| {
+    diff_between((catalog, left), (catalog, right))
+}
+
+/// The same between two states of the catalog, such as before and after a command.
+pub fn diff_between(
+    (left_catalog, left): (&Catalog, &EnvironmentKey),
+    (right_catalog, right): (&Catalog, &EnvironmentKey),
+) -> Result<EnvironmentDiff, Rejection> {
+    let find = |catalog: &Catalog, key: &EnvironmentKey| {
         catalog.environment(key).cloned().ok_or_else(|| Rejection::not_found(Noun::Environment, key))
     };
-    let (left_env, right_env) = (find(left)?, find(right)?);
+    let (left_env, right_env) = (find(left_catalog, left)?, find(right_catalog, right)?);
     let (left_version, right_version) = (left_env.live_version(), right_env.live_version());
-    let config_of = |key: &EnvironmentKey, version: Option<&std::sync::Arc<Version>>| match version {
+    let config_of = |catalog, key, version: Option<&std::sync::Arc<Version>>| match version {
         Some(version) => effective(catalog, key, version),
         None => Effective::default(),
     };
@@ -69,8 +77,10 @@ pub fn diff(catalog: &Catalog, left: &EnvironmentKey, right: &EnvironmentKey) ->
         ..EnvironmentDiff::default()
     };
     diff_code(left_version.map(|version| &version.code), right_version.map(|version| &version.code), &mut out.code);
-    diff_config(&config_of(left, left_version), &config_of(right, right_version), &mut out.config);
-    diff_triggers(&triggers(catalog, left), &triggers(catalog, right), &mut out.triggers);
+    let left_config = config_of(left_catalog, left, left_version);
+    let right_config = config_of(right_catalog, right, right_version);
+    diff_config(&left_config, &right_config, &mut out.config);
+    diff_triggers(&triggers(left_catalog, left), &triggers(right_catalog, right), &mut out.triggers);
     Ok(out)
 }
 

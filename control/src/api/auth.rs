@@ -1,0 +1,203 @@
+//! Who calls, and whether they may.
+//!
+//! **Owns** reading the bearer token and checking it against a call's rule. **Must not know** what the call does.
+//! **Enter at** [`check`], which stands before every handler, and [`Caller`], which handlers may ask for.
+
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::{HeaderMap, header, request::Parts};
+use skerry_proto::id::{AccountId, TokenId};
+
+use super::{Deps, body::BodyDigest, error::ApiError, params::Params, ports::Peer};
+use crate::catalog::{Access, Actor, Resource, Scope, TokenHash};
+
+/// BOUND: how much of a `User-Agent` the audit log keeps.
+const AGENT_BYTES_MAX: usize = 256;
+
+/// Looking at services and what belongs to them.
+pub(crate) const WORKERS_READ: Scope = scope(Resource::Workers, Access::Read);
+/// Changing services and what belongs to them.
+pub(crate) const WORKERS_WRITE: Scope = scope(Resource::Workers, Access::Write);
+/// Reading KV.
+pub(crate) const KV_READ: Scope = scope(Resource::Kv, Access::Read);
+/// Writing KV.
+pub(crate) const KV_WRITE: Scope = scope(Resource::Kv, Access::Write);
+/// Looking at routes and domains.
+pub(crate) const ROUTES_READ: Scope = scope(Resource::Routes, Access::Read);
+/// Changing routes and domains.
+pub(crate) const ROUTES_WRITE: Scope = scope(Resource::Routes, Access::Write);
+/// Live logs.
+pub(crate) const TAIL_READ: Scope = scope(Resource::Tail, Access::Read);
+/// Looking at tokens; their text is never shown.
+pub(crate) const TOKENS_READ: Scope = scope(Resource::Tokens, Access::Read);
+/// Making and revoking tokens.
+pub(crate) const TOKENS_WRITE: Scope = scope(Resource::Tokens, Access::Write);
+/// The audit log.
+pub(crate) const AUDIT_READ: Scope = scope(Resource::Audit, Access::Read);
+
+const fn scope(resource: Resource, access: Access) -> Scope {
+    Scope { resource, access }
+}
+
+/// Who may use a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Anyone, without a token.
+    Public,
+    /// Whoever holds a valid token.
+    AnyToken,
+    /// Whoever holds a valid token with this scope.
+    Needs(Scope),
+}
+
+impl From<Scope> for Rule {
+    fn from(scope: Scope) -> Self {
+        Self::Needs(scope)
+    }
+}
+
+impl Rule {
+    /// For the OpenAPI document.
+    pub(crate) fn description(self) -> String {
+        match self {
+            Self::Public => "Needs no token.".into(),
+            Self::AnyToken => "Needs any valid token.".into(),
+            Self::Needs(scope) => format!("Needs a token with the scope `{scope}`."),
+        }
+    }
+}
+
+/// What stands before one call.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    /// For the catalog and the clock.
+    pub deps: Deps,
+    /// The call's rule.
+    pub rule: Rule,
+}
+
+/// The holder of the token that a request came with.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// The token's public identity.
+    pub token: TokenId,
+    /// The token's name.
+    pub name: String,
+    /// The only account it is for; `None` for all.
+    pub account: Option<AccountId>,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// The program that calls, from its user agent: `wrangler`, `skerry` or `api`.
+    pub source: &'static str,
+    from: String,
+    agent: String,
+}
+
+impl Caller {
+    /// Fails unless the token holds `needed`.
+    pub(crate) fn require(&self, needed: Scope) -> Result<(), ApiError> {
+        if self.scopes.iter().any(|scope| scope.includes(needed)) {
+            return Ok(());
+        }
+        Err(ApiError::Forbidden { scope: needed.to_string() })
+    }
+
+    /// Fails unless the token is for `account`.
+    pub(crate) fn require_account(&self, account: &AccountId) -> Result<(), ApiError> {
+        match &self.account {
+            Some(own) if own != account => Err(ApiError::OtherAccount { account: account.to_string() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who stands in the audit log.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor {
+            token: Some(self.token.clone()),
+            name: self.name.clone(),
+            from: self.from.clone(),
+            agent: self.agent.clone(),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        // `check` puts it there for every call that is not public, and no public call asks for it.
+        parts.extensions.get::<Self>().cloned().ok_or(ApiError::Unauthenticated(SEND_A_TOKEN))
+    }
+}
+
+const SEND_A_TOKEN: &str = "send `Authorization: Bearer TOKEN`";
+
+/// Lets a request through to its handler when its token allows it.
+pub(crate) async fn check(
+    State(guard): State<Guard>,
+    params: Params,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    request.extensions_mut().insert(BodyDigest::default());
+    if guard.rule != Rule::Public {
+        let caller = authenticate(&guard.deps, &request)?;
+        if let Rule::Needs(scope) = guard.rule {
+            caller.require(scope)?;
+        }
+        if params.find("account").is_some() {
+            caller.require_account(&params.id("account")?)?;
+        }
+        request.extensions_mut().insert(caller);
+    }
+    Ok(next.run(request).await)
+}
+
+fn authenticate(deps: &Deps, request: &Request) -> Result<Caller, ApiError> {
+    let headers = request.headers();
+    let text = bearer(headers)?;
+    let peer = request.extensions().get::<Peer>();
+    if peer.is_some_and(|peer| !peer.may_carry_tokens()) {
+        return Err(ApiError::ClearText);
+    }
+    // Found by the hash of 256 random bits: how long the search takes says nothing about any token's text.
+    let catalog = deps.control.catalog();
+    let Some(token) = catalog.token_by_hash(&TokenHash::of(text)) else {
+        return Err(ApiError::Unauthenticated("the token is unknown or revoked"));
+    };
+    if !token.is_current(deps.clock.now_ms()) {
+        return Err(ApiError::Unauthenticated("the token has expired"));
+    }
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Ok(Caller {
+        token: token.id.clone(),
+        name: token.name.clone(),
+        account: token.account.clone(),
+        scopes: token.scopes.iter().copied().collect(),
+        source: source(agent),
+        from: peer.map(|peer| peer.address.ip().to_canonical().to_string()).unwrap_or_default(),
+        agent: agent.get(..AGENT_BYTES_MAX).unwrap_or(agent).to_owned(),
+    })
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return Err(ApiError::Unauthenticated(SEND_A_TOKEN));
+    };
+    let text = value.to_str().map_err(|_| ApiError::Unauthenticated("the Authorization header is not text"))?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(ApiError::Unauthenticated("the Authorization header is not `Bearer TOKEN`")),
+    }
+}
+
+fn source(agent: &str) -> &'static str {
+    match agent.split(['/', ' ']).next() {
+        Some("wrangler") => "wrangler",
+        Some("skerry") => "skerry",
+        _ => "api",
+    }
+}

@@ -1,0 +1,95 @@
+//! What the API asks of the parts above it.
+//!
+//! **Owns** the traits that the data plane implements for the API. **Must not know** isolates, wasmtime or the log
+//! pipeline. **Enter at** [`Validator`] and [`Tails`].
+
+use std::{net::SocketAddr, sync::Arc};
+
+use skerry_proto::bundle::Bundle;
+use tokio::sync::broadcast;
+
+use crate::catalog::{Effective, EnvironmentKey, Syntax};
+
+/// Runs an upload's top-level scope where it can do no harm.
+#[async_trait::async_trait]
+pub trait Validator: Send + Sync {
+    /// Loads the code in a throw-away isolate or instance under the start-up limits, and says what it handles.
+    async fn validate(&self, input: ValidateInput<'_>) -> Result<Validated, ValidateError>;
+}
+
+/// What is to be validated.
+#[derive(Debug)]
+pub struct ValidateInput<'a> {
+    /// Whose code it is, for the log.
+    pub environment: &'a EnvironmentKey,
+    /// The files.
+    pub bundle: &'a Bundle,
+    /// How the entry point is written.
+    pub syntax: Syntax,
+    /// What `env` will hold, so that a top-level read of it sees what it will see later.
+    pub bindings: &'a Effective,
+    /// `YYYY-MM-DD`, empty when not given.
+    pub compatibility_date: &'a str,
+    /// As uploaded.
+    pub compatibility_flags: &'a [String],
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Validated {
+    /// `fetch`, `scheduled`, ... in alphabetical order; empty when the code handles nothing.
+    pub handlers: Vec<String>,
+    /// How long the top-level scope took, in milliseconds of CPU time.
+    pub startup_ms: u32,
+}
+
+/// Why code is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValidateError {
+    /// It does not load, throws, or uses up its start-up limits. State: unchanged. Retry: no.
+    #[error("{message}")]
+    Code {
+        /// What is wrong, as `name: message` for what JavaScript throws.
+        message: String,
+        /// The module.
+        file: Option<String>,
+        /// From 1.
+        line: Option<u32>,
+        /// From 1.
+        column: Option<u32>,
+    },
+    /// The node can not validate now. State: unchanged. Retry: yes.
+    #[error("code can not be validated now: {0}")]
+    Unavailable(String),
+}
+
+/// Live logs.
+pub trait Tails: Send + Sync {
+    /// The events of one environment from now on, each in the shape of Cloudflare's `trace-v1`: `{outcome, scriptName,
+    /// scriptVersion, event, eventTimestamp, logs, exceptions, ...}`. A receiver that falls behind loses the oldest.
+    fn subscribe(&self, environment: &EnvironmentKey) -> broadcast::Receiver<Arc<serde_json::Value>>;
+}
+
+/// The wall clock, so that tests can set it.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since the Unix epoch.
+    fn now_ms(&self) -> i64;
+}
+
+/// Where a request came from. The listener puts it into the request's extensions; the API refuses a token that came in
+/// clear from another machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    /// Whether the connection is TLS.
+    pub is_encrypted: bool,
+}
+
+impl Peer {
+    /// Whether a token may travel on this connection.
+    #[must_use]
+    pub fn may_carry_tokens(&self) -> bool {
+        self.is_encrypted || self.address.ip().to_canonical().is_loopback()
+    }
+}

@@ -1,0 +1,197 @@
+//! Secrets: write-only values of an environment.
+//!
+//! **Owns** sealing secrets on their way into the catalog, and listing their names. **Must not know** the cluster's key.
+//! **Enter at** [`mount`].
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use skerry_proto::id::{AccountId, EnvironmentId};
+use utoipa::ToSchema;
+
+use super::{
+    Deps,
+    auth::{WORKERS_READ, WORKERS_WRITE},
+    body::JsonBody,
+    configure::configure,
+    endpoint::{Endpoint, Endpoints},
+    envelope::{Answer, Reply},
+    error::{ApiError, Thing},
+    params::Params,
+    paths,
+    target::Target,
+    writer::Writer,
+};
+use crate::catalog::{Binding, ConfigEdit, SealScope, Sealed, VersionConfig};
+
+/// A secret as shown: its value never is.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct SecretView {
+    /// Its name in `env`.
+    pub name: String,
+    /// Always `secret_text`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+}
+
+/// A secret to set.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SecretBody {
+    /// Its name in `env`.
+    pub name: String,
+    /// Its value.
+    pub text: String,
+    /// `secret_text` when given.
+    #[serde(default, rename = "type")]
+    pub kind: Option<String>,
+}
+
+/// Secrets to set and remove in one version.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SecretsBulkBody {
+    /// By name; `null` removes.
+    #[schema(value_type = BTreeMap<String, Option<String>>)]
+    pub secrets: BTreeMap<String, Option<SecretValue>>,
+}
+
+/// A value, plain or in the form of a single call.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum SecretValue {
+    /// The value itself.
+    Text(String),
+    /// In the form of a single call.
+    Body(SecretBody),
+}
+
+impl SecretView {
+    fn of(name: &str) -> Self {
+        Self { name: name.to_owned(), kind: "secret_text" }
+    }
+
+    fn list(config: Option<&VersionConfig>) -> Vec<Self> {
+        let bindings = config.into_iter().flat_map(|config| &config.bindings);
+        bindings.filter(|(_, binding)| matches!(binding, Binding::Secret(_))).map(|(name, _)| Self::of(name)).collect()
+    }
+}
+
+/// A value sealed to where it belongs.
+pub(crate) fn seal(deps: &Deps, account: &AccountId, environment: &EnvironmentId, name: &str, text: &str) -> Sealed {
+    deps.control.sealer().seal(SealScope::secret(account, environment, name), text.as_bytes())
+}
+
+/// A sealed value, sealed again for another environment.
+pub(crate) fn seal_again(
+    deps: &Deps,
+    account: &AccountId,
+    environment: &EnvironmentId,
+    name: &str,
+    sealed: &Sealed,
+) -> Result<Sealed, ApiError> {
+    let sealer = deps.control.sealer();
+    let plain = sealer.open(sealed).map_err(|error| ApiError::internal(&error))?;
+    let scope = SealScope::secret(account, environment, name);
+    Ok(sealer.seal(scope, &plain))
+}
+
+/// Adds the calls.
+pub(crate) fn mount(endpoints: &mut Endpoints) {
+    let [script, service] = paths::environment("/secrets");
+    let list = Endpoint::get(&script, "listSecrets", "The names of an environment's secrets").also(&service);
+    endpoints.add(list.needs(WORKERS_READ).tag("secrets").lists::<SecretView>(), list_all);
+    let set = Endpoint::put(&script, "putSecret", "Sets a secret: a new version, deployed at once").also(&service);
+    endpoints.add(set.needs(WORKERS_WRITE).tag("secrets").takes::<SecretBody>().answers::<SecretView>(), put_one);
+    let [script, service] = paths::environment("/secrets/{secret}");
+    let show = Endpoint::get(&script, "getSecret", "Whether there is a secret of this name").also(&service);
+    endpoints.add(show.needs(WORKERS_READ).tag("secrets").answers::<SecretView>(), show_one);
+    let remove = Endpoint::delete(&script, "deleteSecret", "Removes a secret: a new version, deployed at once");
+    let remove = remove.also(&service).query("url_encoded", "Accepted; the name is percent-decoded in any case.");
+    endpoints.add(remove.needs(WORKERS_WRITE).tag("secrets"), delete_one);
+    let [script, service] = paths::environment("/secrets-bulk");
+    let bulk = Endpoint::patch(&script, "patchSecrets", "Sets and removes secrets in one version").also(&service);
+    let bulk = bulk.needs(WORKERS_WRITE).tag("secrets");
+    endpoints.add(bulk.takes::<SecretsBulkBody>().lists::<SecretView>(), patch_all);
+}
+
+/// The configuration that a read shows: of the live version, else the latest, else what waits for the first upload.
+pub(crate) fn shown_config(target: &Target) -> &VersionConfig {
+    let environment = &target.environment;
+    let version = environment.live_version().or(environment.latest_version());
+    version.map_or(&environment.draft, |version| &version.config)
+}
+
+async fn list_all(target: Target) -> Reply<Vec<SecretView>> {
+    Ok(Answer::ok(SecretView::list(Some(shown_config(&target)))).with_etag(target.environment.revision))
+}
+
+async fn show_one(target: Target, params: Params) -> Reply<SecretView> {
+    let name = params.text("secret")?;
+    require(&target, name)?;
+    Ok(Answer::ok(SecretView::of(name)))
+}
+
+async fn put_one(
+    State(deps): State<Deps>,
+    target: Target,
+    writer: Writer,
+    JsonBody(body): JsonBody<SecretBody>,
+) -> Reply<SecretView> {
+    if body.kind.as_deref().is_some_and(|kind| kind != "secret_text") {
+        return Err(ApiError::field("type", "use secret_text"));
+    }
+    let edit = set(&deps, &target, body.name.clone(), &body.text);
+    let message = format!("Set secret {:?}", body.name);
+    let applied = configure(&writer, &target, vec![edit], "secret", &message).await?;
+    Ok(Answer::ok(SecretView::of(&body.name)).at(applied.revision))
+}
+
+async fn delete_one(target: Target, writer: Writer, params: Params) -> Reply<()> {
+    let name = params.text("secret")?;
+    require(&target, name)?;
+    let message = format!("Deleted secret {name:?}");
+    let edit = ConfigEdit::Unset { name: name.to_owned() };
+    let applied = configure(&writer, &target, vec![edit], "secret", &message).await?;
+    Ok(Answer::ok(()).at(applied.revision))
+}
+
+async fn patch_all(
+    State(deps): State<Deps>,
+    target: Target,
+    writer: Writer,
+    JsonBody(body): JsonBody<SecretsBulkBody>,
+) -> Reply<Vec<SecretView>> {
+    if body.secrets.is_empty() {
+        return Err(ApiError::field("secrets", "is empty; name at least one secret"));
+    }
+    let mut edits = Vec::with_capacity(body.secrets.len());
+    for (name, value) in body.secrets {
+        edits.push(match value {
+            Some(SecretValue::Text(text) | SecretValue::Body(SecretBody { text, .. })) => {
+                set(&deps, &target, name, &text)
+            }
+            None => {
+                require(&target, &name)?;
+                ConfigEdit::Unset { name }
+            }
+        });
+    }
+    let message = format!("Bulk updated {} secrets", edits.len());
+    let applied = configure(&writer, &target, edits, "secret", &message).await?;
+    let after = writer.again(target)?;
+    Ok(Answer::ok(SecretView::list(Some(shown_config(&after)))).at(applied.revision))
+}
+
+fn set(deps: &Deps, target: &Target, name: String, text: &str) -> ConfigEdit {
+    let sealed = seal(deps, &target.key.service.account, &target.environment.id, &name, text);
+    ConfigEdit::Set { name, binding: Binding::Secret(sealed) }
+}
+
+fn require(target: &Target, name: &str) -> Result<(), ApiError> {
+    match shown_config(target).bindings.get(name) {
+        Some(Binding::Secret(_)) => Ok(()),
+        _ => Err(ApiError::not_found(Thing::Binding, format!("{name:.80}"))),
+    }
+}

@@ -1,0 +1,288 @@
+//! Settings of an environment, as wrangler reads and patches them.
+//!
+//! **Owns** the `settings` and `script-settings` calls. **Must not know** how a configuration is inherited. **Enter at**
+//! [`mount`].
+
+use axum::extract::{FromRequestParts, Request, State};
+use http::request::Parts;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use skerry_proto::id::ServiceName;
+use utoipa::ToSchema;
+
+use super::{
+    Deps,
+    account::Account,
+    adopt,
+    auth::{WORKERS_READ, WORKERS_WRITE},
+    bindings::BindingView,
+    body::{BodyDigest, JsonBody, parse_json},
+    configure::configure,
+    endpoint::{Endpoint, Endpoints},
+    envelope::{Answer, Reply},
+    error::ApiError,
+    params::Params,
+    paths,
+    secrets::shown_config,
+    target::Target,
+    upload::{BindingScene, RawBinding, RawLimits, UploadForm, check_tags},
+    versions::LimitsView,
+    writer::Writer,
+};
+use crate::catalog::{Change, ConfigEdit, LimitsConfig};
+
+/// What an environment is set to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SettingsView {
+    /// Its own bindings; `config` has the inherited ones.
+    pub bindings: Vec<BindingView>,
+    /// `YYYY-MM-DD`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub compatibility_date: String,
+    /// Flags as given.
+    pub compatibility_flags: Vec<String>,
+    /// Its own limits.
+    pub limits: LimitsView,
+    /// Free words.
+    pub tags: Vec<String>,
+    /// Always `standard`.
+    pub usage_model: &'static str,
+    /// Always false.
+    pub logpush: bool,
+    /// Always empty.
+    pub placement: Map<String, Value>,
+    /// Always empty.
+    pub tail_consumers: Vec<Value>,
+}
+
+/// What to change: a new version, deployed at once.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(crate) struct SettingsBody {
+    /// All bindings; one without a value keeps its value, one that is not named is removed.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub bindings: Option<Vec<RawBinding>>,
+    /// Its own limits.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub limits: Option<RawLimits>,
+    /// Free words.
+    #[serde(default)]
+    pub tags: Option<Vec<String>>,
+}
+
+/// Settings that no version holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ScriptSettingsView {
+    /// Free words.
+    pub tags: Vec<String>,
+    /// Always false.
+    pub logpush: bool,
+    /// Always empty.
+    pub tail_consumers: Vec<Value>,
+    /// Logs are always kept.
+    pub observability: ObservabilityView,
+}
+
+/// Whether logs are kept.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ObservabilityView {
+    /// Always true.
+    pub enabled: bool,
+}
+
+/// What to change of the settings that no version holds. `logpush`, `observability` and others are accepted: logs are
+/// always kept.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(crate) struct ScriptSettingsBody {
+    /// Free words; wrangler's `cf:service=` and `cf:environment=` place a script into its service.
+    #[serde(default)]
+    pub tags: Option<Vec<String>>,
+    /// Workers that receive the logs; must be empty.
+    #[serde(default)]
+    pub tail_consumers: Option<Vec<Value>>,
+}
+
+/// How calls are counted; there is only one way.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct UsageModel {
+    /// `standard`.
+    pub usage_model: String,
+}
+
+/// Adds the calls.
+pub(crate) fn mount(endpoints: &mut Endpoints) {
+    let [script, service] = paths::environment("/settings");
+    let show = Endpoint::get(&script, "getSettings", "What an environment is set to").also(&service);
+    endpoints.add(show.needs(WORKERS_READ).tag("environments").answers::<SettingsView>(), show_settings);
+    let change = Endpoint::patch(&script, "patchSettings", "Changes settings; JSON, or a form with a `settings` part");
+    let change = change.also(&service).needs(WORKERS_WRITE).tag("environments");
+    endpoints.add(change.takes::<SettingsBody>().answers::<SettingsView>(), patch_settings);
+    let [script, service] = paths::environment("/script-settings");
+    let show = Endpoint::get(&script, "getScriptSettings", "Settings that no version holds").also(&service);
+    endpoints.add(show.needs(WORKERS_READ).tag("environments").answers::<ScriptSettingsView>(), show_script_settings);
+    let change = Endpoint::patch(&script, "patchScriptSettings", "Changes settings that no version holds");
+    let change = change.also(&service).needs(WORKERS_WRITE).tag("environments");
+    endpoints.add(change.takes::<ScriptSettingsBody>().answers::<ScriptSettingsView>(), patch_script_settings);
+    let [script, service] = paths::environment("/usage-model");
+    let show = Endpoint::get(&script, "getUsageModel", "How calls are counted; one way").also(&service);
+    endpoints.add(show.needs(WORKERS_READ).tag("environments").answers::<UsageModel>(), show_usage_model);
+    let set = Endpoint::put(&script, "putUsageModel", "Accepts `standard`").also(&service);
+    let set = set.needs(WORKERS_WRITE).tag("environments");
+    endpoints.add(set.takes::<UsageModel>().answers::<UsageModel>(), put_usage_model);
+}
+
+fn settings(target: &Target) -> SettingsView {
+    let version = target.environment.live_version().or(target.environment.latest_version());
+    let config = shown_config(target);
+    SettingsView {
+        bindings: config.bindings.iter().map(|(name, binding)| BindingView::of(name, binding)).collect(),
+        compatibility_date: version.map(|version| version.code.compatibility_date.clone()).unwrap_or_default(),
+        compatibility_flags: version.map(|version| version.code.compatibility_flags.clone()).unwrap_or_default(),
+        limits: LimitsView::of(config.limits),
+        tags: target.environment.tags.clone(),
+        usage_model: "standard",
+        logpush: false,
+        placement: Map::new(),
+        tail_consumers: Vec::new(),
+    }
+}
+
+async fn show_settings(target: Target) -> Reply<SettingsView> {
+    Ok(Answer::ok(settings(&target)).with_etag(target.environment.revision))
+}
+
+async fn patch_settings(
+    State(deps): State<Deps>,
+    target: Target,
+    writer: Writer,
+    request: Request,
+) -> Reply<SettingsView> {
+    let body = read_settings(request).await?;
+    let edits = edits(&deps, &target, &body)?;
+    let key = &target.key;
+    let mut revision = None;
+    if !edits.is_empty() {
+        revision = Some(configure(&writer, &target, edits, "secret", "Changed settings").await?.revision);
+    }
+    if let Some(tags) = body.tags {
+        check_tags("tags", &tags)?;
+        let change = Change::SetTags { environment: key.clone(), tags };
+        revision = Some(writer.propose(&key.service.account, Vec::new(), vec![change]).await?.revision);
+    }
+    let after = writer.again(target)?;
+    let answer = Answer::ok(settings(&after)).with_etag(after.environment.revision);
+    Ok(match revision {
+        Some(revision) => answer.at(revision),
+        None => answer,
+    })
+}
+
+async fn read_settings(request: Request) -> Result<SettingsBody, ApiError> {
+    let digest = request.extensions().get::<BodyDigest>().cloned().unwrap_or_default();
+    let content_type = request.headers().get(http::header::CONTENT_TYPE);
+    let is_form = content_type.is_some_and(|value| value.as_bytes().starts_with(b"multipart/form-data"));
+    if !is_form {
+        return super::body::optional_json(request).await;
+    }
+    let form = UploadForm::from_request(request).await?;
+    let json = form.metadata.ok_or_else(|| ApiError::field("settings", "the part is missing from the form"))?;
+    digest.set(&json);
+    parse_json("settings", &json)
+}
+
+/// The differences between what is set and what shall be.
+fn edits(deps: &Deps, target: &Target, body: &SettingsBody) -> Result<Vec<ConfigEdit>, ApiError> {
+    let own = &shown_config(target).bindings;
+    let mut edits = Vec::new();
+    if let Some(wanted) = &body.bindings {
+        let scene =
+            BindingScene { deps, catalog: &target.catalog, key: &target.key, environment: &target.environment.id };
+        for raw in wanted {
+            // `version_metadata` has no value; everything else without one is kept as it is.
+            let keeps = raw.kind == "inherit" || raw.fields.values().all(Value::is_null);
+            let is_kept = own.contains_key(&raw.name);
+            match (keeps, is_kept) {
+                (true, true) => {}
+                (true, false) if raw.kind != "version_metadata" => {
+                    let problem = "the environment has no binding of this name".to_owned();
+                    return Err(ApiError::Inherit { name: raw.name.chars().take(80).collect(), problem });
+                }
+                _ => edits.push(ConfigEdit::Set { name: raw.name.clone(), binding: scene.binding(raw)? }),
+            }
+        }
+        let gone = own.keys().filter(|name| !wanted.iter().any(|raw| raw.name == **name));
+        edits.extend(gone.map(|name| ConfigEdit::Unset { name: name.clone() }));
+    }
+    if let Some(limits) = body.limits {
+        edits.push(ConfigEdit::Limits(LimitsConfig { cpu_ms: limits.cpu_ms, subrequests: limits.subrequests }));
+    }
+    Ok(edits)
+}
+
+fn script_settings(tags: &[String]) -> ScriptSettingsView {
+    ScriptSettingsView {
+        tags: tags.to_vec(),
+        logpush: false,
+        tail_consumers: Vec::new(),
+        observability: ObservabilityView { enabled: true },
+    }
+}
+
+async fn show_script_settings(target: Target) -> Reply<ScriptSettingsView> {
+    let environment = &target.environment;
+    Ok(Answer::ok(script_settings(&environment.tags)).with_etag(environment.revision))
+}
+
+/// The script's name as the path has it; absent in the older spelling, which needs no guessing.
+struct ScriptName(Option<ServiceName>);
+
+impl FromRequestParts<Deps> for ScriptName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, deps: &Deps) -> Result<Self, ApiError> {
+        let params = Params::from_request_parts(parts, deps).await?;
+        Ok(Self(params.find("script").and_then(|name| ServiceName::new(name).ok())))
+    }
+}
+
+async fn patch_script_settings(
+    State(deps): State<Deps>,
+    account: Account,
+    target: Target,
+    ScriptName(script): ScriptName,
+    writer: Writer,
+    JsonBody(body): JsonBody<ScriptSettingsBody>,
+) -> Reply<ScriptSettingsView> {
+    if body.tail_consumers.as_ref().is_some_and(|list| !list.is_empty()) {
+        return Err(ApiError::Unsupported("tail_consumers".into()));
+    }
+    let Some(tags) = body.tags else {
+        return Ok(Answer::ok(script_settings(&target.environment.tags)));
+    };
+    check_tags("tags", &tags)?;
+    let expects = writer.expects(&target.key);
+    let set = |environment| Change::SetTags { environment, tags: tags.clone() };
+    let changes = match script.and_then(|script| adopt::plan(&deps, &target, &script, &tags)) {
+        Some(adoption) => {
+            let adoption = adoption?;
+            let mut changes = adoption.changes;
+            changes.push(set(adoption.environment));
+            changes
+        }
+        None => vec![set(target.key.clone())],
+    };
+    let applied = writer.propose(&account.id, expects, changes).await?;
+    Ok(Answer::ok(script_settings(&tags)).at(applied.revision))
+}
+
+async fn show_usage_model(_: Target) -> Reply<UsageModel> {
+    Ok(Answer::ok(UsageModel { usage_model: "standard".into() }))
+}
+
+async fn put_usage_model(_: Target, JsonBody(body): JsonBody<UsageModel>) -> Reply<UsageModel> {
+    if body.usage_model != "standard" {
+        return Err(ApiError::field("usage_model", "use standard; there is no other"));
+    }
+    Ok(Answer::ok(body))
+}

@@ -1,0 +1,187 @@
+//! Live logs.
+//!
+//! **Owns** the `tails` calls and the WebSocket that speaks wrangler's `trace-v1`. **Must not know** how events come to
+//! be. **Enter at** [`mount`].
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{
+        Request, State,
+        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
+    },
+    response::Response,
+};
+use http::{HeaderMap, header};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use utoipa::ToSchema;
+
+use self::{
+    filter::{Filter, RawFilter},
+    sessions::{LIFETIME_MS, Session},
+};
+use super::{
+    Deps,
+    auth::{Rule, TAIL_READ},
+    body::optional_json,
+    endpoint::{Endpoint, Endpoints},
+    envelope::{Answer, Reply},
+    error::{ApiError, Thing},
+    params::Params,
+    paths,
+    ports::Peer,
+    target::Target,
+    time::rfc3339,
+};
+
+mod filter;
+mod sessions;
+
+pub(crate) use sessions::Sessions;
+
+/// The subprotocol that wrangler asks for.
+const PROTOCOL: &str = "trace-v1";
+/// BOUND: what a client says on the socket; wrangler sends `{"debug":false}`.
+const MESSAGE_BYTES_MAX: usize = 4096;
+
+/// A session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TailView {
+    /// 32 hexadecimal digits; whoever knows them may listen.
+    pub id: String,
+    /// Where to connect a WebSocket with the subprotocol `trace-v1`.
+    pub url: String,
+    /// RFC 3339.
+    pub expires_at: String,
+}
+
+/// What a session wants.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(crate) struct TailBody {
+    /// All must hold: `{"outcome":[..]}`, `{"method":[..]}`, `{"header":{key,query}}`, `{"query":".."}`, ...
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    pub filters: Vec<RawFilter>,
+}
+
+/// Adds the calls.
+pub(crate) fn mount(endpoints: &mut Endpoints) {
+    let [script, service] = paths::environment("/tails");
+    let open = Endpoint::post(&script, "openTail", "Opens a live log session").also(&service);
+    endpoints.add(open.needs(TAIL_READ).tag("tails").takes::<TailBody>().answers::<TailView>(), open_one);
+    let list = Endpoint::get(&script, "listTails", "The environment's live log sessions on this node").also(&service);
+    endpoints.add(list.needs(TAIL_READ).tag("tails").lists::<TailView>(), list_all);
+    let [script, service] = paths::environment("/tails/{tail}");
+    let close = Endpoint::delete(&script, "closeTail", "Closes a live log session").also(&service);
+    endpoints.add(close.needs(TAIL_READ).tag("tails"), close_one);
+    let socket = Endpoint::get("/tails/{tail}", "connectTail", "The WebSocket of a session; its id is the permission");
+    endpoints.add(socket.needs(Rule::Public).tag("tails").answers_raw("application/json"), connect);
+}
+
+async fn open_one(State(deps): State<Deps>, target: Target, request: Request) -> Reply<TailView> {
+    let origin = origin(&request)?;
+    // Wrangler sends this body without a content type, and other clients none at all.
+    let body: TailBody = optional_json(request).await?;
+    let filter = Filter::from_raw(body.filters)?;
+    let now_ms = deps.clock.now_ms();
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let expires_at_ms = now_ms + LIFETIME_MS;
+    deps.sessions.open(id.clone(), Session { environment: target.key, filter, expires_at_ms }, now_ms)?;
+    Ok(Answer::ok(view(&origin, id, expires_at_ms)))
+}
+
+fn view(origin: &str, id: String, expires_at_ms: i64) -> TailView {
+    TailView { url: format!("{origin}/client/v4/tails/{id}"), id, expires_at: rfc3339(expires_at_ms) }
+}
+
+/// How the client reached this node, for the socket to reach it again.
+fn origin(request: &Request) -> Result<String, ApiError> {
+    let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
+    let host = host.or_else(|| host_header(request.headers()));
+    let host = host.ok_or_else(|| ApiError::field("Host", "is missing"))?;
+    let is_encrypted = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_encrypted);
+    Ok(format!("{}://{host}", if is_encrypted { "wss" } else { "ws" }))
+}
+
+fn host_header(headers: &HeaderMap) -> Option<String> {
+    headers.get(header::HOST)?.to_str().ok().map(str::to_owned)
+}
+
+async fn list_all(State(deps): State<Deps>, target: Target, request: Request) -> Reply<Vec<TailView>> {
+    let origin = origin(&request)?;
+    let own = deps.sessions.of(&target.key, deps.clock.now_ms());
+    Ok(Answer::ok(own.into_iter().map(|(id, expires_at_ms)| view(&origin, id, expires_at_ms)).collect()))
+}
+
+async fn close_one(State(deps): State<Deps>, target: Target, params: Params) -> Reply<()> {
+    let id = params.text("tail")?;
+    if deps.sessions.close(id, &target.key) {
+        Ok(Answer::ok(()))
+    } else {
+        Err(ApiError::not_found(Thing::Tail, format!("{id:.32}")))
+    }
+}
+
+async fn connect(
+    State(deps): State<Deps>,
+    params: Params,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let id = params.text("tail")?.to_owned();
+    let Some(session) = deps.sessions.find(&id, deps.clock.now_ms()) else {
+        return Err(ApiError::not_found(Thing::Tail, "of this address"));
+    };
+    let upgrade = upgrade.map_err(|error| ApiError::field("Upgrade", error.to_string()))?;
+    let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(MESSAGE_BYTES_MAX);
+    let events = deps.tails.subscribe(&session.environment);
+    Ok(upgrade.on_upgrade(move |socket| stream(socket, deps, id, session, events)))
+}
+
+/// Sends what the session wants until one side ends it.
+async fn stream(mut socket: WebSocket, deps: Deps, id: String, session: Session, mut events: Receiver<Arc<Value>>) {
+    loop {
+        let sent = tokio::select! {
+            event = events.recv() => match event {
+                Ok(event) if session.filter.wants(&event, draw()) => socket.send(text(&event)).await,
+                Ok(_) => Ok(()),
+                Err(RecvError::Lagged(count)) => socket.send(text(&overload(count, deps.clock.now_ms()))).await,
+                Err(RecvError::Closed) => break,
+            },
+            // Reading also answers pings.
+            message = socket.recv() => match message {
+                Some(Ok(_)) => Ok(()),
+                Some(Err(_)) | None => break,
+            },
+        };
+        if sent.is_err() || deps.sessions.find(&id, deps.clock.now_ms()).is_none() {
+            break;
+        }
+    }
+    let frame = CloseFrame { code: 1000, reason: Utf8Bytes::from_static("the session is over") };
+    // The client may be gone already; there is nobody else to tell.
+    let _ = socket.send(Message::Close(Some(frame))).await;
+    deps.sessions.close(&id, &session.environment);
+}
+
+fn text(event: &Value) -> Message {
+    Message::Text(event.to_string().into())
+}
+
+/// What wrangler shows when a client is too slow.
+fn overload(count: u64, now_ms: i64) -> Value {
+    json!({
+        "outcome": "unknown",
+        "scriptName": null,
+        "logs": [],
+        "exceptions": [],
+        "eventTimestamp": now_ms,
+        "event": { "type": "overload", "message": format!("this client is too slow: {count} events were left out") },
+    })
+}
+
+/// A random number from 0 to 1.
+fn draw() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
+}

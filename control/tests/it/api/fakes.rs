@@ -1,0 +1,139 @@
+//! Stand-ins for the data plane.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use serde_json::Value;
+use skerry_control::{
+    api::ports::{Clock, Tails, ValidateError, ValidateInput, Validated, Validator},
+    catalog::{EnvironmentKey, Syntax},
+    kv::{KvEntry, KvError, KvKey, KvListOptions, KvPage, KvPut, KvStore},
+};
+use skerry_proto::id::NamespaceId;
+use tokio::sync::broadcast;
+
+/// Says of code what its text says: `throws` does not load, `export default` handles fetch.
+pub(crate) struct FakeValidator;
+
+#[async_trait::async_trait]
+impl Validator for FakeValidator {
+    async fn validate(&self, input: ValidateInput<'_>) -> Result<Validated, ValidateError> {
+        let main = input.bundle.modules.iter().find(|module| module.name == input.bundle.main_module).unwrap();
+        let text = String::from_utf8_lossy(&main.content);
+        if text.contains("throws") {
+            let file = Some(main.name.clone());
+            let message = "SyntaxError: unexpected token".to_owned();
+            return Err(ValidateError::Code { message, file, line: Some(3), column: Some(7) });
+        }
+        let handles = match input.syntax {
+            Syntax::Modules => text.contains("export default"),
+            Syntax::ServiceWorker => text.contains("addEventListener"),
+            Syntax::Component => true,
+        };
+        let handlers = if handles { vec!["fetch".to_owned()] } else { Vec::new() };
+        Ok(Validated { handlers, startup_ms: 2 })
+    }
+}
+
+type Entries = BTreeMap<(NamespaceId, String), KvEntry>;
+
+/// Entries in memory.
+#[derive(Default)]
+pub(crate) struct FakeKv {
+    entries: Mutex<Entries>,
+}
+
+#[async_trait::async_trait]
+impl KvStore for FakeKv {
+    async fn get(&self, namespace: &NamespaceId, key: &str) -> Result<Option<KvEntry>, KvError> {
+        Ok(self.entries.lock().unwrap().get(&(namespace.clone(), key.to_owned())).cloned())
+    }
+
+    async fn put(&self, namespace: &NamespaceId, key: &str, put: KvPut) -> Result<(), KvError> {
+        self.put_many(namespace, vec![(key.to_owned(), put)]).await
+    }
+
+    async fn delete(&self, namespace: &NamespaceId, key: &str) -> Result<(), KvError> {
+        self.delete_many(namespace, vec![key.to_owned()]).await.map(|_| ())
+    }
+
+    async fn increment(&self, _: &NamespaceId, _: &str, _: i64) -> Result<i64, KvError> {
+        unimplemented!("the API never counts")
+    }
+
+    async fn list(&self, namespace: &NamespaceId, options: KvListOptions) -> Result<KvPage, KvError> {
+        let entries = self.entries.lock().unwrap();
+        let after = options.cursor.unwrap_or_default();
+        let mut keys: Vec<KvKey> = entries
+            .iter()
+            .filter(|((own, key), _)| own == namespace && key.starts_with(&options.prefix) && *key > after)
+            .map(|((_, key), entry)| KvKey {
+                name: key.clone(),
+                expiration: entry.expiration,
+                metadata: entry.metadata.clone(),
+            })
+            .collect();
+        let limit = options.limit.unwrap_or(1000);
+        let more = keys.len() > limit;
+        keys.truncate(limit);
+        let cursor = keys.last().filter(|_| more).map(|key| key.name.clone());
+        Ok(KvPage { keys, cursor })
+    }
+
+    async fn put_many(&self, namespace: &NamespaceId, new: Vec<(String, KvPut)>) -> Result<(), KvError> {
+        let mut entries = self.entries.lock().unwrap();
+        for (key, put) in new {
+            let KvPut { value, metadata, expiration } = put;
+            entries.insert((namespace.clone(), key), KvEntry { value, metadata, expiration });
+        }
+        Ok(())
+    }
+
+    async fn delete_many(&self, namespace: &NamespaceId, keys: Vec<String>) -> Result<u64, KvError> {
+        let mut entries = self.entries.lock().unwrap();
+        let gone = keys.into_iter().filter(|key| entries.remove(&(namespace.clone(), key.clone())).is_some()).count();
+        Ok(gone as u64)
+    }
+
+    async fn delete_namespace(&self, namespace: &NamespaceId) -> Result<(), KvError> {
+        self.entries.lock().unwrap().retain(|(own, _), _| own != namespace);
+        Ok(())
+    }
+}
+
+/// Events that a test sends, to whoever subscribed to any environment.
+pub(crate) struct FakeTails {
+    pub(crate) sender: broadcast::Sender<Arc<Value>>,
+}
+
+impl Default for FakeTails {
+    fn default() -> Self {
+        Self { sender: broadcast::channel(16).0 }
+    }
+}
+
+impl Tails for FakeTails {
+    fn subscribe(&self, _: &EnvironmentKey) -> broadcast::Receiver<Arc<Value>> {
+        self.sender.subscribe()
+    }
+}
+
+/// A clock that a test moves.
+pub(crate) struct FakeClock(pub(crate) AtomicI64);
+
+impl Default for FakeClock {
+    fn default() -> Self {
+        Self(AtomicI64::new(skerry_control::clock::unix_ms()))
+    }
+}
+
+impl Clock for FakeClock {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
