@@ -48,12 +48,15 @@ class HostBody {
   }
 }
 
-// A body that was consumed or sent. `stream` is what `.body` shows of it, made when asked for.
+// A body that was consumed or sent. `stream` is what `.body` shows of it.
 class Used {
   constructor(stream) {
     this.stream = stream;
   }
 }
+
+// Most used bodies are never looked at again, so they share this one.
+const UNSEEN = Object.freeze(new Used(undefined));
 
 let sourceOf;
 let setSource;
@@ -80,15 +83,17 @@ export class Body {
     takeSource = (body) => {
       const source = body.#source;
       if (source === undefined) return undefined;
-      if (typeof source !== "string") {
-        if (!isUsable(body)) throw new TypeError(USED);
-        if (source instanceof ReadableStream) {
-          if (isLocked(source)) throw new TypeError(LOCKED);
-          body.#source = new Used(source);
-          return source;
-        }
+      if (typeof source === "string") {
+        body.#source = UNSEEN;
+        return source;
       }
-      body.#source = new Used(undefined);
+      if (!isUsable(body)) throw new TypeError(USED);
+      if (source instanceof ReadableStream) {
+        if (isLocked(source)) throw new TypeError(LOCKED);
+        body.#source = new Used(source);
+      } else {
+        body.#source = UNSEEN;
+      }
       return source;
     };
     cloneSource = (body) => {
@@ -106,14 +111,16 @@ export class Body {
     };
   }
 
+  constructor(source) {
+    this.#source = source;
+  }
+
   get body() {
     const source = this.#source;
     if (source === undefined) return null;
     if (source instanceof ReadableStream) return source;
-    if (source instanceof Used) {
-      source.stream ??= spentStream();
-      return source.stream;
-    }
+    if (source === UNSEEN) this.#source = new Used(spentStream());
+    if (this.#source instanceof Used) return this.#source.stream;
     this.#source = streamOf(source);
     return this.#source;
   }

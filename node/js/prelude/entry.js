@@ -59,8 +59,7 @@ function handlersOf(entry) {
 export function callHandler(handler, name, event, ctx) {
   const entry = name === undefined ? main : named.get(name);
   if (typeof entry === "object" && entry !== null) {
-    const method = entry[handler];
-    if (typeof method === "function") return method.call(entry, event, env, ctx);
+    if (typeof entry[handler] === "function") return entry[handler](event, env, ctx);
   } else if (typeof entry === "function") {
     const instance = new entry(ctx, env);
     if (typeof instance[handler] === "function") return instance[handler](event, env, ctx);

@@ -33,17 +33,15 @@ export class ExecutionContext {
   #requestId;
   // The handler is the first.
   #holds = 1;
-  // JSON text of the caller's `props`, parsed when asked for.
-  #props;
-  // undefined, or { cancelled, signal } once the event lasts longer than one call or somebody asks for the signal.
-  #caller;
+  // { props (JSON text, or its value), cancelled, signal, lasting } where an event has more to remember; most have not.
+  #more;
 
   static {
     requestIdOf = (event) => event.#requestId;
     openEvent = (requestId, props) => {
       const event = new ExecutionContext(INTERNAL);
       event.#requestId = requestId;
-      if (props !== undefined) event.#props = props;
+      if (props !== undefined) event.#more = { props };
       return event;
     };
     isOpen = (event) => event.#holds > 0;
@@ -53,35 +51,37 @@ export class ExecutionContext {
     release = (event) => {
       event.#holds -= 1;
       if (event.#holds > 0) return;
-      if (event.#caller !== undefined) lasting.delete(event.#requestId);
+      if (event.#more !== undefined) lasting.delete(event.#requestId);
       op(OP.DONE, event.#requestId);
     };
     last = (event) => {
-      if (event.#caller !== undefined) return;
-      event.#caller = { cancelled: false, signal: undefined };
+      event.#more ??= {};
+      if (event.#more.lasting) return;
+      event.#more.lasting = true;
       lasting.set(event.#requestId, event);
     };
     cancel = (requestId) => {
       const event = lasting.get(requestId);
       if (event === undefined) return;
-      event.#caller.cancelled = true;
-      if (event.#caller.signal === undefined) return;
+      const more = event.#more;
+      more.cancelled = true;
+      if (more.signal === undefined) return;
       host.setContext(event);
-      signalAbort(event.#caller.signal, gone());
+      signalAbort(more.signal, gone());
     };
     cancelSignal = (event) => {
       if (!isOpen(event)) return createSignal();
       last(event);
-      const caller = event.#caller;
-      if (caller.signal === undefined) {
-        caller.signal = createSignal();
-        if (caller.cancelled) signalAbort(caller.signal, gone());
+      const more = event.#more;
+      if (more.signal === undefined) {
+        more.signal = createSignal();
+        if (more.cancelled) signalAbort(more.signal, gone());
       }
-      return caller.signal;
+      return more.signal;
     };
   }
 
-  constructor(token = undefined) {
+  constructor(token) {
     if (token !== INTERNAL) throw illegalConstructor();
   }
 
@@ -96,9 +96,11 @@ export class ExecutionContext {
   }
 
   get props() {
-    if (typeof this.#props === "string") this.#props = JSON.parse(this.#props);
-    this.#props ??= {};
-    return this.#props;
+    this.#more ??= {};
+    const more = this.#more;
+    if (typeof more.props === "string") more.props = JSON.parse(more.props);
+    more.props ??= {};
+    return more.props;
   }
 }
 

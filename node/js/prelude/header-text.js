@@ -5,6 +5,8 @@
 
 import { host } from "./host.js";
 
+const { headerName: nativeName = slowName, headerValue: nativeValue = slowValue } = host;
+
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const BAD_VALUE = /[\0\r\n\u0100-\uffff]/;
 
@@ -33,7 +35,7 @@ export function headerName(name) {
   const hit = known.get(name);
   if (hit !== undefined) return hit;
   const text = `${name}`;
-  const lower = host.headerName === undefined ? slowName(text) : host.headerName(text);
+  const lower = nativeName(text);
   if (lower === undefined) throw new TypeError("Invalid header name.");
   if (known.size < KNOWN_MAX && text.length <= 64) known.set(text, lower);
   return lower;
@@ -45,8 +47,7 @@ function slowName(text) {
 
 // The value without the whitespace around it.
 export function headerValue(value) {
-  const text = typeof value === "string" ? value : `${value}`;
-  const valid = host.headerValue === undefined ? slowValue(text) : host.headerValue(text);
+  const valid = nativeValue(typeof value === "string" ? value : `${value}`);
   if (valid === undefined) throw new TypeError("Invalid header value.");
   return valid;
 }

@@ -187,9 +187,9 @@ export function listFrom(init) {
       "Failed to construct 'Headers': The provided value is not of type '(record<ByteString, ByteString> or sequence<sequence<ByteString>>)'.",
     );
   }
-  if (isHeaders(init) && init[Symbol.iterator] === Headers.prototype.entries) return listOf(init).slice();
   const iterate = init[Symbol.iterator];
   if (iterate === undefined || iterate === null) return listFromRecord(init);
+  if (iterate === Headers.prototype.entries && isHeaders(init)) return listOf(init).slice();
   const list = [];
   for (const pair of { [Symbol.iterator]: () => iterate.call(init) }) {
     if (pair === null || typeof pair !== "object" || typeof pair[Symbol.iterator] !== "function") {

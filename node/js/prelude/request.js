@@ -22,6 +22,14 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const FORBIDDEN = new Set(["CONNECT", "TRACE", "TRACK"]);
 const CACHE_MODES = new Set(["default", "no-store", "no-cache", "reload", "force-cache", "only-if-cached"]);
 
+// Places in `#start`: the method, the URL,
+const METHOD = 0;
+const URL = 1;
+// the JSON text that came with the event, or the object,
+const CF = 2;
+// and the event whose request this is: its headers can not be changed, and its signal aborts with the caller.
+const EVENT = 3;
+
 let isRequest;
 let headOf;
 let incomingRequest;
@@ -31,51 +39,42 @@ let applyInit;
 let initContent;
 
 export class Request extends Body {
-  #method = "GET";
-  #url;
+  // By METHOD, URL, CF and EVENT. A list, because every request pays for each field.
+  #start;
   // A flat list until somebody asks for the `Headers` over it.
   #head;
-  // The JSON text that came with the event, or the object.
-  #cf;
-  // The event whose request this is: its headers can not be changed, and its signal aborts with the caller.
-  #event;
-  // { redirect, signal, integrity, keepalive, cache } where one differs from the default. Few fields, because every
-  // request pays for each.
+  // { redirect, signal, integrity, keepalive, cache } where one differs from the default.
   #rare;
 
   static {
-    isRequest = (value) => typeof value === "object" && value !== null && #method in value;
+    isRequest = (value) => typeof value === "object" && value !== null && #start in value;
     listOf = (request) => (Array.isArray(request.#head) ? request.#head : listOfHeaders(request.#head));
     // What `fetch` needs: the signal only if one was given or asked for.
     headOf = (request) => ({
-      method: request.#method,
-      url: request.#url,
+      method: request.#start[METHOD],
+      url: request.#start[URL],
       list: listOf(request),
       redirect: request.redirect,
       signal: request.#rare?.signal,
     });
     incomingRequest = (event, method, url, list, body, cf) => {
       const request = new Request(INTERNAL);
-      request.#method = method;
-      request.#url = url;
+      request.#start = [method, url, cf, event];
       request.#head = list;
-      request.#cf = cf;
-      request.#event = event;
       if (body !== undefined) initHostBody(request, body, undefined);
       return request;
     };
     copyHead = (to, from) => {
-      to.#method = from.#method;
-      to.#url = from.#url;
+      const [method, url, cf, event] = from.#start;
+      to.#start = [method, url, typeof cf === "object" ? structuredClone(cf) : cf, undefined];
       to.#head = listOf(from).slice();
-      to.#cf = typeof from.#cf === "object" ? structuredClone(from.#cf) : from.#cf;
-      to.#rare = from.#event === undefined ? from.#rare : { redirect: from.redirect, ...from.#rare, signal: from.signal };
+      to.#rare = event === undefined ? from.#rare : { redirect: from.redirect, ...from.#rare, signal: from.signal };
     };
     applyInit = (to, init) => {
       const { method, headers, redirect, signal, cf, integrity, keepalive, cache } = init;
-      if (method !== undefined) to.#method = normalMethod(method);
+      if (method !== undefined) to.#start[METHOD] = normalMethod(method);
       if (headers !== undefined) to.#head = listFrom(headers);
-      if (cf !== undefined && cf !== null) to.#cf = cf;
+      if (cf !== undefined && cf !== null) to.#start[CF] = cf;
       if (redirect !== undefined) to.#rare = { ...to.#rare, redirect: checkRedirect(redirect) };
       if (signal !== undefined) to.#rare = { ...to.#rare, signal: checkSignal(signal) };
       if (integrity !== undefined) to.#rare = { ...to.#rare, integrity: `${integrity}` };
@@ -85,7 +84,8 @@ export class Request extends Body {
     initContent = (to, from, given) => {
       const replaced = given !== undefined && given !== null;
       const inherited = given === undefined && from !== undefined && sourceOf(from) !== undefined;
-      if ((replaced || inherited) && (to.#method === "GET" || to.#method === "HEAD")) {
+      const method = to.#start[METHOD];
+      if ((replaced || inherited) && (method === "GET" || method === "HEAD")) {
         throw new TypeError("Request with a GET or HEAD method cannot have a body.");
       }
       if (replaced) {
@@ -100,14 +100,14 @@ export class Request extends Body {
   }
 
   constructor(input, init = undefined) {
-    super();
+    super(undefined);
     if (input === INTERNAL) return;
     if (init !== undefined && init !== null && typeof init !== "object" && typeof init !== "function") {
       throw new TypeError("Failed to construct 'Request': parameter 2 is not an object.");
     }
     const from = isRequest(input) ? input : undefined;
     if (from === undefined) {
-      this.#url = parseUrl(`${input}`);
+      this.#start = ["GET", parseUrl(`${input}`), undefined, undefined];
       this.#head = [];
     } else {
       copyHead(this, from);
@@ -121,33 +121,34 @@ export class Request extends Body {
   }
 
   get method() {
-    return this.#method;
+    return this.#start[METHOD];
   }
 
   get url() {
-    return this.#url;
+    return this.#start[URL];
   }
 
   get headers() {
-    if (Array.isArray(this.#head)) this.#head = headersFrom(this.#head, this.#event !== undefined);
+    if (Array.isArray(this.#head)) this.#head = headersFrom(this.#head, this.#start[EVENT] !== undefined);
     return this.#head;
   }
 
   get redirect() {
     // A worker that passes a request on passes redirects back, as on Cloudflare.
-    return this.#rare?.redirect ?? (this.#event === undefined ? "follow" : "manual");
+    return this.#rare?.redirect ?? (this.#start[EVENT] === undefined ? "follow" : "manual");
   }
 
   get signal() {
     const signal = this.#rare?.signal;
     if (signal !== undefined) return signal;
-    this.#rare = { ...this.#rare, signal: this.#event === undefined ? createSignal() : cancelSignal(this.#event) };
+    this.#rare = { ...this.#rare, signal: this.#start[EVENT] === undefined ? createSignal() : cancelSignal(this.#start[EVENT]) };
     return this.#rare.signal;
   }
 
   get cf() {
-    if (typeof this.#cf === "string") this.#cf = JSON.parse(this.#cf);
-    return this.#cf;
+    const start = this.#start;
+    if (typeof start[CF] === "string") start[CF] = JSON.parse(start[CF]);
+    return start[CF];
   }
 
   get integrity() {
@@ -166,7 +167,7 @@ export class Request extends Body {
     const source = cloneSource(this);
     const copy = new Request(INTERNAL);
     copyHead(copy, this);
-    copy.#event = this.#event;
+    copy.#start[EVENT] = this.#start[EVENT];
     setSource(copy, source);
     return copy;
   }

@@ -13,6 +13,8 @@ import { isWebSocket } from "./websocket.js";
 
 const NO_BODY = "Response with null body status (101, 204, 205, or 304) cannot have a body.";
 
+const TEXT = "text/plain;charset=UTF-8";
+
 // Marks a construction by the prelude itself; tenant code can not reach it.
 const INTERNAL = {};
 
@@ -21,6 +23,7 @@ let statusOf;
 let listOf;
 let rareOf;
 let fetchedResponse;
+let addBody;
 
 export class Response extends Body {
   #status = 200;
@@ -36,6 +39,20 @@ export class Response extends Body {
     rareOf = (response) => response.#rare;
     // The live flat list of headers.
     listOf = (response) => (Array.isArray(response.#head) ? response.#head : listOfHeaders(response.#head));
+    addBody = (response, body) => {
+      let type = TEXT;
+      if (typeof body !== "string") {
+        initBody(response, body);
+        type = defaultType;
+      }
+      if (response.#status !== 200 && isNullBodyStatus(response.#status)) {
+        // An empty string is let through, as on Cloudflare: much code answers 204 with one.
+        if (body !== "" && body !== undefined) throw new TypeError(NO_BODY);
+        setSource(response, undefined);
+      } else if (type !== null && listGet(response.#head, "content-type") === null) {
+        response.#head.push("content-type", type);
+      }
+    };
     fetchedResponse = (rare, status, list, body) => {
       const response = new Response(INTERNAL);
       response.#status = status;
@@ -48,34 +65,40 @@ export class Response extends Body {
   }
 
   constructor(body = null, init = undefined) {
-    super();
+    // A string is the body itself; it is by far the most frequent one and gets the shortest way.
+    super(typeof body === "string" ? body : undefined);
     if (body === INTERNAL) return;
     if (init === undefined || init === null) {
+      if (typeof body === "string") {
+        this.#head = ["content-type", TEXT];
+        return;
+      }
       this.#head = [];
     } else {
-      const read = readInit(init);
-      this.#status = read.status;
-      this.#head = read.list;
-      this.#rare = read.rare;
+      if (typeof init !== "object" && typeof init !== "function") {
+        throw new TypeError("Failed to construct 'Response': parameter 2 is not an object.");
+      }
+      const { status, statusText, headers, webSocket, cf, encodeBody } = init;
+      this.#head = headers === undefined || headers === null ? [] : listFrom(headers);
+      if (statusText || webSocket || cf || encodeBody !== undefined) {
+        this.#rare = readRare(statusText, webSocket, cf, encodeBody);
+      }
+      if (webSocket || (status !== undefined && status !== 200)) this.#status = checkStatus(status ?? 200, webSocket || undefined);
     }
-    if (body === null) return;
-    initBody(this, body);
-    if (isNullBodyStatus(this.#status)) {
-      // An empty string is let through, as on Cloudflare: much code answers 204 with one.
-      if (sourceOf(this) === "") setSource(this, undefined);
-      else throw new TypeError(NO_BODY);
-    } else if (defaultType !== null && listGet(this.#head, "content-type") === null) {
-      this.#head.push("content-type", defaultType);
-    }
+    if (body !== null) addBody(this, body);
   }
 
   static json(data, init = undefined) {
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("The data is not JSON serializable");
-    const response = new Response(null, init);
-    if (isNullBodyStatus(response.#status)) {
-      throw new TypeError(NO_BODY);
+    if (init === undefined) {
+      const response = new Response(INTERNAL);
+      setSource(response, text);
+      response.#head = ["content-type", "application/json"];
+      return response;
     }
+    const response = new Response(null, init);
+    if (isNullBodyStatus(response.#status)) throw new TypeError(NO_BODY);
     setSource(response, text);
     if (listGet(response.#head, "content-type") === null) response.#head.push("content-type", "application/json");
     return response;
@@ -158,29 +181,23 @@ export class Response extends Body {
 
 webClass(Response);
 
-// What the second argument of the constructor says. A `Response` can be one, too: its getters answer.
-function readInit(init) {
-  if (typeof init !== "object" && typeof init !== "function") {
-    throw new TypeError("Failed to construct 'Response': parameter 2 is not an object.");
-  }
-  const { status, statusText, headers, webSocket, cf, encodeBody } = init;
-  const list = headers === undefined || headers === null ? [] : listFrom(headers);
-  if (webSocket || statusText || cf || encodeBody !== undefined) {
-    const rare = {};
-    if (webSocket) rare.webSocket = checkWebSocket(webSocket);
-    if (statusText) rare.statusText = checkStatusText(statusText);
-    if (cf) rare.cf = cf;
-    if (encodeBody !== undefined) rare.encodeBody = checkEncodeBody(encodeBody);
-    return { status: checkStatus(status, rare.webSocket), list, rare };
-  }
-  return { status: status === undefined ? 200 : checkStatus(status, undefined), list, rare: undefined };
+// The members of the second argument that few responses have. A `Response` can be that argument: its getters answer.
+function readRare(statusText, webSocket, cf, encodeBody) {
+  const rare = {};
+  if (webSocket) rare.webSocket = checkWebSocket(webSocket);
+  if (statusText) rare.statusText = checkStatusText(statusText);
+  if (cf) rare.cf = cf;
+  if (encodeBody !== undefined) rare.encodeBody = checkEncodeBody(encodeBody);
+  return rare;
 }
 
 // How the body has to be compressed on its way out, as the head announces it.
 export function bodyCoding(list, rare) {
-  if (list.length === 0 || rare?.encodeBody === "manual") return undefined;
-  const coding = listGet(list, "content-encoding");
-  return coding === null ? undefined : codingOf(coding);
+  for (let i = 0; i < list.length; i += 2) {
+    if (list[i] !== "content-encoding") continue;
+    return rare?.encodeBody === "manual" ? undefined : codingOf(listGet(list, "content-encoding"));
+  }
+  return undefined;
 }
 
 function isNullBodyStatus(status) {
@@ -197,7 +214,7 @@ function checkWebSocket(value) {
 }
 
 function checkStatus(value, webSocket) {
-  const status = value === undefined ? 200 : Number(value) & 0xffff;
+  const status = Number(value) & 0xffff;
   if (webSocket !== undefined) {
     if (status !== 101) throw new RangeError("Responses with a WebSocket must have status code 101.");
   } else if (status < 200 || status > 599) {
