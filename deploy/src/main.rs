@@ -1,1 +1,4 @@
+//! The `skerry` command line.
+mod bundle;
+mod project;
 fn main() {}

@@ -1,0 +1,31 @@
+//! Runs `[build] command`, its output shown as it comes.
+//!
+//! **Owns** the child process. **Must not know** what it builds. **Enter at** [`run`].
+
+use std::path::Path;
+use std::process::Stdio;
+
+use super::BundleError;
+use crate::project::BuildCommand;
+
+/// Runs the command in a shell, in `cwd` or the project's folder. Its standard output goes to our standard error, so
+/// that `--json` stays one document.
+pub(super) async fn run(build: &BuildCommand, dir: &Path) -> Result<(), BundleError> {
+    let failed = |status: String| BundleError::Command { command: build.command.clone(), status };
+    let cwd = dir.join(build.cwd.as_deref().unwrap_or("."));
+    let mut child = tokio::process::Command::new("sh")
+        .arg("-c")
+        .arg(&build.command)
+        .current_dir(cwd)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| failed(error.to_string()))?;
+    if let Some(mut output) = child.stdout.take() {
+        let copied = tokio::io::copy(&mut output, &mut tokio::io::stderr()).await;
+        copied.map_err(|error| failed(error.to_string()))?;
+    }
+    let status = child.wait().await.map_err(|error| failed(error.to_string()))?;
+    if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
+}

@@ -1,0 +1,156 @@
+use std::fs;
+
+use super::*;
+use crate::project::{BuildCommand, BuildSettings};
+
+/// A project folder with these files.
+fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+async fn built(dir: &tempfile::TempDir, main: &str, settings: &BuildSettings) -> Result<Built, BundleError> {
+    build(BuildRequest { dir: dir.path(), main: Some(main), settings, mode: Mode::Production }).await
+}
+
+fn code(built: &Built) -> String {
+    let main = built.bundle.modules.iter().find(|module| module.name == built.bundle.main).unwrap();
+    String::from_utf8(main.bytes.clone()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typescript_and_npm_packages_become_one_module() {
+    let dir = project(&[
+        ("src/index.ts", "import { greet } from \"greeter\";\nimport type { X } from \"./types\";\nconst name: string = LEVEL;\n\
+           export default { async fetch(_: Request): Promise<Response> { return new Response(greet(name) + process.env.NODE_ENV); } };"),
+        ("src/types.ts", "export type X = number;"),
+        ("node_modules/greeter/package.json", r#"{"name":"greeter","exports":{".":{"workerd":"./worker.js","node":"./node.js","default":"./other.js"}}}"#),
+        ("node_modules/greeter/worker.js", "export const greet = (n) => `from the worker build: ${n}`; export const unused = 'shaken out';"),
+        ("node_modules/greeter/node.js", "export const greet = () => 'node';"),
+        ("node_modules/greeter/other.js", "export const greet = () => 'other';"),
+    ]);
+    let settings = BuildSettings {
+        define: [("LEVEL".to_owned(), "\"seven\"".to_owned())].into(),
+        ..BuildSettings::default()
+    };
+    let built = built(&dir, "src/index.ts", &settings).await.unwrap();
+    let code = code(&built);
+    assert_eq!(built.bundle.main, "index.js");
+    assert_eq!(built.bundle.main_kind(), ModuleKind::Esm);
+    assert!(code.contains("from the worker build") && code.contains("seven") && code.contains("production"), "{code}");
+    assert!(!code.contains("shaken out") && !code.contains(": string"), "{code}");
+    assert!(built.sources.iter().any(|path| path.ends_with("worker.js")), "{:?}", built.sources);
+    let map = built.bundle.modules.iter().find(|module| module.kind == ModuleKind::SourceMap).unwrap();
+    assert!(String::from_utf8_lossy(&map.bytes).contains("index.ts"));
+    assert!(built.bundle.gzip_size() > 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_rules_name_are_modules_of_their_own() {
+    let dir = project(&[
+        ("src/index.js", "import page from \"./page.html\";\nimport text from \"../notes.md\";\nimport wasm from \"./x.wasm?module\";\n\
+           import { env } from \"cloudflare:workers\";\nexport default { fetch: () => new Response(page + text + wasm + env) };"),
+        ("src/page.html", "<p>hello</p>"),
+        ("src/x.wasm", "\0asm"),
+        ("notes.md", "# notes"),
+    ]);
+    let rule = crate::project::Rule { kind: ModuleKind::Text, globs: vec!["**/*.md".to_owned()], fallthrough: true };
+    let settings = BuildSettings { rules: Some(vec![rule]), upload_source_maps: Some(false), ..BuildSettings::default() };
+    let built = built(&dir, "src/index.js", &settings).await.unwrap();
+    let code = code(&built);
+    assert!(code.contains("\"cloudflare:workers\""), "{code}");
+    assert_eq!(built.bundle.modules.len(), 4);
+    for module in built.bundle.modules.iter().filter(|module| module.name != "index.js") {
+        assert!(code.contains(&format!("\"./{}\"", module.name)), "{} in {code}", module.name);
+    }
+    assert!(built.sources.iter().any(|path| path.ends_with("page.html")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_listens_and_exports_nothing_is_a_service_worker() {
+    let dir = project(&[("index.js", "addEventListener(\"fetch\", (event) => event.respondWith(new Response(\"hi\")));")]);
+    let bundled = built(&dir, "index.js", &BuildSettings::default()).await.unwrap();
+    assert_eq!(bundled.bundle.main_kind(), ModuleKind::Script);
+    let plain = BuildSettings { no_bundle: Some(true), ..BuildSettings::default() };
+    assert_eq!(built(&dir, "index.js", &plain).await.unwrap().bundle.main_kind(), ModuleKind::Script);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_in_code_are_named_with_file_and_line() {
+    let settings = BuildSettings::default();
+    let broken = project(&[("index.js", "export default {\n  fetch( { }\n};")]);
+    let error = built(&broken, "index.js", &settings).await.unwrap_err().to_string();
+    assert!(error.contains("index.js:2"), "{error}");
+    let missing = project(&[("index.js", "import { Hono } from \"hono\";\nexport default new Hono();")]);
+    let error = built(&missing, "index.js", &settings).await.unwrap_err().to_string();
+    assert!(error.contains("hono") && error.contains("npm install"), "{error}");
+    let node = project(&[("index.js", "import fs from \"node:fs\";\nexport default { fetch: () => fs };")]);
+    let error = built(&node, "index.js", &settings).await.unwrap_err().to_string();
+    assert!(error.contains("index.js imports \"node:fs\""), "{error}");
+    let error = built(&node, "absent.js", &settings).await.unwrap_err();
+    assert!(matches!(error, BundleError::Unreadable { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jsx_follows_the_project() {
+    let dir = project(&[(
+        "index.tsx",
+        "const h = (tag: string) => tag;\nexport default { fetch: () => new Response(<p>hi</p>) };",
+    )]);
+    let settings = BuildSettings { jsx_factory: Some("h".to_owned()), ..BuildSettings::default() };
+    let code = code(&built(&dir, "index.tsx", &settings).await.unwrap());
+    assert!(code.contains("h(\"p\""), "{code}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn minify_makes_the_same_module_smaller() {
+    let dir = project(&[("index.js", "function longName(argument) { return argument + 1; }\nexport default { fetch: () => new Response(longName(Math.random())) };")]);
+    let of = |minify| BuildSettings { minify: Some(minify), upload_source_maps: Some(false), ..BuildSettings::default() };
+    let (large, small) = (built(&dir, "index.js", &of(false)).await.unwrap(), built(&dir, "index.js", &of(true)).await.unwrap());
+    assert!(small.bundle.size() < large.bundle.size());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_build_command_runs_first_and_its_failure_stops_the_build() {
+    let dir = project(&[("keep", "")]);
+    let with = |command: &str| BuildSettings {
+        command: Some(BuildCommand { command: command.to_owned(), cwd: None, watch_dirs: Vec::new() }),
+        ..BuildSettings::default()
+    };
+    let made = built(&dir, "out.js", &with("echo 'export default { fetch() {} }' > out.js")).await.unwrap();
+    assert!(code(&made).contains("fetch"));
+    let error = built(&dir, "out.js", &with("exit 3")).await.unwrap_err().to_string();
+    assert!(error.contains("exit status: 3"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_bundling_the_files_beside_the_entry_come_along() {
+    let dir = project(&[
+        ("src/index.js", "import \"./lib/a.mjs\";\nexport default {};"),
+        ("src/lib/a.mjs", "export {};"),
+        ("src/page.html", "x"),
+        ("src/readme.md", "x"),
+        ("src/node_modules/x/index.js", "x"),
+    ]);
+    let settings = BuildSettings { no_bundle: Some(true), ..BuildSettings::default() };
+    let built = built(&dir, "src/index.js", &settings).await.unwrap();
+    let names: Vec<&str> = built.bundle.modules.iter().map(|module| module.name.as_str()).collect();
+    assert_eq!(names, ["index.js", "lib/a.mjs", "page.html"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_components_are_taken_as_wasm_entries() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in [("component.wasm", b"\0asm\x0d\0\x01\0"), ("core.wasm", b"\0asm\x01\0\0\0"), ("text.wasm", b"not wasm")] {
+        fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    let settings = BuildSettings::default();
+    assert_eq!(built(&dir, "component.wasm", &settings).await.unwrap().bundle.main_kind(), ModuleKind::Component);
+    assert!(built(&dir, "core.wasm", &settings).await.unwrap_err().to_string().contains("a core module"));
+    assert!(built(&dir, "text.wasm", &settings).await.unwrap_err().to_string().contains("not WebAssembly"));
+}
