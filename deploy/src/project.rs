@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use self::plan::{NamespacePlan, Plan, PlanError};
 pub(crate) use self::rules::{ModuleKind, Rule, Rules};
+use self::section::Findings;
 pub(crate) use self::section::Problem;
 pub(crate) use self::settings::{BuildCommand, BuildSettings, File, RouteSetting};
-use self::section::Findings;
 use self::tree::Syntax;
 
 /// The names a project file may have, the first found wins; wrangler's order.
@@ -58,7 +58,9 @@ pub(crate) enum ProjectError {
 }
 
 fn list(path: &Path, problems: &[Problem]) -> String {
-    let lines = problems.iter().map(|problem| format!("{}:{}: {}: {}", path.display(), problem.line, problem.key, problem.text));
+    let lines = problems
+        .iter()
+        .map(|problem| format!("{}:{}: {}: {}", path.display(), problem.line, problem.key, problem.text));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -87,8 +89,11 @@ pub(crate) fn read(text: &str, path: &Path) -> Result<(File, Vec<Problem>), Proj
         Some("json" | "jsonc") => Syntax::Jsonc,
         _ => Syntax::Toml,
     };
-    let root = tree::parse(text, syntax)
-        .map_err(|error| ProjectError::Syntax { path: path.to_owned(), line: error.line, text: error.text })?;
+    let root = tree::parse(text, syntax).map_err(|error| ProjectError::Syntax {
+        path: path.to_owned(),
+        line: error.line,
+        text: error.text,
+    })?;
     let findings = Findings::default();
     let file = settings::read(&root, &findings);
     let mut problems = findings.errors.into_inner();

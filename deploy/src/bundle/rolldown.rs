@@ -12,10 +12,11 @@ use rolldown::plugin::{
     PluginContext, PluginHookMeta, PluginOrder,
 };
 use rolldown::{
-    Bundler, BundlerOptions, BundlerTransformOptions, CodeSplittingMode, CommentsOptions, Either, InputItem, JsxOptions,
-    LogLevel, OutputFormat, Platform, RawMinifyOptions, ResolveOptions, SourceMapType, TsConfig,
+    Bundler, BundlerOptions, BundlerTransformOptions, CodeSplittingMode, CommentsOptions, Either, InputItem,
+    JsxOptions, LogLevel, OutputFormat, Platform, RawMinifyOptions, ResolveOptions, SourceMapType, TsConfig,
 };
 use rolldown_common::{Output, OutputChunk, ResolvedExternal};
+use rolldown_error::{BuildDiagnostic, DiagnosticOptions};
 use skerry_proto::id::BundleHash;
 
 use super::{BuildRequest, Built, Bundle, BundleError, Mode, Module, read};
@@ -29,22 +30,22 @@ pub(super) async fn bundle(request: BuildRequest<'_>, entry: &Path) -> Result<Bu
     if !entry.is_file() {
         read(entry)?;
     }
+    let shown = DiagnosticOptions { cwd: absolute(request.dir) };
     let collector = Collector::new(request.settings);
     let plugin: SharedPluginable = Arc::new(collector.clone());
-    let mut bundler =
-        Bundler::with_plugins(options(request, entry), vec![plugin]).map_err(|errors| refused(errors.into_vec()))?;
+    let mut bundler = Bundler::with_plugins(options(request, entry), vec![plugin])
+        .map_err(|errors| refused(errors.into_vec(), &shown))?;
     let generated = bundler.generate().await;
     let sources = bundler.watch_files().iter().map(|path| PathBuf::from(path.as_str())).collect();
     let closed = bundler.close().await;
     collector.refusals()?;
-    let output = generated.map_err(|errors| refused(errors.into_vec()))?;
-    closed.map_err(|errors| refused(errors.into_vec()))?;
+    let output = generated.map_err(|errors| refused(errors.into_vec(), &shown))?;
+    closed.map_err(|errors| refused(errors.into_vec(), &shown))?;
 
     let (fatal, warnings): (Vec<_>, Vec<_>) =
         output.warnings.into_iter().partition(|warning| warning.kind().to_string() == "UNRESOLVED_IMPORT");
     if !fatal.is_empty() {
-        let BundleError::Code(text) = refused(fatal) else { unreachable!("refused() only makes Code") };
-        return Err(BundleError::Code(format!("{text}\nis the package installed? (npm install)")));
+        return Err(BundleError::Code(format!("{}\nis the package installed? (npm install)", render(&fatal, &shown))));
     }
     let chunk = output.assets.iter().find_map(|asset| match asset {
         Output::Chunk(chunk) if chunk.is_entry => Some(chunk),
@@ -53,7 +54,7 @@ pub(super) async fn bundle(request: BuildRequest<'_>, entry: &Path) -> Result<Bu
     let chunk = chunk.ok_or_else(|| BundleError::Code("the bundler made no entry module".to_owned()))?;
     Ok(Built {
         bundle: assemble(chunk, request.settings, collector.modules()),
-        warnings: warnings.iter().map(|warning| warning.to_diagnostic().convert_to_string(false)).collect(),
+        warnings: warnings.iter().map(|warning| render(std::slice::from_ref(warning), &shown)).collect(),
         sources: files(sources, collector.sources()),
     })
 }
@@ -81,8 +82,7 @@ fn assemble(chunk: &OutputChunk, settings: &BuildSettings, collected: Vec<Module
 
 fn options(request: BuildRequest<'_>, entry: &Path) -> BundlerOptions {
     let BuildRequest { dir, settings, mode, .. } = request;
-    let cwd = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-    let entry = std::path::absolute(entry).unwrap_or_else(|_| entry.to_owned());
+    let (cwd, entry) = (absolute(dir), absolute(entry));
     let stem = entry.file_stem().map_or_else(|| "index".into(), |stem| stem.to_string_lossy().into_owned());
     let environment = match mode {
         Mode::Production => "\"production\"",
@@ -134,9 +134,18 @@ fn options(request: BuildRequest<'_>, entry: &Path) -> BundlerOptions {
     }
 }
 
-fn refused(errors: Vec<impl std::borrow::Borrow<rolldown_error::BuildDiagnostic>>) -> BundleError {
-    let texts = errors.iter().map(|error| error.borrow().to_diagnostic().convert_to_string(false).trim_end().to_owned());
-    BundleError::Code(texts.collect::<Vec<_>>().join("\n"))
+fn refused(errors: Vec<BuildDiagnostic>, shown: &DiagnosticOptions) -> BundleError {
+    BundleError::Code(render(&errors, shown))
+}
+
+fn render(diagnostics: &[BuildDiagnostic], shown: &DiagnosticOptions) -> String {
+    let texts =
+        diagnostics.iter().map(|one| one.to_diagnostic_with(shown).convert_to_string(false).trim_end().to_owned());
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Takes files that rules name out of the bundle, as modules of their own, and leaves the runtime's own modules alone.

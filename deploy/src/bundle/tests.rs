@@ -26,18 +26,25 @@ fn code(built: &Built) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn typescript_and_npm_packages_become_one_module() {
     let dir = project(&[
-        ("src/index.ts", "import { greet } from \"greeter\";\nimport type { X } from \"./types\";\nconst name: string = LEVEL;\n\
-           export default { async fetch(_: Request): Promise<Response> { return new Response(greet(name) + process.env.NODE_ENV); } };"),
+        (
+            "src/index.ts",
+            "import { greet } from \"greeter\";\nimport type { X } from \"./types\";\nconst name: string = LEVEL;\n\
+           export default { async fetch(_: Request): Promise<Response> { return new Response(greet(name) + process.env.NODE_ENV); } };",
+        ),
         ("src/types.ts", "export type X = number;"),
-        ("node_modules/greeter/package.json", r#"{"name":"greeter","exports":{".":{"workerd":"./worker.js","node":"./node.js","default":"./other.js"}}}"#),
-        ("node_modules/greeter/worker.js", "export const greet = (n) => `from the worker build: ${n}`; export const unused = 'shaken out';"),
+        (
+            "node_modules/greeter/package.json",
+            r#"{"name":"greeter","exports":{".":{"workerd":"./worker.js","node":"./node.js","default":"./other.js"}}}"#,
+        ),
+        (
+            "node_modules/greeter/worker.js",
+            "export const greet = (n) => `from the worker build: ${n}`; export const unused = 'shaken out';",
+        ),
         ("node_modules/greeter/node.js", "export const greet = () => 'node';"),
         ("node_modules/greeter/other.js", "export const greet = () => 'other';"),
     ]);
-    let settings = BuildSettings {
-        define: [("LEVEL".to_owned(), "\"seven\"".to_owned())].into(),
-        ..BuildSettings::default()
-    };
+    let settings =
+        BuildSettings { define: [("LEVEL".to_owned(), "\"seven\"".to_owned())].into(), ..BuildSettings::default() };
     let built = built(&dir, "src/index.ts", &settings).await.unwrap();
     let code = code(&built);
     assert_eq!(built.bundle.main, "index.js");
@@ -53,14 +60,18 @@ async fn typescript_and_npm_packages_become_one_module() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_rules_name_are_modules_of_their_own() {
     let dir = project(&[
-        ("src/index.js", "import page from \"./page.html\";\nimport text from \"../notes.md\";\nimport wasm from \"./x.wasm?module\";\n\
-           import { env } from \"cloudflare:workers\";\nexport default { fetch: () => new Response(page + text + wasm + env) };"),
+        (
+            "src/index.js",
+            "import page from \"./page.html\";\nimport text from \"../notes.md\";\nimport wasm from \"./x.wasm?module\";\n\
+           import { env } from \"cloudflare:workers\";\nexport default { fetch: () => new Response(page + text + wasm + env) };",
+        ),
         ("src/page.html", "<p>hello</p>"),
         ("src/x.wasm", "\0asm"),
         ("notes.md", "# notes"),
     ]);
     let rule = crate::project::Rule { kind: ModuleKind::Text, globs: vec!["**/*.md".to_owned()], fallthrough: true };
-    let settings = BuildSettings { rules: Some(vec![rule]), upload_source_maps: Some(false), ..BuildSettings::default() };
+    let settings =
+        BuildSettings { rules: Some(vec![rule]), upload_source_maps: Some(false), ..BuildSettings::default() };
     let built = built(&dir, "src/index.js", &settings).await.unwrap();
     let code = code(&built);
     assert!(code.contains("\"cloudflare:workers\""), "{code}");
@@ -73,7 +84,8 @@ async fn files_that_rules_name_are_modules_of_their_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_that_listens_and_exports_nothing_is_a_service_worker() {
-    let dir = project(&[("index.js", "addEventListener(\"fetch\", (event) => event.respondWith(new Response(\"hi\")));")]);
+    let dir =
+        project(&[("index.js", "addEventListener(\"fetch\", (event) => event.respondWith(new Response(\"hi\")));")]);
     let bundled = built(&dir, "index.js", &BuildSettings::default()).await.unwrap();
     assert_eq!(bundled.bundle.main_kind(), ModuleKind::Script);
     let plain = BuildSettings { no_bundle: Some(true), ..BuildSettings::default() };
@@ -85,7 +97,7 @@ async fn mistakes_in_code_are_named_with_file_and_line() {
     let settings = BuildSettings::default();
     let broken = project(&[("index.js", "export default {\n  fetch( { }\n};")]);
     let error = built(&broken, "index.js", &settings).await.unwrap_err().to_string();
-    assert!(error.contains("index.js:2"), "{error}");
+    assert!(error.contains("[ index.js:3:1 ]"), "{error}");
     let missing = project(&[("index.js", "import { Hono } from \"hono\";\nexport default new Hono();")]);
     let error = built(&missing, "index.js", &settings).await.unwrap_err().to_string();
     assert!(error.contains("hono") && error.contains("npm install"), "{error}");
@@ -109,9 +121,14 @@ async fn jsx_follows_the_project() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn minify_makes_the_same_module_smaller() {
-    let dir = project(&[("index.js", "function longName(argument) { return argument + 1; }\nexport default { fetch: () => new Response(longName(Math.random())) };")]);
-    let of = |minify| BuildSettings { minify: Some(minify), upload_source_maps: Some(false), ..BuildSettings::default() };
-    let (large, small) = (built(&dir, "index.js", &of(false)).await.unwrap(), built(&dir, "index.js", &of(true)).await.unwrap());
+    let dir = project(&[(
+        "index.js",
+        "function longName(argument) { return argument + 1; }\nexport default { fetch: () => new Response(longName(Math.random())) };",
+    )]);
+    let of =
+        |minify| BuildSettings { minify: Some(minify), upload_source_maps: Some(false), ..BuildSettings::default() };
+    let (large, small) =
+        (built(&dir, "index.js", &of(false)).await.unwrap(), built(&dir, "index.js", &of(true)).await.unwrap());
     assert!(small.bundle.size() < large.bundle.size());
 }
 
@@ -146,7 +163,9 @@ async fn without_bundling_the_files_beside_the_entry_come_along() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_components_are_taken_as_wasm_entries() {
     let dir = tempfile::tempdir().unwrap();
-    for (name, bytes) in [("component.wasm", b"\0asm\x0d\0\x01\0"), ("core.wasm", b"\0asm\x01\0\0\0"), ("text.wasm", b"not wasm")] {
+    for (name, bytes) in
+        [("component.wasm", b"\0asm\x0d\0\x01\0"), ("core.wasm", b"\0asm\x01\0\0\0"), ("text.wasm", b"not wasm")]
+    {
         fs::write(dir.path().join(name), bytes).unwrap();
     }
     let settings = BuildSettings::default();

@@ -132,7 +132,9 @@ fn overlay(base: &Settings, over: &Settings) -> Settings {
     let mut merged = over.clone();
     let bound: Vec<String> = over.binding_names().map(|(_, name)| name.to_owned()).collect();
     let free = |name: &str| !bound.iter().any(|taken| taken == name);
-    merged.vars.extend(base.vars.iter().filter(|(name, _)| free(name)).map(|(name, value)| (name.clone(), value.clone())));
+    merged
+        .vars
+        .extend(base.vars.iter().filter(|(name, _)| free(name)).map(|(name, value)| (name.clone(), value.clone())));
     merged.kv_namespaces.extend(base.kv_namespaces.iter().filter(|kv| free(&kv.binding)).cloned());
     merged.services.extend(base.services.iter().filter(|service| free(&service.binding)).cloned());
     merged.version_metadata = merged.version_metadata.or_else(|| base.version_metadata.clone());
@@ -199,16 +201,15 @@ fn namespace(kv: &KvSetting, service: &ServiceName, environment: &EnvironmentNam
 
 fn title(service: &ServiceName, environment: &EnvironmentName, binding: &str) -> String {
     let binding = binding.to_lowercase().replace('_', "-");
-    if environment.is_production() { format!("{service}-{binding}") } else { format!("{service}-{environment}-{binding}") }
+    if environment.is_production() {
+        format!("{service}-{binding}")
+    } else {
+        format!("{service}-{environment}-{binding}")
+    }
 }
 
 /// With `isolate`, every inherited KV binding gets a namespace of this environment's own.
-fn isolated(
-    chain: &[&Settings],
-    own: &Settings,
-    service: &ServiceName,
-    environment: &EnvironmentName,
-) -> Vec<KvPlan> {
+fn isolated(chain: &[&Settings], own: &Settings, service: &ServiceName, environment: &EnvironmentName) -> Vec<KvPlan> {
     let mut plans: Vec<KvPlan> = Vec::new();
     for kv in chain.iter().flat_map(|level| &level.kv_namespaces) {
         let taken = own.binding_names().any(|(_, name)| name == kv.binding)

@@ -258,10 +258,10 @@ mod tests {
         section.table("vars");
         section.finish();
         let errors: Vec<String> = findings.errors.borrow().iter().map(Problem::to_string).collect();
-        assert_eq!(errors, [
-            "line 3: env.staging.vras: unknown key; did you mean \"vars\"?",
-            "line 4: env.staging.zzz: unknown key"
-        ]);
+        assert_eq!(
+            errors,
+            ["line 3: env.staging.vras: unknown key; did you mean \"vars\"?", "line 4: env.staging.zzz: unknown key"]
+        );
     }
 
     #[test]
@@ -273,10 +273,13 @@ mod tests {
         assert_eq!(section.flag("b"), None);
         assert_eq!(section.required("c"), None);
         let errors: Vec<String> = findings.errors.borrow().iter().map(Problem::to_string).collect();
-        assert_eq!(errors, [
-            "line 1: a: must be a list of texts, not a number",
-            "line 2: b: must be true or false, not a number",
-            "line 1: c: is required"
-        ]);
+        assert_eq!(
+            errors,
+            [
+                "line 1: a: must be a list of texts, not a number",
+                "line 2: b: must be true or false, not a number",
+                "line 1: c: is required"
+            ]
+        );
     }
 }

@@ -230,7 +230,8 @@ fn read_routes(section: &mut Section<'_>) -> Option<Vec<RouteSetting>> {
         return None;
     }
     let nodes = one.into_iter().map(|node| (node, "route".to_owned()));
-    let nodes = nodes.chain(many.into_iter().flatten().enumerate().map(|(place, node)| (node, format!("routes[{place}]"))));
+    let nodes =
+        nodes.chain(many.into_iter().flatten().enumerate().map(|(place, node)| (node, format!("routes[{place}]"))));
     Some(nodes.filter_map(|(node, path)| read_route(section, node, path)).collect())
 }
 

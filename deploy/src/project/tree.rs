@@ -262,7 +262,8 @@ mod tests {
         let toml = parse("name = \"a\"\n\n[env.staging]\nmain = 1\n", Syntax::Toml).unwrap();
         let staging = &entry(&entry(&toml, "env").node, "staging").node;
         assert_eq!(entry(staging, "main").line, 4);
-        let json = parse("{\n  // a comment\n  \"env\": {\n \"staging\": { \"main\": [1,\n 2] } } }", Syntax::Jsonc).unwrap();
+        let json =
+            parse("{\n  // a comment\n  \"env\": {\n \"staging\": { \"main\": [1,\n 2] } } }", Syntax::Jsonc).unwrap();
         assert_eq!(entry(&entry(&json, "env").node, "staging").line, 4);
     }
 

@@ -1,0 +1,318 @@
+//! The v4 API as the command line sees it.
+//!
+//! **Owns** one HTTP exchange: address, token, envelope, retries, what an answer means. **Must not know** commands.
+//! **Enter at** [`Client`].
+
+mod call;
+
+mod envelope;
+
+pub(crate) mod model;
+
+pub(crate) mod path;
+
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio_tungstenite::tungstenite;
+
+use self::call::Body;
+pub(crate) use self::call::{Call, Part};
+use self::envelope::Envelope;
+pub(crate) use self::envelope::{ApiError, ResultInfo};
+
+/// BOUND: a voter is elected in well under a second; longer silence is better told than hidden.
+const MAX_ATTEMPTS: u32 = 4;
+/// BOUND: 1000 pages of 100 are far beyond any list a person reads.
+const MAX_PAGES: u64 = 1000;
+const PER_PAGE: u64 = 100;
+
+/// Whom to talk to, and as whom.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientConfig {
+    /// `http://HOST:PORT` or `https://HOST:PORT`, without a path.
+    pub(crate) api: String,
+    pub(crate) token: Option<String>,
+    /// A PEM file with the cluster's CA, trusted beside the public ones.
+    pub(crate) ca: Option<PathBuf>,
+    /// How long one answer may take. Too short makes slow writes *unknown*; too long hides a dead node.
+    pub(crate) timeout: Duration,
+    /// The account, when not the token's first.
+    pub(crate) account: Option<String>,
+}
+
+/// A connection pool to one node.
+#[derive(Debug)]
+pub(crate) struct Client {
+    config: ClientConfig,
+    http: reqwest::Client,
+    base: reqwest::Url,
+    tls: std::sync::Arc<rustls::ClientConfig>,
+    account: tokio::sync::OnceCell<String>,
+}
+
+/// What a call came back with.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer<T> {
+    pub(crate) result: T,
+    /// `result` as it was sent, for `--json`.
+    pub(crate) raw: Value,
+    /// Send it back with [`Call::if_match`].
+    pub(crate) etag: Option<String>,
+    pub(crate) info: ResultInfo,
+    /// Whether the call made something new (201).
+    pub(crate) created: bool,
+}
+
+/// Why a call has no result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// The address, token or CA can not be used. State: unchanged. Retry: no.
+    #[error("{0}")]
+    Config(String),
+    /// No connection. State: unchanged. Retry: yes.
+    #[error("no answer from {api}: is skerry-node running there? (--api, SKERRY_API)")]
+    Unreachable {
+        api: String,
+        #[source]
+        source: reqwest::Error,
+    },
+    /// A read was cut off. State: unchanged. Retry: yes.
+    #[error("{what} was cut off")]
+    Interrupted {
+        what: String,
+        #[source]
+        source: reqwest::Error,
+    },
+    /// A write was sent, and its answer never came. State: unknown. Retry: only after looking.
+    #[error("the outcome of {what} is unknown: {reason}; look before trying again")]
+    Unknown { what: String, reason: String },
+    /// The API refused. State: unchanged. Retry: no.
+    #[error("{}", envelope::describe(*status, errors))]
+    Refused { status: u16, errors: Vec<ApiError> },
+    /// Something answered that is not this API. State: unknown for writes. Retry: no.
+    #[error("{what} was answered with something that is not Skerry's API ({status}): {text}")]
+    NotTheApi { what: String, status: u16, text: String },
+}
+
+impl ClientError {
+    /// Whether the API refused with this code.
+    pub(crate) fn has_code(&self, code: u32) -> bool {
+        matches!(self, Self::Refused { errors, .. } if errors.iter().any(|error| error.code == code))
+    }
+
+    /// Whether it said that something does not exist.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+}
+
+impl Client {
+    /// Checks the address and loads the CA; sends nothing yet.
+    pub(crate) fn build(config: ClientConfig) -> Result<Self, ClientError> {
+        let invalid = |why: String| ClientError::Config(format!("--api {:?}: {why}", config.api));
+        let mut base = reqwest::Url::parse(&config.api).map_err(|error| invalid(error.to_string()))?;
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            return Err(invalid("must be http://HOST:PORT or https://HOST:PORT".to_owned()));
+        }
+        if !base.path().ends_with("/client/v4") {
+            base.set_path("/client/v4");
+        }
+        let tls = tls::config(config.ca.as_deref()).map_err(ClientError::Config)?;
+        let http = reqwest::Client::builder()
+            .use_preconfigured_tls(tls.clone())
+            .user_agent(concat!("skerry-cli/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(5))
+            // An API does not redirect, and following one would send the token elsewhere.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| ClientError::Config(error.to_string()))?;
+        Ok(Self { config, http, base, tls: std::sync::Arc::new(tls), account: tokio::sync::OnceCell::new() })
+    }
+
+    /// The address, as given.
+    pub(crate) fn api(&self) -> &str {
+        &self.config.api
+    }
+
+    /// The account that calls are about: as configured, else the token's first.
+    pub(crate) async fn account(&self) -> Result<&str, ClientError> {
+        let find = || async {
+            if let Some(account) = &self.config.account {
+                return Ok(account.clone());
+            }
+            let accounts: Vec<model::Account> = self.send(Call::get(["accounts"])).await?.result;
+            let first = accounts.into_iter().next();
+            first.map(|account| account.id).ok_or_else(|| ClientError::Config("this token sees no account".to_owned()))
+        };
+        self.account.get_or_try_init(find).await.map(String::as_str)
+    }
+
+    /// Sends `call`, again while the API says that it could not begin, and reads the envelope.
+    pub(crate) async fn send<T: DeserializeOwned>(&self, call: Call) -> Result<Answer<T>, ClientError> {
+        let response = self.exchange(&call).await?;
+        let (status, etag) = (response.status().as_u16(), header(&response, "etag"));
+        let text = self.body(&call, response).await?;
+        let strange = || ClientError::NotTheApi { what: call.describe(), status, text: shorten(&text) };
+        let envelope: Envelope = serde_json::from_slice(&text).map_err(|_| strange())?;
+        let raw = envelope.into_result(status, &call.describe())?;
+        let result = serde_json::from_value(raw.clone()).map_err(|_| strange())?;
+        let info = serde_json::from_slice::<envelope::Info>(&text).map(|info| info.result_info).unwrap_or_default();
+        Ok(Answer { result, raw, etag, info: info.unwrap_or_default(), created: status == 201 })
+    }
+
+    /// The bytes of an answer that is not an envelope (KV values, module contents), and its content type.
+    pub(crate) async fn download(&self, call: Call) -> Result<Vec<u8>, ClientError> {
+        let response = self.exchange(&call).await?;
+        let status = response.status();
+        let bytes = self.body(&call, response).await?;
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        let envelope: Envelope = serde_json::from_slice(&bytes).map_err(|_| ClientError::NotTheApi {
+            what: call.describe(),
+            status: status.as_u16(),
+            text: shorten(&bytes),
+        })?;
+        Err(envelope.into_result(status.as_u16(), &call.describe()).err().unwrap_or_else(|| ClientError::NotTheApi {
+            what: call.describe(),
+            status: status.as_u16(),
+            text: shorten(&bytes),
+        }))
+    }
+
+    /// Collects the pages of a list until `limit` entries are there. A list inside the result is named by `inside`.
+    pub(crate) async fn list<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        inside: Option<&str>,
+        limit: usize,
+    ) -> Result<Answer<Vec<T>>, ClientError> {
+        let (mut items, mut etag) = (Vec::new(), None);
+        for page in 1..=MAX_PAGES {
+            let per_page = PER_PAGE.min(limit.max(1) as u64);
+            let answer = self.send::<Value>(call.clone().query("page", page).query("per_page", per_page)).await?;
+            etag = etag.or(answer.etag);
+            let list = inside.map_or(&answer.raw, |key| &answer.raw[key]);
+            let got = list.as_array().cloned().unwrap_or_default();
+            let last = (got.len() as u64) < per_page || page >= answer.info.total_pages.unwrap_or(u64::MAX);
+            items.extend(got);
+            if last || items.len() >= limit {
+                break;
+            }
+        }
+        items.truncate(limit);
+        let raw = Value::Array(items);
+        let result = serde_json::from_value(raw.clone()).map_err(|error| ClientError::NotTheApi {
+            what: call.describe(),
+            status: 200,
+            text: error.to_string(),
+        })?;
+        Ok(Answer { result, raw, etag, info: ResultInfo::default(), created: false })
+    }
+
+    /// Opens the WebSocket of a tail.
+    pub(crate) async fn socket(&self, url: &str, protocol: &str) -> Result<Socket, ClientError> {
+        use tungstenite::client::IntoClientRequest as _;
+        let failed = |error: tungstenite::Error| ClientError::Config(format!("{url}: {error}"));
+        let mut request = url.into_client_request().map_err(failed)?;
+        let mut set = |name: &'static str, value: &str| {
+            if let Ok(value) = value.parse() {
+                request.headers_mut().insert(name, value);
+            }
+        };
+        set("sec-websocket-protocol", protocol);
+        if let Some(token) = &self.config.token {
+            set("authorization", &format!("Bearer {token}"));
+        }
+        let connector = tokio_tungstenite::Connector::Rustls(self.tls.clone());
+        let connected = tokio_tungstenite::connect_async_tls_with_config(request, None, false, Some(connector)).await;
+        connected.map(|(socket, _)| socket).map_err(failed)
+    }
+
+    async fn exchange(&self, call: &Call) -> Result<reqwest::Response, ClientError> {
+        let mut attempt = 1;
+        loop {
+            let outcome = self.request(call)?.send().await;
+            let again = match &outcome {
+                // 503: the API says that nothing was changed (10997). No connection: nothing was sent.
+                Ok(response) => response.status().as_u16() == 503,
+                Err(error) => error.is_connect() && attempt == 1,
+            };
+            if !again || attempt >= MAX_ATTEMPTS {
+                return outcome.map_err(|error| self.lost(call, error));
+            }
+            tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
+            attempt += 1;
+        }
+    }
+
+    fn request(&self, call: &Call) -> Result<reqwest::RequestBuilder, ClientError> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .expect("an http URL has path segments")
+            .extend(call.segments.iter().map(String::as_str));
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&call.query);
+        }
+        let mut request = self.http.request(call.method.clone(), url).timeout(self.config.timeout);
+        if let Some(token) = &self.config.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(etag) = &call.if_match {
+            request = request.header("if-match", etag);
+        }
+        if call.is_write() {
+            request = request.header("idempotency-key", &call.key);
+        }
+        Ok(match &call.body {
+            Body::Empty => request,
+            Body::Json(value) => request.json(value),
+            Body::Bytes(bytes) => request.header("content-type", "application/octet-stream").body(bytes.clone()),
+            Body::Form(parts) => request.multipart(call::form(parts).map_err(ClientError::Config)?),
+        })
+    }
+
+    async fn body(&self, call: &Call, response: reqwest::Response) -> Result<Vec<u8>, ClientError> {
+        match response.bytes().await {
+            Ok(bytes) => Ok(bytes.to_vec()),
+            Err(error) => Err(self.lost(call, error)),
+        }
+    }
+
+    /// What a broken exchange means: before the request left nothing can have changed, after it anything can.
+    fn lost(&self, call: &Call, error: reqwest::Error) -> ClientError {
+        if error.is_connect() || error.is_builder() {
+            return ClientError::Unreachable { api: self.config.api.clone(), source: error };
+        }
+        let what = call.describe();
+        if !call.is_write() {
+            return ClientError::Interrupted { what, source: error };
+        }
+        let reason = if error.is_timeout() {
+            format!("no answer within {} s", self.config.timeout.as_secs_f32())
+        } else {
+            "the connection broke before the answer".to_owned()
+        };
+        ClientError::Unknown { what, reason }
+    }
+}
+
+/// A tail's WebSocket.
+pub(crate) type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+fn header(response: &reqwest::Response, name: &str) -> Option<String> {
+    response.headers().get(name)?.to_str().ok().map(str::to_owned)
+}
+
+fn shorten(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().take(200).collect()
+}

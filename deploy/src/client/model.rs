@@ -1,0 +1,318 @@
+//! Pure. What the API's results hold, as far as the command line reads them.
+//!
+//! **Owns** the shapes. **Must not know** how they are fetched or shown. **Enter at** [`Environment`].
+//!
+//! A field that an older node does not send yet takes its default, so that a newer `skerry` can talk to it.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Cluster {
+    pub(crate) domain: String,
+    pub(crate) revision: u64,
+    pub(crate) version: String,
+    /// Where workers answer, when not at 80 and 443.
+    pub(crate) http_port: Option<u16>,
+    pub(crate) https_port: Option<u16>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Service {
+    pub(crate) id: String,
+    pub(crate) created_on: String,
+    pub(crate) modified_on: String,
+    pub(crate) environments: Vec<EnvironmentSummary>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct EnvironmentSummary {
+    pub(crate) environment: String,
+    pub(crate) parent: Option<String>,
+    pub(crate) modified_on: String,
+    pub(crate) hostnames: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Environment {
+    pub(crate) name: String,
+    pub(crate) parent: Option<String>,
+    pub(crate) created_on: String,
+    pub(crate) modified_on: String,
+    pub(crate) hostnames: Vec<String>,
+    pub(crate) workers_dev: bool,
+    pub(crate) preview_urls: bool,
+    pub(crate) crons: Vec<Value>,
+    pub(crate) live: Option<Deployment>,
+    pub(crate) version_count: u64,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Deployed {
+    pub(crate) version_id: String,
+    pub(crate) version_number: u64,
+    pub(crate) startup_time_ms: u64,
+    pub(crate) hostnames: Vec<String>,
+    pub(crate) config: Option<Effective>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Effective {
+    pub(crate) bindings: Vec<Binding>,
+    pub(crate) removed: Vec<String>,
+    pub(crate) shared_state: Vec<SharedState>,
+    pub(crate) compatibility_date: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Binding {
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) origin: Option<String>,
+    pub(crate) from: Option<String>,
+    pub(crate) text: Option<String>,
+    pub(crate) json: Option<Value>,
+    pub(crate) namespace_id: Option<String>,
+    pub(crate) service: Option<String>,
+    pub(crate) environment: Option<String>,
+    pub(crate) entrypoint: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SharedState {
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) namespace_id: Option<String>,
+    pub(crate) with: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Deployment {
+    pub(crate) id: String,
+    pub(crate) created_on: String,
+    pub(crate) source: String,
+    pub(crate) author_email: Option<String>,
+    pub(crate) annotations: Annotations,
+    pub(crate) versions: Vec<DeployedVersion>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct DeployedVersion {
+    pub(crate) version_id: String,
+    pub(crate) percentage: f64,
+    pub(crate) number: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Annotations {
+    #[serde(rename = "workers/message")]
+    pub(crate) message: Option<String>,
+    #[serde(rename = "workers/tag")]
+    pub(crate) tag: Option<String>,
+    #[serde(rename = "workers/triggered_by")]
+    pub(crate) triggered_by: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Version {
+    pub(crate) id: String,
+    pub(crate) number: u64,
+    pub(crate) metadata: VersionMetadata,
+    pub(crate) annotations: Annotations,
+    pub(crate) resources: VersionResources,
+    pub(crate) startup_time_ms: Option<u64>,
+    pub(crate) urls: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct VersionMetadata {
+    pub(crate) created_on: String,
+    pub(crate) author_email: Option<String>,
+    pub(crate) source: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct VersionResources {
+    pub(crate) bindings: Vec<Binding>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Diff {
+    pub(crate) source: String,
+    pub(crate) target: String,
+    pub(crate) code: CodeChange,
+    pub(crate) bindings: Vec<BindingChange>,
+    pub(crate) modules: Vec<ModuleChange>,
+    pub(crate) settings: Vec<SettingChange>,
+    pub(crate) identical: bool,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct CodeChange {
+    pub(crate) changed: bool,
+    pub(crate) source: Option<Value>,
+    pub(crate) target: Option<Value>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct BindingChange {
+    pub(crate) name: String,
+    pub(crate) change: String,
+    pub(crate) source: Option<Binding>,
+    pub(crate) target: Option<Binding>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ModuleChange {
+    pub(crate) name: String,
+    pub(crate) change: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SettingChange {
+    pub(crate) name: String,
+    pub(crate) source: Value,
+    pub(crate) target: Value,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Promotions {
+    pub(crate) promotions: Vec<Promotion>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Promotion {
+    pub(crate) service: String,
+    pub(crate) source: String,
+    pub(crate) target: String,
+    pub(crate) diff: Option<Diff>,
+    pub(crate) version_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Namespace {
+    pub(crate) id: String,
+    pub(crate) title: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Key {
+    pub(crate) name: String,
+    pub(crate) expiration: Option<u64>,
+    pub(crate) metadata: Option<Value>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Route {
+    pub(crate) id: String,
+    pub(crate) pattern: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Domain {
+    pub(crate) id: String,
+    pub(crate) hostname: String,
+    pub(crate) service: String,
+    pub(crate) environment: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Token {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) status: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) issued_on: Option<String>,
+    pub(crate) expires_on: Option<String>,
+    /// Only in the answer that creates it.
+    pub(crate) value: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct AuditEntry {
+    pub(crate) when: String,
+    pub(crate) action: AuditAction,
+    pub(crate) actor: AuditActor,
+    pub(crate) resource: AuditResource,
+    pub(crate) revision: Option<u64>,
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct AuditAction {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct AuditActor {
+    pub(crate) name: Option<String>,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct AuditResource {
+    pub(crate) id: Option<String>,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) service: Option<String>,
+    pub(crate) environment: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Tail {
+    pub(crate) id: String,
+    pub(crate) url: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Pipeline {
+    pub(crate) stages: Vec<Stage>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Stage {
+    pub(crate) environment: String,
+    pub(crate) requires: Option<Value>,
+}

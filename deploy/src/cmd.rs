@@ -1,0 +1,135 @@
+//! The commands, one group per file.
+//!
+//! **Owns** their names, flags and printed results. **Must not know** HTTP. **Enter at** [`Cli`].
+
+mod audit;
+mod completions;
+mod delete;
+mod deploy;
+mod deployments;
+mod dev;
+mod diff;
+mod doctor;
+mod domain;
+mod env;
+mod init;
+mod kv;
+mod pipeline;
+mod promote;
+mod rollback;
+mod route;
+mod secret;
+mod service;
+mod status;
+mod tail;
+mod token;
+mod var;
+mod versions;
+
+use clap::{Parser, Subcommand};
+
+use crate::context::{Context, Global};
+
+/// Deploys and operates services on a Skerry cluster.
+#[derive(Debug, Parser)]
+#[command(name = "skerry", version, about, max_term_width = 110, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the project from a local node, again after every change
+    Dev(dev::DevArgs),
+    /// Make a new project
+    Init(init::InitArgs),
+    /// Build the project and make it live
+    Deploy(deploy::DeployArgs),
+    /// Delete the service, or with --env one environment of it
+    Delete(delete::DeleteArgs),
+    /// Show logs as they happen
+    Tail(tail::TailArgs),
+    /// Make an earlier version live again
+    Rollback(rollback::RollbackArgs),
+    /// Move the code of one environment to another
+    Promote(promote::PromoteArgs),
+    /// Make a new environment that starts as a copy
+    Clone(env::CloneArgs),
+    /// Compare two environments
+    Diff(diff::DiffArgs),
+    /// Show the node, the token, and the project's environments
+    Status(status::StatusArgs),
+    /// Look for what stands in the way of a deploy
+    Doctor(doctor::DoctorArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Services
+    #[command(subcommand)]
+    Service(service::ServiceCommand),
+    /// Environments of a service
+    #[command(subcommand)]
+    Env(env::EnvCommand),
+    /// Versions of an environment
+    #[command(subcommand)]
+    Versions(versions::VersionsCommand),
+    /// Deployments of an environment
+    #[command(subcommand)]
+    Deployments(deployments::DeploymentsCommand),
+    /// The stages that promotions follow
+    #[command(subcommand)]
+    Pipeline(pipeline::PipelineCommand),
+    /// Secrets: written once, never shown again
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    /// Variables
+    #[command(subcommand)]
+    Var(var::VarCommand),
+    /// Key-value storage
+    #[command(subcommand)]
+    Kv(kv::KvCommand),
+    /// URL patterns that an environment answers
+    #[command(subcommand)]
+    Route(route::RouteCommand),
+    /// Whole hostnames that an environment answers
+    #[command(subcommand)]
+    Domain(domain::DomainCommand),
+    /// API tokens
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Who changed what, and when
+    Audit(audit::AuditArgs),
+}
+
+/// Runs one command to its end.
+pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
+    let context = Context::new(cli.global);
+    match cli.command {
+        Command::Dev(args) => dev::run(&context, args).await,
+        Command::Init(args) => init::run(&context, args),
+        Command::Deploy(args) => deploy::run(&context, args).await,
+        Command::Delete(args) => delete::run(&context, args).await,
+        Command::Tail(args) => tail::run(&context, args).await,
+        Command::Rollback(args) => rollback::run(&context, args).await,
+        Command::Promote(args) => promote::run(&context, args).await,
+        Command::Clone(args) => env::clone(&context, args).await,
+        Command::Diff(args) => diff::run(&context, args).await,
+        Command::Status(args) => status::run(&context, args).await,
+        Command::Doctor(args) => doctor::run(&context, args).await,
+        Command::Completions(args) => completions::run(&context, args),
+        Command::Service(command) => service::run(&context, command).await,
+        Command::Env(command) => env::run(&context, command).await,
+        Command::Versions(command) => versions::run(&context, command).await,
+        Command::Deployments(command) => deployments::run(&context, command).await,
+        Command::Pipeline(command) => pipeline::run(&context, command).await,
+        Command::Secret(command) => secret::run(&context, command).await,
+        Command::Var(command) => var::run(&context, command).await,
+        Command::Kv(command) => kv::run(&context, command).await,
+        Command::Route(command) => route::run(&context, command).await,
+        Command::Domain(command) => domain::run(&context, command).await,
+        Command::Token(command) => token::run(&context, command).await,
+        Command::Audit(args) => audit::run(&context, args).await,
+    }
+}

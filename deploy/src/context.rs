@@ -1,0 +1,223 @@
+//! What every command needs: flags, project, API, output.
+//!
+//! **Owns** where each setting comes from: flag, environment variable, `~/.config/skerry/config.toml`, default. **Must
+//! not know** commands. **Enter at** [`Context`].
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde::Deserialize;
+use skerry_proto::id::{EnvironmentName, ServiceName};
+
+use crate::client::path::EnvironmentPath;
+use crate::client::{Client, ClientConfig};
+use crate::exit::Usage;
+use crate::output::Output;
+use crate::project::Project;
+
+/// Where `skerry-node` serves its API unless told otherwise.
+const DEFAULT_API: &str = "http://127.0.0.1:8700";
+const DEFAULT_TIMEOUT_S: f64 = 60.0;
+
+/// Flags of every command, accepted before and after it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The API of any node [env: SKERRY_API] [default: http://127.0.0.1:8700]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) api: Option<String>,
+    /// The API token [env: SKERRY_TOKEN]
+    #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "token_file")]
+    pub(crate) token: Option<String>,
+    /// A file that holds the API token [env: SKERRY_TOKEN_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The cluster's CA (its ca.pem), trusted beside the public ones [env: SKERRY_CA]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// The account, when the token sees several [env: SKERRY_ACCOUNT]
+    #[arg(long, global = true, value_name = "ID")]
+    pub(crate) account: Option<String>,
+    /// Seconds that one answer may take
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT_S)]
+    pub(crate) timeout: f64,
+    /// The environment [default: production]
+    #[arg(long, short, global = true, value_name = "ENV")]
+    pub(crate) env: Option<String>,
+    /// The service, instead of the project file's
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// The project file [default: wrangler.json, .jsonc or .toml here or above]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Answer every question with yes
+    #[arg(long, short, global = true)]
+    pub(crate) yes: bool,
+}
+
+/// `~/.config/skerry/config.toml`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserConfig {
+    api: Option<String>,
+    token: Option<String>,
+    token_file: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    account: Option<String>,
+}
+
+/// One run of the command line.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) out: Output,
+    pub(crate) global: Global,
+    client: tokio::sync::OnceCell<Client>,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Self {
+        Self { out: Output::new(global.json, global.yes), global, client: tokio::sync::OnceCell::new() }
+    }
+
+    /// The same command line, talking to another node. `dev` starts its own.
+    pub(crate) fn with_node(&self, api: String, token: String, ca: Option<PathBuf>) -> Self {
+        let global = Global {
+            api: Some(api),
+            token: Some(token),
+            token_file: None,
+            ca: ca.or_else(|| self.global.ca.clone()),
+            ..self.global.clone()
+        };
+        Self { out: self.out, global, client: tokio::sync::OnceCell::new() }
+    }
+
+    /// The API; built at the first use, so that commands without one need no settings.
+    pub(crate) async fn client(&self) -> anyhow::Result<&Client> {
+        let build = || async { Ok(Client::build(self.client_config()?)?) };
+        self.client.get_or_try_init(build).await
+    }
+
+    /// The project file given by `--config` or found here or above.
+    pub(crate) fn project(&self) -> anyhow::Result<Option<Project>> {
+        let path = match &self.global.config {
+            Some(path) => path.clone(),
+            None => match Project::find(&std::env::current_dir()?) {
+                Some(path) => path,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Project::load(&shorten(&path))?))
+    }
+
+    /// As [`Context::project`], where there has to be one.
+    pub(crate) fn required_project(&self) -> anyhow::Result<Project> {
+        let missing = || Usage("no wrangler.toml or wrangler.jsonc here or above; `skerry init` makes one".to_owned());
+        Ok(self.project()?.ok_or_else(missing)?)
+    }
+
+    /// `--service`, if given.
+    pub(crate) fn given_service(&self) -> anyhow::Result<Option<ServiceName>> {
+        let parse = |name: &String| ServiceName::new(name).map_err(|error| Usage(format!("--service: {error}")));
+        Ok(self.global.service.as_ref().map(parse).transpose()?)
+    }
+
+    /// The service: `--service`, else the project file's.
+    pub(crate) fn service(&self) -> anyhow::Result<ServiceName> {
+        if let Some(service) = self.given_service()? {
+            return Ok(service);
+        }
+        let project = self.project()?;
+        let missing = "no service: give --service NAME, or run this beside a project file that has a name";
+        Ok(project.and_then(|project| project.file.name).ok_or_else(|| Usage(missing.to_owned()))?)
+    }
+
+    /// The environment: `--env`, else production.
+    pub(crate) fn environment(&self) -> anyhow::Result<EnvironmentName> {
+        match &self.global.env {
+            None => Ok(EnvironmentName::production()),
+            Some(name) => environment(name),
+        }
+    }
+
+    /// Where the API keeps the environment that this run is about.
+    pub(crate) async fn environment_path(&self) -> anyhow::Result<EnvironmentPath> {
+        self.path_of(self.environment()?).await
+    }
+
+    /// Where the API keeps another environment of the service that this run is about.
+    pub(crate) async fn path_of(&self, environment: EnvironmentName) -> anyhow::Result<EnvironmentPath> {
+        let service = self.service()?;
+        Ok(EnvironmentPath { account: self.client().await?.account().await?.to_owned(), service, environment })
+    }
+
+    fn client_config(&self) -> anyhow::Result<ClientConfig> {
+        let user = user_config()?;
+        let token_file = self.global.token_file.clone().or_else(|| variable("SKERRY_TOKEN_FILE").map(PathBuf::from));
+        let token = match (&self.global.token, token_file) {
+            (Some(token), _) => Some(token.clone()),
+            (None, Some(path)) if self.global.token_file.is_some() => Some(token_in(&path)?),
+            (None, path) => match (variable("SKERRY_TOKEN"), path, user.token, user.token_file) {
+                (Some(token), ..) => Some(token),
+                (None, Some(path), ..) => Some(token_in(&path)?),
+                (None, None, Some(token), _) => Some(token),
+                (None, None, None, Some(path)) => Some(token_in(&path)?),
+                (None, None, None, None) => None,
+            },
+        };
+        let api = self.global.api.clone().or_else(|| variable("SKERRY_API")).or(user.api);
+        let seconds = self.global.timeout;
+        let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|timeout| !timeout.is_zero());
+        Ok(ClientConfig {
+            api: api.unwrap_or_else(|| DEFAULT_API.to_owned()),
+            token,
+            ca: self.global.ca.clone().or_else(|| variable("SKERRY_CA").map(PathBuf::from)).or(user.ca),
+            timeout: timeout.ok_or_else(|| Usage(format!("--timeout {seconds}: must be more than 0 seconds")))?,
+            account: self.global.account.clone().or_else(|| variable("SKERRY_ACCOUNT")).or(user.account),
+        })
+    }
+
+    /// Whether the command line or its surroundings name a node.
+    pub(crate) fn names_a_node(&self) -> anyhow::Result<bool> {
+        Ok(self.global.api.is_some() || variable("SKERRY_API").is_some() || user_config()?.api.is_some())
+    }
+}
+
+/// Reads an environment's name from the command line.
+pub(crate) fn environment(name: &str) -> anyhow::Result<EnvironmentName> {
+    EnvironmentName::new(name).map_err(|error| Usage(error.to_string()).into())
+}
+
+/// Where the user's own settings lie: `$XDG_CONFIG_HOME/skerry/config.toml` or `~/.config/skerry/config.toml`.
+pub(crate) fn user_config_path() -> Option<PathBuf> {
+    let base = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+    let base = base.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".config")))?;
+    Some(base.join("skerry/config.toml"))
+}
+
+fn user_config() -> anyhow::Result<UserConfig> {
+    let Some(path) = user_config_path().filter(|path| path.is_file()) else { return Ok(UserConfig::default()) };
+    let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(toml_edit::de::from_str(&text).map_err(|error| Usage(format!("{}: {error}", path.display())))?)
+}
+
+fn token_in(path: &Path) -> anyhow::Result<String> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Usage(format!("token file {}: {error}", path.display())))?;
+    Ok(text.trim().to_owned())
+}
+
+/// A variable that is set to something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Relative where it lies below here, so that messages stay short.
+fn shorten(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).map_or_else(|_| path.to_owned(), Path::to_owned)
+}

@@ -1,0 +1,177 @@
+//! What the command line prints.
+//!
+//! **Owns** tables, progress, questions, and that `--json` is one document. **Must not know** commands. **Enter at**
+//! [`Output`].
+//!
+//! Results go to standard output; notes, progress and questions to standard error, so that pipes see results only. A
+//! reader that went away (`| head`) is no error.
+
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use crate::exit::Usage;
+
+/// How to print.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+    /// Somebody can be asked.
+    interactive: bool,
+    /// Questions are answered with yes.
+    yes: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool, yes: bool) -> Self {
+        let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        Self { json, interactive, yes }
+    }
+
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// A line for people.
+    pub(crate) fn line(self, text: impl Display) {
+        if !self.json {
+            print(&format!("{text}\n"));
+        }
+    }
+
+    /// The one document for programs.
+    pub(crate) fn document(self, value: &Value) {
+        if self.json {
+            print(&format!("{}\n", serde_json::to_string_pretty(value).expect("a JSON value can be written")));
+        }
+    }
+
+    /// Bytes as they are, whatever the format.
+    pub(crate) fn bytes(self, bytes: &[u8]) {
+        let mut stdout = std::io::stdout().lock();
+        let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    }
+
+    /// A list: `raw` for programs, a table for people, `none` where it is empty.
+    pub(crate) fn list<const N: usize>(
+        self,
+        raw: &Value,
+        head: [&str; N],
+        rows: impl IntoIterator<Item = [String; N]>,
+        none: &str,
+    ) {
+        if self.json {
+            return self.document(raw);
+        }
+        let rows: Vec<_> = rows.into_iter().collect();
+        if rows.is_empty() { self.line(none) } else { self.table(head, rows) }
+    }
+
+    /// A table for people.
+    pub(crate) fn table<const N: usize>(self, head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_header(head);
+        table.set_content_arrangement(if std::io::stdout().is_terminal() {
+            ContentArrangement::Dynamic
+        } else {
+            ContentArrangement::Disabled
+        });
+        for row in rows {
+            table.add_row(row);
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        let text: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+        self.line(text.join("\n"));
+    }
+
+    /// Something that is not the result: what is being done, what was ignored.
+    pub(crate) fn note(self, text: impl Display) {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+
+    /// Shows that `what` goes on until the returned value is dropped. Only where a person watches.
+    pub(crate) fn progress(self, what: impl Display) -> Progress {
+        if self.json || !std::io::stderr().is_terminal() {
+            return Progress(None);
+        }
+        let bar = ProgressBar::new_spinner().with_message(what.to_string());
+        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed:>}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        bar.set_style(style);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Progress(Some(bar))
+    }
+
+    /// Asks before something is destroyed or replaced. Where nobody can be asked, `--yes` has to be given.
+    pub(crate) fn confirm(self, question: &str) -> anyhow::Result<()> {
+        if self.yes {
+            return Ok(());
+        }
+        if !self.interactive {
+            return Err(Usage(format!("{question} There is nobody to ask: give --yes.")).into());
+        }
+        let agreed = dialoguer::Confirm::new().with_prompt(question).default(false).interact()?;
+        if agreed { Ok(()) } else { Err(anyhow::anyhow!("nothing was changed")) }
+    }
+
+    /// A secret: typed unseen, or read from standard input without its final newline.
+    pub(crate) fn secret(self, prompt: &str) -> anyhow::Result<String> {
+        if self.interactive {
+            return Ok(dialoguer::Password::new().with_prompt(prompt).interact()?);
+        }
+        let mut text = std::io::read_to_string(std::io::stdin())?;
+        if text.ends_with('\n') {
+            text.pop();
+            if text.ends_with('\r') {
+                text.pop();
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// Something in progress; dropping it clears the line.
+#[derive(Debug)]
+pub(crate) struct Progress(Option<ProgressBar>);
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    // Nobody is left to tell that printing failed.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Bytes as people read them.
+pub(crate) fn size(bytes: usize) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.2} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.2} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+/// An optional text for a table cell.
+pub(crate) fn cell(text: Option<&str>) -> String {
+    text.unwrap_or("-").to_owned()
+}
+
+/// A time without its fraction: `2026-01-31 12:00:00`.
+pub(crate) fn time(text: &str) -> String {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => text.to_owned(),
+    }
+}

@@ -1,0 +1,132 @@
+//! Pure. The multipart upload of one version.
+//!
+//! **Owns** the `metadata` part and how modules become parts. **Must not know** how they are sent. **Enter at**
+//! [`parts`].
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::bundle::Bundle;
+use crate::client::Part;
+use crate::project::{ModuleKind, Plan};
+
+/// What an upload carries beside the plan.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Extras {
+    pub(crate) message: Option<String>,
+    pub(crate) tag: Option<String>,
+    /// Secrets to set with this version.
+    pub(crate) secrets: BTreeMap<String, String>,
+}
+
+/// The parts of an upload, `metadata` first. `namespaces` holds the id of every KV binding of the plan.
+pub(crate) fn parts(plan: &Plan, bundle: &Bundle, namespaces: &BTreeMap<String, String>, extras: &Extras) -> Vec<Part> {
+    let metadata = metadata(plan, bundle, namespaces, extras);
+    let first = Part {
+        name: "metadata".to_owned(),
+        file_name: None,
+        content_type: "application/json".to_owned(),
+        bytes: metadata.to_string().into_bytes(),
+    };
+    let modules = bundle.modules.iter().map(|module| Part {
+        name: module.name.clone(),
+        file_name: Some(module.name.clone()),
+        content_type: module.kind.content_type().to_owned(),
+        bytes: module.bytes.clone(),
+    });
+    std::iter::once(first).chain(modules).collect()
+}
+
+fn metadata(plan: &Plan, bundle: &Bundle, namespaces: &BTreeMap<String, String>, extras: &Extras) -> Value {
+    let mut metadata = json!({
+        "bindings": bindings(plan, namespaces, extras),
+        "compatibility_flags": plan.compatibility_flags,
+        "keep_bindings": keep(plan),
+        "source": "cli",
+    });
+    // A script without exports is named differently: it has a body, not a main module.
+    let main = if bundle.main_kind() == ModuleKind::Script { "body_part" } else { "main_module" };
+    metadata[main] = json!(bundle.main);
+    let mut annotations = json!({});
+    let optional = [("workers/message", &extras.message), ("workers/tag", &extras.tag)];
+    for (name, value) in optional.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+        annotations[name] = json!(value);
+    }
+    metadata["annotations"] = annotations;
+    if let Some(date) = &plan.compatibility_date {
+        metadata["compatibility_date"] = json!(date);
+    }
+    if let Some(cpu_ms) = plan.cpu_ms {
+        metadata["limits"] = json!({ "cpu_ms": cpu_ms });
+    }
+    if !plan.removed.is_empty() {
+        metadata["removed_bindings"] = json!(plan.removed);
+    }
+    metadata
+}
+
+/// Bindings that stay although the upload does not mention them. Secrets always do: they are not in the file.
+fn keep(plan: &Plan) -> Vec<&'static str> {
+    let mut kinds = vec!["secret_text", "secret_key"];
+    if plan.keep_vars {
+        kinds.extend(["plain_text", "json"]);
+    }
+    kinds
+}
+
+fn bindings(plan: &Plan, namespaces: &BTreeMap<String, String>, extras: &Extras) -> Vec<Value> {
+    // A secret given with the upload takes the place of a variable of the same name (`.dev.vars`).
+    let vars =
+        plan.vars.iter().filter(|(name, _)| !extras.secrets.contains_key(*name)).map(|(name, value)| match value {
+            Value::String(text) => json!({ "type": "plain_text", "name": name, "text": text }),
+            other => json!({ "type": "json", "name": name, "json": other }),
+        });
+    let secrets =
+        extras.secrets.iter().map(|(name, text)| json!({ "type": "secret_text", "name": name, "text": text }));
+    let kv = plan
+        .kv_namespaces
+        .iter()
+        .map(|kv| json!({ "type": "kv_namespace", "name": kv.binding, "namespace_id": namespaces.get(&kv.binding) }));
+    let services = plan.services.iter().map(|service| {
+        let mut binding = json!({ "type": "service", "name": service.binding, "service": service.service.as_str() });
+        let fields = [
+            ("environment", service.environment.as_ref().map(|name| json!(name.as_str()))),
+            ("entrypoint", service.entrypoint.as_ref().map(|name| json!(name))),
+            ("props", service.props.clone()),
+        ];
+        for (name, value) in fields.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            binding[name] = value;
+        }
+        binding
+    });
+    let metadata = plan.version_metadata.iter().map(|name| json!({ "type": "version_metadata", "name": name }));
+    vars.chain(secrets).chain(kv).chain(services).chain(metadata).collect()
+}
+
+/// Reads secrets from a JSON object of texts, or from `NAME=VALUE` lines with `#` comments and optional quotes.
+pub(crate) fn secrets(text: &str) -> Result<BTreeMap<String, String>, String> {
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| format!("must be a JSON object of texts: {error}"));
+    }
+    let mut secrets = BTreeMap::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let (name, value) = line.split_once('=').ok_or_else(|| format!("line {}: must be NAME=VALUE", number + 1))?;
+        secrets.insert(name.trim().to_owned(), unquote(value.trim()));
+    }
+    Ok(secrets)
+}
+
+fn unquote(value: &str) -> String {
+    for quote in ['"', '\''] {
+        if let Some(inner) = value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
+            return if quote == '"' { inner.replace("\\n", "\n").replace("\\\"", "\"") } else { inner.to_owned() };
+        }
+    }
+    value.to_owned()
+}

@@ -1,0 +1,81 @@
+use std::path::Path;
+
+use skerry_proto::id::EnvironmentName;
+
+use super::*;
+use crate::bundle::{Bundle, Module};
+use crate::project::{self, ModuleKind};
+
+fn plan(text: &str, environment: &str) -> Plan {
+    let (file, _) = project::read(text, Path::new("wrangler.toml")).unwrap();
+    Plan::of(&file, None, &EnvironmentName::new(environment).unwrap()).unwrap()
+}
+
+fn bundle(kind: ModuleKind) -> Bundle {
+    let module = Module { name: "index.js".to_owned(), kind, bytes: b"code".to_vec() };
+    Bundle { main: "index.js".to_owned(), modules: vec![module] }
+}
+
+fn metadata_of(plan: &Plan, kind: ModuleKind, extras: &Extras) -> serde_json::Value {
+    let namespaces = BTreeMap::from([("CACHE".to_owned(), "ab".repeat(16))]);
+    let parts = parts(plan, &bundle(kind), &namespaces, extras);
+    assert_eq!(parts[1].file_name.as_deref(), Some("index.js"));
+    serde_json::from_slice(&parts[0].bytes).unwrap()
+}
+
+const FILE: &str = "name = \"a\"\ncompatibility_date = \"2026-01-01\"\n[vars]\nTEXT = \"x\"\nJSON = { a = 1 }\nTOKEN = \"from the file\"\n\
+    [[kv_namespaces]]\nbinding = \"CACHE\"\n[[services]]\nbinding = \"AUTH\"\nservice = \"auth\"\nenvironment = \"canary\"\n\
+    [version_metadata]\nbinding = \"VERSION\"\n[limits]\ncpu_ms = 100\n[env.staging.skerry]\nremove = [\"AUTH\"]";
+
+#[test]
+fn an_upload_names_every_binding_of_the_plan() {
+    let extras = Extras {
+        message: Some("first".to_owned()),
+        tag: None,
+        secrets: BTreeMap::from([("TOKEN".to_owned(), "hidden".to_owned())]),
+    };
+    let metadata = metadata_of(&plan(FILE, "production"), ModuleKind::Esm, &extras);
+    assert_eq!(metadata["main_module"], "index.js");
+    assert_eq!(metadata["limits"]["cpu_ms"], 100);
+    assert_eq!(metadata["annotations"], json!({ "workers/message": "first" }));
+    assert_eq!(metadata["keep_bindings"], json!(["secret_text", "secret_key"]));
+    assert_eq!(
+        metadata["bindings"],
+        json!([
+            { "type": "json", "name": "JSON", "json": { "a": 1 } },
+            { "type": "plain_text", "name": "TEXT", "text": "x" },
+            { "type": "secret_text", "name": "TOKEN", "text": "hidden" },
+            { "type": "kv_namespace", "name": "CACHE", "namespace_id": "ab".repeat(16) },
+            { "type": "service", "name": "AUTH", "service": "auth", "environment": "canary" },
+            { "type": "version_metadata", "name": "VERSION" },
+        ])
+    );
+}
+
+#[test]
+fn an_environment_uploads_only_its_differences() {
+    let metadata = metadata_of(&plan(FILE, "staging"), ModuleKind::Script, &Extras::default());
+    assert_eq!(metadata["bindings"], json!([]));
+    assert_eq!(metadata["removed_bindings"], json!(["AUTH"]));
+    assert_eq!(metadata["compatibility_date"], "2026-01-01");
+    assert_eq!((&metadata["body_part"], metadata.get("main_module")), (&json!("index.js"), None));
+}
+
+#[test]
+fn secrets_are_read_from_json_and_from_lines() {
+    let lines = metadata::secrets("# comment\nA=1\nexport B = \"two\\nlines\"\nC='x=y'\n").unwrap();
+    assert_eq!(
+        lines,
+        BTreeMap::from([("A", "1"), ("B", "two\nlines"), ("C", "x=y")].map(|(a, b)| (a.to_owned(), b.to_owned())))
+    );
+    assert_eq!(metadata::secrets("{\"A\": \"1\"}").unwrap()["A"], "1");
+    assert!(metadata::secrets("A=1\nnonsense").unwrap_err().contains("line 2"));
+    assert!(metadata::secrets("{\"A\": 1}").is_err());
+}
+
+#[test]
+fn variables_are_given_with_either_sign() {
+    assert_eq!(assignment("A=b:c"), Ok(("A".to_owned(), "b:c".to_owned())));
+    assert_eq!(assignment("A:b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+    assert!(assignment("=x").is_err() && assignment("x").is_err());
+}
