@@ -13,9 +13,6 @@ pub(crate) mod path;
 
 mod tls;
 
-#[cfg(test)]
-mod tests;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,8 +64,6 @@ pub(crate) struct Answer<T> {
     /// Send it back with [`Call::if_match`].
     pub(crate) etag: Option<String>,
     pub(crate) info: ResultInfo,
-    /// Whether the call made something new (201).
-    pub(crate) created: bool,
 }
 
 /// Why a call has no result.
@@ -103,11 +98,6 @@ pub(crate) enum ClientError {
 }
 
 impl ClientError {
-    /// Whether the API refused with this code.
-    pub(crate) fn has_code(&self, code: u32) -> bool {
-        matches!(self, Self::Refused { errors, .. } if errors.iter().any(|error| error.code == code))
-    }
-
     /// Whether it said that something does not exist.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
@@ -166,7 +156,7 @@ impl Client {
         let raw = envelope.into_result(status, &call.describe())?;
         let result = serde_json::from_value(raw.clone()).map_err(|_| strange())?;
         let info = serde_json::from_slice::<envelope::Info>(&text).map(|info| info.result_info).unwrap_or_default();
-        Ok(Answer { result, raw, etag, info: info.unwrap_or_default(), created: status == 201 })
+        Ok(Answer { result, raw, etag, info: info.unwrap_or_default() })
     }
 
     /// The bytes of an answer that is not an envelope (KV values, module contents), and its content type.
@@ -216,7 +206,7 @@ impl Client {
             status: 200,
             text: error.to_string(),
         })?;
-        Ok(Answer { result, raw, etag, info: ResultInfo::default(), created: false })
+        Ok(Answer { result, raw, etag, info: ResultInfo::default() })
     }
 
     /// Opens the WebSocket of a tail.

@@ -114,12 +114,6 @@ impl Context {
         Ok(Some(Project::load(&shorten(&path))?))
     }
 
-    /// As [`Context::project`], where there has to be one.
-    pub(crate) fn required_project(&self) -> anyhow::Result<Project> {
-        let missing = || Usage("no wrangler.toml or wrangler.jsonc here or above; `skerry init` makes one".to_owned());
-        Ok(self.project()?.ok_or_else(missing)?)
-    }
-
     /// `--service`, if given.
     pub(crate) fn given_service(&self) -> anyhow::Result<Option<ServiceName>> {
         let parse = |name: &String| ServiceName::new(name).map_err(|error| Usage(format!("--service: {error}")));

@@ -21,7 +21,7 @@ pub(crate) use self::plan::{NamespacePlan, Plan, PlanError};
 pub(crate) use self::rules::{ModuleKind, Rule, Rules};
 use self::section::Findings;
 pub(crate) use self::section::Problem;
-pub(crate) use self::settings::{BuildCommand, BuildSettings, File, RouteSetting};
+pub(crate) use self::settings::{BuildCommand, BuildSettings, File};
 use self::tree::Syntax;
 
 /// The names a project file may have, the first found wins; wrangler's order.

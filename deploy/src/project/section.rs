@@ -55,11 +55,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The line on which this table begins.
-    pub(crate) fn line(&self) -> usize {
-        self.line
-    }
-
     /// Whether `key` is there, whatever it is.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)

@@ -1,0 +1,171 @@
+//! Environments, versions, secrets, KV: what each command sends and shows.
+
+use serde_json::{Value, json};
+
+use crate::fake::{Fake, Recorded, Reply};
+use crate::run::Workspace;
+
+const BASE: &str = "/workers/services/shop/environments";
+
+fn diff() -> Value {
+    json!({
+        "source": "staging", "target": "production", "identical": false,
+        "code": { "changed": true, "source": { "number": 4 }, "target": { "number": 2 } },
+        "bindings": [
+            { "name": "COLOR", "change": "changed", "source": { "name": "COLOR", "type": "plain_text", "text": "green" },
+              "target": { "name": "COLOR", "type": "plain_text", "text": "blue" } },
+            { "name": "SAME", "change": "same", "source": null, "target": null },
+        ],
+        "modules": [{ "name": "index.js", "change": "changed" }],
+        "settings": [],
+    })
+}
+
+fn shop(call: &Recorded) -> Option<Reply> {
+    let what = call.what();
+    Some(Reply::Result(match what.strip_prefix("GET ").unwrap_or(&what) {
+        "/workers/services" => {
+            json!([{ "id": "shop", "name": "shop", "modified_on": "2026-01-31T10:00:00.123Z", "environments": [{ "environment": "production" }, { "environment": "staging" }] }])
+        }
+        path if path == format!("{BASE}/production") => {
+            return Some(Reply::Tagged(json!({ "name": "production" }), "\"12\""));
+        }
+        path if path == format!("{BASE}/staging/diff") => diff(),
+        path if path == format!("{BASE}/production/versions/4") => json!({ "id": "four", "number": 4 }),
+        path if path == format!("{BASE}/production/versions/2") => json!({ "id": "two", "number": 2 }),
+        path if path == format!("{BASE}/production/config") => {
+            json!({ "bindings": [{ "name": "CART", "type": "kv_namespace", "namespace_id": "ab" }] })
+        }
+        "POST /workers/promotions" => {
+            let dry_run = call.json()["dry_run"] == true;
+            let version = if dry_run { Value::Null } else { json!("new") };
+            json!({ "promotions": [{ "service": "shop", "source": "staging", "target": "production", "diff": diff(), "version_id": version }] })
+        }
+        path if path == format!("POST {BASE}/production/deployments") => {
+            json!({ "id": "d", "versions": [{ "version_id": "four", "percentage": 90.0, "number": 4 }, { "version_id": "two", "percentage": 10.0, "number": 2 }] })
+        }
+        path if path == format!("POST {BASE}") => {
+            json!({ "name": "staging", "hostnames": ["staging.shop.workers.localhost"] })
+        }
+        _ => return None,
+    }))
+}
+
+fn workspace(fake: &Fake) -> Workspace {
+    Workspace::talking_to(&fake.url, &[("wrangler.jsonc", "{ \"name\": \"shop\" }")])
+}
+
+#[test]
+fn flags_are_taken_before_and_after_the_command_and_json_is_one_document() {
+    let fake = Fake::start(shop);
+    let workspace = workspace(&fake);
+    let before = workspace.run(&["--json", "service", "list"]).ok().json();
+    assert_eq!(before, workspace.run(&["service", "list", "--json"]).ok().json());
+    assert_eq!(before[0]["name"], "shop");
+    let table = workspace.run(&["service", "list"]).ok().stdout;
+    assert!(table.contains("production, staging") && table.contains("2026-01-31 10:00:00"), "{table}");
+}
+
+#[test]
+fn clone_makes_an_environment_from_another() {
+    let fake = Fake::start(shop);
+    workspace(&fake).run(&["env", "clone", "production", "staging", "--include-secrets"]).ok();
+    workspace(&fake).run(&["clone", "production", "staging"]).ok();
+    let bodies: Vec<Value> = fake.calls().iter().filter(|call| call.method == "POST").map(Recorded::json).collect();
+    assert_eq!(bodies[0], json!({ "name": "staging", "clone_from": "production", "include_secrets": true }));
+    assert_eq!(bodies[1]["include_secrets"], false);
+}
+
+#[test]
+fn a_difference_shows_what_changes_and_nothing_else() {
+    let fake = Fake::start(shop);
+    let outcome = workspace(&fake).run(&["diff", "staging", "production"]).ok();
+    assert_eq!(fake.calls().last().unwrap().query, "against=production");
+    assert!(outcome.stdout.contains("COLOR") && outcome.stdout.contains("\"green\""), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains("SAME"), "{}", outcome.stdout);
+}
+
+#[test]
+fn promote_shows_the_difference_first_and_is_refused_if_the_target_moves_meanwhile() {
+    let fake = Fake::start(shop);
+    let workspace = workspace(&fake);
+    workspace.run(&["promote", "staging", "production"]).fails(2, "give --yes");
+    assert_eq!(fake.calls().last().unwrap().json()["dry_run"], true);
+    let outcome = workspace.run(&["env", "promote", "staging", "production", "--yes", "-m", "ship"]).ok();
+    let sent = fake.calls().last().unwrap().json();
+    assert_eq!(sent["dry_run"], false);
+    assert_eq!(sent["message"], "ship");
+    assert_eq!(
+        sent["promotions"][0],
+        json!({ "service": "shop", "source": "staging", "target": "production", "if_match": "12" })
+    );
+    assert!(outcome.stdout.contains("COLOR") && outcome.stdout.contains("new is live"), "{}", outcome.stdout);
+}
+
+#[test]
+fn two_versions_are_live_by_percentage() {
+    let fake = Fake::start(shop);
+    let outcome = workspace(&fake).run(&["versions", "deploy", "4@90", "2", "--yes"]).ok();
+    let sent = fake.call(&format!("POST {BASE}/production/deployments"));
+    assert_eq!(
+        sent.json()["versions"],
+        json!([{ "version_id": "four", "percentage": 90.0 }, { "version_id": "two", "percentage": 10.0 }])
+    );
+    assert_eq!(sent.header("if-match"), Some("\"12\""));
+    assert!(outcome.stdout.contains("#4 90%, #2 10%"), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_secret_is_read_from_standard_input_and_never_shown() {
+    let fake = Fake::start(shop);
+    let outcome = workspace(&fake).run_with(&["secret", "put", "KEY"], b"hunter2\n").ok();
+    let sent = fake.call(&format!("PUT {BASE}/production/secrets")).json();
+    assert_eq!(sent, json!({ "name": "KEY", "text": "hunter2", "type": "secret_text" }));
+    assert!(!outcome.stdout.contains("hunter2") && !outcome.stderr.contains("hunter2"));
+    workspace(&fake).run_with(&["secret", "bulk"], b"A=1\nB=2\n").ok();
+    workspace(&fake).run_with(&["secret", "bulk"], b"{\"A\": null}").ok();
+    workspace(&fake).run_with(&["secret", "bulk"], b"{\"A\": 1}").fails(2, "A: must be a text or null");
+    let bulk: Vec<Value> = fake.calls().iter().filter(|call| call.method == "PATCH").map(Recorded::json).collect();
+    assert_eq!(bulk, [json!({ "secrets": { "A": "1", "B": "2" } }), json!({ "secrets": { "A": null } })]);
+}
+
+#[test]
+fn variables_are_texts_unless_they_are_said_to_be_json() {
+    let fake = Fake::start(|call| (call.method == "PATCH").then(|| Reply::Result(json!([]))));
+    workspace(&fake).run(&["var", "set", "A=1", "B=x"]).ok();
+    workspace(&fake).run(&["var", "set", "--as-json", "A=[1]"]).ok();
+    workspace(&fake).run(&["var", "delete", "A", "--yes"]).ok();
+    let sent: Vec<Value> =
+        fake.calls().iter().filter(|call| call.method == "PATCH").map(|call| call.json()["vars"].clone()).collect();
+    assert_eq!(sent, [json!({ "A": "1", "B": "x" }), json!({ "A": [1] }), json!({ "A": null })]);
+}
+
+#[test]
+fn kv_finds_a_namespace_by_its_binding_and_escapes_keys() {
+    let fake = Fake::start(shop);
+    let workspace = workspace(&fake);
+    workspace.run_with(&["kv", "key", "put", "a/b ?", "--binding", "CART", "--ttl", "60"], b"value").ok();
+    let sent = fake.call("PUT /storage/kv/namespaces/ab/values/a%2Fb%20%3F");
+    assert_eq!((sent.body.as_slice(), sent.query.as_str()), (b"value".as_slice(), "expiration_ttl=60"));
+    workspace.run(&["kv", "key", "put", "k", "v", "--namespace-id", "ab", "--metadata", "{\"a\":1}"]).ok();
+    let sent = fake.call("PUT /storage/kv/namespaces/ab/values/k");
+    assert_eq!((sent.part("value").unwrap(), sent.part("metadata").unwrap()), ("v".to_owned(), "{\"a\":1}".to_owned()));
+    workspace.run(&["kv", "key", "put", "k", "v", "--binding", "NONE"]).fails(2, "has no KV binding \"NONE\"");
+}
+
+#[test]
+fn a_kv_list_follows_its_cursor() {
+    let fake = Fake::start(|call| match (call.path.ends_with("/keys"), call.query.contains("cursor=next")) {
+        (true, false) => Some(Reply::Raw(
+            200,
+            r#"{"success":true,"errors":[],"result":[{"name":"a"}],"result_info":{"count":1,"cursor":"next"}}"#,
+        )),
+        (true, true) => Some(Reply::Raw(
+            200,
+            r#"{"success":true,"errors":[],"result":[{"name":"b","expiration":9}],"result_info":{"count":1,"cursor":""}}"#,
+        )),
+        _ => None,
+    });
+    let found = workspace(&fake).run(&["kv", "key", "list", "--namespace-id", "ab", "--json"]).ok().json();
+    assert_eq!(found, json!([{ "name": "a" }, { "name": "b", "expiration": 9 }]));
+}

@@ -1,0 +1,10 @@
+//! The built `skerry`, run as a person runs it: against an API that the test plays, and against a real node.
+
+mod deploying;
+mod environments;
+mod fake;
+mod outcomes;
+mod projects;
+mod real_node;
+mod run;
+mod tailing;
