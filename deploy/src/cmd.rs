@@ -32,7 +32,7 @@ use crate::context::{Context, Global};
 
 /// Deploys and operates services on a Skerry cluster.
 #[derive(Debug, Parser)]
-#[command(name = "skerry", version, about, max_term_width = 110, propagate_version = true)]
+#[command(name = "skerry", version, about, max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
@@ -131,5 +131,17 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Domain(command) => domain::run(&context, command).await,
         Command::Token(command) => token::run(&context, command).await,
         Command::Audit(args) => audit::run(&context, args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn no_command_has_flags_that_contradict_each_other() {
+        Cli::command().debug_assert();
     }
 }
