@@ -17,8 +17,10 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use self::plan::{NamespacePlan, Plan, PlanError};
-pub(crate) use self::rules::{ModuleKind, Rule, Rules};
+pub(crate) use self::plan::{NamespacePlan, Plan};
+#[cfg(test)]
+pub(crate) use self::rules::Rule;
+pub(crate) use self::rules::{ModuleKind, Rules};
 use self::section::Findings;
 pub(crate) use self::section::Problem;
 pub(crate) use self::settings::{BuildCommand, BuildSettings, File};

@@ -157,48 +157,30 @@ pub(crate) struct VersionResources {
     pub(crate) bindings: Vec<Binding>,
 }
 
+/// What differs between two environments.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Diff {
-    pub(crate) source: String,
-    pub(crate) target: String,
-    pub(crate) code: CodeChange,
-    pub(crate) bindings: Vec<BindingChange>,
-    pub(crate) modules: Vec<ModuleChange>,
-    pub(crate) settings: Vec<SettingChange>,
+    pub(crate) code: Vec<Difference>,
+    pub(crate) config: Vec<Difference>,
+    pub(crate) triggers: Vec<Difference>,
     pub(crate) identical: bool,
 }
 
+/// One field with its value on each side; `None` where it is absent.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct CodeChange {
-    pub(crate) changed: bool,
-    pub(crate) source: Option<Value>,
-    pub(crate) target: Option<Value>,
+pub(crate) struct Difference {
+    pub(crate) field: String,
+    pub(crate) source: Option<Side>,
+    pub(crate) target: Option<Side>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct BindingChange {
-    pub(crate) name: String,
-    pub(crate) change: String,
-    pub(crate) source: Option<Binding>,
-    pub(crate) target: Option<Binding>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct ModuleChange {
-    pub(crate) name: String,
-    pub(crate) change: String,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct SettingChange {
-    pub(crate) name: String,
-    pub(crate) source: Value,
-    pub(crate) target: Value,
+pub(crate) struct Side {
+    pub(crate) value: String,
+    pub(crate) inherited_from: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -213,8 +195,11 @@ pub(crate) struct Promotion {
     pub(crate) service: String,
     pub(crate) source: String,
     pub(crate) target: String,
-    pub(crate) diff: Option<Diff>,
-    pub(crate) version_id: Option<String>,
+    /// Source side: the target as it is; target side: as it becomes.
+    pub(crate) changes: Vec<Difference>,
+    /// The target's state that `changes` starts from.
+    pub(crate) if_match: Option<String>,
+    pub(crate) version_number: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -268,8 +253,8 @@ pub(crate) struct AuditEntry {
     pub(crate) action: AuditAction,
     pub(crate) actor: AuditActor,
     pub(crate) resource: AuditResource,
+    pub(crate) metadata: std::collections::BTreeMap<String, Value>,
     pub(crate) revision: Option<u64>,
-    pub(crate) message: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -293,8 +278,6 @@ pub(crate) struct AuditResource {
     pub(crate) id: Option<String>,
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    pub(crate) service: Option<String>,
-    pub(crate) environment: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::client::{Call, model};
 use crate::context::Context;
-use crate::output::{cell, time};
+use crate::output::time;
 
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
@@ -22,7 +22,7 @@ pub(crate) struct AuditArgs {
     /// Only what this token did
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
-    /// Only this kind of change, such as deploy
+    /// Only this kind of change, such as version, deployment.create or environment.promote
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
 }
@@ -40,21 +40,16 @@ pub(crate) async fn run(context: &Context, args: AuditArgs) -> anyhow::Result<()
         .query_some("environment", context.global.env.as_ref());
     let found = client.list::<model::AuditEntry>(call, None, args.limit).await?;
     let rows = found.result.iter().map(|entry| {
-        let resource = [entry.resource.service.as_deref(), entry.resource.environment.as_deref()];
-        let resource = resource.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        let resource = match resource.is_empty() {
-            true => entry.resource.id.clone().unwrap_or_else(|| entry.resource.kind.clone()),
-            false => resource,
-        };
+        let resource = entry.resource.id.clone().unwrap_or_else(|| entry.resource.kind.clone());
         let actor = entry.actor.name.as_deref().unwrap_or(&entry.actor.kind).to_owned();
         let revision = entry.revision.map_or_else(|| "-".to_owned(), |revision| revision.to_string());
-        [time(&entry.when), actor, entry.action.kind.clone(), resource, revision, cell(entry.message.as_deref())]
+        let details = entry.metadata.iter().map(|(name, value)| match value {
+            serde_json::Value::String(text) => format!("{name}={text}"),
+            other => format!("{name}={other}"),
+        });
+        let details = details.collect::<Vec<_>>().join(" ");
+        [time(&entry.when), actor, entry.action.kind.clone(), resource, revision, details]
     });
-    context.out.list(
-        &found.raw,
-        ["TIME", "WHO", "ACTION", "WHAT", "REVISION", "MESSAGE"],
-        rows,
-        "nothing happened yet",
-    );
+    context.out.list(&found.raw, ["TIME", "WHO", "ACTION", "WHAT", "REVISION", "DETAIL"], rows, "nothing happened yet");
     Ok(())
 }

@@ -59,10 +59,7 @@ pub(crate) async fn run(context: &Context, command: PipelineCommand) -> anyhow::
             let ask = |dry_run| Call::post(base.clone()).json(json!({ "from": from.as_str(), "dry_run": dry_run }));
             let planned = client.send::<model::Promotions>(ask(true)).await?;
             for one in &planned.result.promotions {
-                context.out.line(format!("{}: {} to {}", one.service, one.source, one.target));
-                if let Some(diff) = &one.diff {
-                    super::diff::show(context, diff);
-                }
+                super::diff::show_promotion(context, one);
             }
             if dry_run {
                 context.out.document(&planned.raw);

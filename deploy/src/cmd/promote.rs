@@ -3,7 +3,7 @@
 //! **Owns** showing a promotion before it happens. **Must not know** what a promotion moves. **Enter at** [`run`].
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::diff;
 use crate::client::{Answer, Call, model};
@@ -31,43 +31,39 @@ pub(crate) async fn run(context: &Context, args: PromoteArgs) -> anyhow::Result<
     let path = context.path_of(target.clone()).await?;
     let client = context.client().await?;
     let segments = ["accounts", path.account.as_str(), "workers", "promotions"];
-    // The target's state now: if somebody changes it while the question stands, the promotion is refused.
-    let etag = match client.send::<Value>(Call::get(path.below(&[]))).await {
-        Ok(found) => found.etag,
-        Err(error) if error.is_not_found() => None,
-        Err(error) => return Err(error.into()),
-    };
     let mut promotion =
         json!({ "service": path.service.as_str(), "source": source.as_str(), "target": target.as_str() });
-    for (key, value) in [("version", &args.version), ("if_match", &etag)] {
-        if let Some(value) = value {
-            promotion[key] = json!(value.trim_start_matches('#').trim_matches('"'));
-        }
+    if let Some(version) = &args.version {
+        promotion["version"] = json!(version.trim_start_matches('#'));
     }
     let mut body = json!({ "promotions": [promotion], "dry_run": true });
     if let Some(message) = &args.message {
         body["message"] = json!(message);
     }
     let planned: Answer<model::Promotions> = client.send(Call::post(segments).json(body.clone())).await?;
+    for one in &planned.result.promotions {
+        diff::show_promotion(context, one);
+    }
     if args.dry_run {
         context.out.document(&planned.raw);
-    }
-    for one in &planned.result.promotions {
-        context.out.line(format!("{}: {} to {}", one.service, one.source, one.target));
-        if let Some(found) = &one.diff {
-            diff::show(context, found);
-        }
-    }
-    if args.dry_run {
         return Ok(());
     }
     context.out.confirm(&format!("Promote {source} to {target} in {}?", path.service))?;
     body["dry_run"] = json!(false);
+    // The target as it was shown: if somebody changes it while the question stands, the promotion is refused.
+    let etag = planned.result.promotions.first().and_then(|one| one.if_match.clone());
+    body["promotions"][0]["if_match"] = json!(etag);
     let done: Answer<model::Promotions> = client.send(Call::post(segments).json(body)).await?;
     context.out.document(&done.raw);
     for one in &done.result.promotions {
-        let version = one.version_id.as_deref().unwrap_or("the same version");
-        context.out.line(format!("Promoted {} {} to {}: {version} is live", one.service, one.source, one.target));
+        context.out.line(format!("Promoted {} {} to {}: {}", one.service, one.source, one.target, version(one)));
     }
     Ok(())
+}
+
+fn version(promotion: &model::Promotion) -> String {
+    match promotion.version_number {
+        Some(number) => format!("version {number} is live"),
+        None => "its live version stays".to_owned(),
+    }
 }

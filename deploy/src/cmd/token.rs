@@ -16,7 +16,7 @@ pub(crate) enum TokenCommand {
     Create {
         /// What it is for
         name: String,
-        /// What it may do; repeat it [default: workers:write, kv:write, secrets:write, tail:read, account:read]
+        /// What it may do; repeat it [default: workers:write kv:write routes:write tail:read]
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
         /// When it ends, such as 2027-01-31T00:00:00Z
@@ -33,7 +33,7 @@ pub(crate) enum TokenCommand {
 }
 
 /// What a deployer needs: everything but tokens, audit and administration.
-const DEFAULT_SCOPES: [&str; 5] = ["account:read", "workers:write", "secrets:write", "kv:write", "tail:read"];
+const DEFAULT_SCOPES: [&str; 4] = ["workers:write", "kv:write", "routes:write", "tail:read"];
 
 pub(crate) async fn run(context: &Context, command: TokenCommand) -> anyhow::Result<()> {
     let client = context.client().await?;

@@ -3,6 +3,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use skerry_proto::id::EnvironmentName;
 
+use super::plan::PlanError;
 use super::*;
 
 fn toml(text: &str) -> Result<File, String> {

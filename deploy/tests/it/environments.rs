@@ -7,18 +7,13 @@ use crate::run::Workspace;
 
 const BASE: &str = "/workers/services/shop/environments";
 
-fn diff() -> Value {
-    json!({
-        "source": "staging", "target": "production", "identical": false,
-        "code": { "changed": true, "source": { "number": 4 }, "target": { "number": 2 } },
-        "bindings": [
-            { "name": "COLOR", "change": "changed", "source": { "name": "COLOR", "type": "plain_text", "text": "green" },
-              "target": { "name": "COLOR", "type": "plain_text", "text": "blue" } },
-            { "name": "SAME", "change": "same", "source": null, "target": null },
-        ],
-        "modules": [{ "name": "index.js", "change": "changed" }],
-        "settings": [],
-    })
+fn changes() -> Value {
+    json!([
+        { "field": "bundle", "change": "changed", "source": { "value": "aa" }, "target": { "value": "bb" } },
+        { "field": "bindings.COLOR", "change": "changed", "source": { "value": "green" },
+          "target": { "value": "blue", "inherited_from": "production" } },
+        { "field": "routes", "change": "removed", "source": { "value": "a/*" }, "target": null },
+    ])
 }
 
 fn shop(call: &Recorded) -> Option<Reply> {
@@ -30,7 +25,9 @@ fn shop(call: &Recorded) -> Option<Reply> {
         path if path == format!("{BASE}/production") => {
             return Some(Reply::Tagged(json!({ "name": "production" }), "\"12\""));
         }
-        path if path == format!("{BASE}/staging/diff") => diff(),
+        path if path == format!("{BASE}/staging/diff") => {
+            json!({ "source": "shop/staging", "target": "shop/production", "code": changes(), "config": [], "triggers": [], "identical": false })
+        }
         path if path == format!("{BASE}/production/versions/4") => json!({ "id": "four", "number": 4 }),
         path if path == format!("{BASE}/production/versions/2") => json!({ "id": "two", "number": 2 }),
         path if path == format!("{BASE}/production/config") => {
@@ -38,8 +35,8 @@ fn shop(call: &Recorded) -> Option<Reply> {
         }
         "POST /workers/promotions" => {
             let dry_run = call.json()["dry_run"] == true;
-            let version = if dry_run { Value::Null } else { json!("new") };
-            json!({ "promotions": [{ "service": "shop", "source": "staging", "target": "production", "diff": diff(), "version_id": version }] })
+            let version = if dry_run { Value::Null } else { json!(5) };
+            json!({ "promotions": [{ "service": "shop", "source": "staging", "target": "production", "changes": changes(), "if_match": "12", "version_number": version }] })
         }
         path if path == format!("POST {BASE}/production/deployments") => {
             json!({ "id": "d", "versions": [{ "version_id": "four", "percentage": 90.0, "number": 4 }, { "version_id": "two", "percentage": 10.0, "number": 2 }] })
@@ -77,12 +74,13 @@ fn clone_makes_an_environment_from_another() {
 }
 
 #[test]
-fn a_difference_shows_what_changes_and_nothing_else() {
+fn a_difference_shows_both_sides_and_what_is_inherited() {
     let fake = Fake::start(shop);
     let outcome = workspace(&fake).run(&["diff", "staging", "production"]).ok();
     assert_eq!(fake.calls().last().unwrap().query, "against=production");
-    assert!(outcome.stdout.contains("COLOR") && outcome.stdout.contains("\"green\""), "{}", outcome.stdout);
-    assert!(!outcome.stdout.contains("SAME"), "{}", outcome.stdout);
+    for text in ["STAGING", "bindings.COLOR", "green", "blue (from production)"] {
+        assert!(outcome.stdout.contains(text), "{text:?} in {}", outcome.stdout);
+    }
 }
 
 #[test]
@@ -99,7 +97,7 @@ fn promote_shows_the_difference_first_and_is_refused_if_the_target_moves_meanwhi
         sent["promotions"][0],
         json!({ "service": "shop", "source": "staging", "target": "production", "if_match": "12" })
     );
-    assert!(outcome.stdout.contains("COLOR") && outcome.stdout.contains("new is live"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("COLOR") && outcome.stdout.contains("version 5 is live"), "{}", outcome.stdout);
 }
 
 #[test]
