@@ -1,6 +1,309 @@
 //! From a request to a running worker.
 //!
-//! **Owns** which version answers. **Must not know** sockets, TLS or HTTP framing. **Enter at** [`pick::Split`].
+//! **Owns** the table of who answers, the choice of a version, and the door through which workers reach the world.
+//! **Must not know** sockets, TLS or HTTP framing. **Enter at** [`Dispatch`].
 
+mod door;
 pub mod overrides;
 pub mod pick;
+pub mod request_id;
+pub mod site;
+pub mod spec;
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::AtomicU32},
+};
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, HeaderName, Request, Response};
+use skerry_control::{
+    catalog::{Catalog, EnvironmentKey, Scheme},
+    kv::KvStore,
+};
+use skerry_proto::id::VersionId;
+
+use self::{
+    door::Door,
+    request_id::{RequestId, RequestIds},
+    site::{Site, Slot},
+    spec::{SpecError, Specs},
+};
+use crate::{
+    bindings::{
+        egress::Egress,
+        outbound::{CallContext, Outbound},
+    },
+    clock,
+    router::Router,
+    runtime::Runtime,
+    tails::{EventInfo, Tails, Trace},
+    telemetry::Metrics,
+    worker::{Body, Event, Outcome, RequestCf, WorkerError, WorkerSpec},
+};
+
+/// Names the versions that a tester wants, by service (RFC 8941 dictionary).
+pub const OVERRIDES: HeaderName = HeaderName::from_static("cloudflare-workers-version-overrides");
+/// Keeps a user on one side of a split.
+pub const VERSION_KEY: HeaderName = HeaderName::from_static("cloudflare-workers-version-key");
+
+/// BOUND: slots made ready before a new table is shown; the rest is made ready at its first request.
+const PREPARE_MAX: usize = 64;
+
+/// What dispatch needs below it.
+pub struct DispatchDeps {
+    /// Runs workers.
+    pub runtime: Runtime,
+    /// Makes specs.
+    pub specs: Specs,
+    /// Holds KV entries.
+    pub kv: Arc<dyn KvStore>,
+    /// Reaches the Internet.
+    pub egress: Egress,
+    /// Listens to events.
+    pub tails: Arc<Tails>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// This node's name, for spans.
+    pub node_name: Arc<str>,
+}
+
+/// Sends requests to workers. Clones share everything.
+#[derive(Clone)]
+pub struct Dispatch {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    deps: DispatchDeps,
+    router: ArcSwap<Router<Site>>,
+    ids: RequestIds,
+}
+
+/// Why nobody answered.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// No environment answers there. State: unchanged. Retry: no.
+    #[error("no worker answers there")]
+    UnknownHost,
+    /// The environment has no deployment, or not that version. State: unchanged. Retry: no.
+    #[error("{0} has nothing deployed")]
+    NothingDeployed(EnvironmentKey),
+    /// The version can not be made ready. State: unchanged. Retry: depends on the source.
+    #[error("the worker can not be made ready")]
+    Spec(#[from] SpecError),
+    /// The worker did not answer. State: unknown. Retry: see [`WorkerError`].
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+}
+
+/// What a request brings along from the requests that caused it.
+struct Lineage {
+    id: RequestId,
+    depth: u32,
+    invocations: Arc<AtomicU32>,
+    overrides: Option<Arc<str>>,
+}
+
+impl Dispatch {
+    /// With an empty table.
+    #[must_use]
+    pub fn new(deps: DispatchDeps) -> Self {
+        Self { inner: Arc::new(Inner { deps, router: ArcSwap::default(), ids: RequestIds::new() }) }
+    }
+
+    /// Shows a new state of the catalog. Versions that are new are made ready first, so that the first request does not wait
+    /// for their code.
+    pub async fn show(&self, catalog: &Arc<Catalog>) {
+        let old = self.inner.router.load_full();
+        let next = old.next(catalog, |key, environment, old| Site::next(catalog, key, environment, old));
+        let first_table = old.catalog().cluster().is_none();
+        if !first_table {
+            self.prepare(&old, &next).await;
+        }
+        self.inner.router.store(Arc::new(next));
+    }
+
+    async fn prepare(&self, old: &Router<Site>, next: &Router<Site>) {
+        let mut budget = PREPARE_MAX;
+        for (key, site) in next.environments() {
+            let unchanged = old.environment(key).is_some_and(|before| Arc::ptr_eq(before, site));
+            if unchanged || budget == 0 {
+                continue;
+            }
+            for slot in site.all_live().filter(|slot| slot.spec.get().is_none()) {
+                budget = budget.saturating_sub(1);
+                if let Err(error) = self.inner.deps.specs.of(key, slot).await {
+                    tracing::warn!(environment = %key, version = %slot.version.id, error = &error as &dyn std::error::Error, "a version is not ready");
+                }
+            }
+        }
+    }
+
+    /// The newest state of the catalog that requests see.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(self.inner.router.load().catalog())
+    }
+
+    /// A name for a request that comes from outside.
+    #[must_use]
+    pub fn request_id(&self) -> RequestId {
+        self.inner.ids.next()
+    }
+
+    /// Answers a request from outside. Its URI is absolute.
+    pub async fn answer(
+        &self,
+        id: RequestId,
+        scheme: Scheme,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, DispatchError> {
+        let (site, preview) = {
+            let router = self.inner.router.load();
+            let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+            let host = lower_case(request.uri().host().unwrap_or_default());
+            let found = router.find(scheme, &host, path, None).ok_or(DispatchError::UnknownHost)?;
+            (Arc::clone(found.target), found.preview)
+        };
+        let overrides = header_text(request.headers(), &OVERRIDES).map(Arc::from);
+        let lineage = Lineage { id, depth: 0, invocations: Arc::new(AtomicU32::new(1)), overrides };
+        let slot = self.inner.pick(&site, preview, request.headers(), &lineage)?;
+        self.run_fetch(&site, &slot, request, lineage).await
+    }
+
+    /// Runs a cron trigger of an environment to its end.
+    pub async fn scheduled(
+        &self,
+        environment: &EnvironmentKey,
+        cron: String,
+        scheduled_time_ms: i64,
+    ) -> Result<(), DispatchError> {
+        let site = self.inner.router.load().environment(environment).map(Arc::clone);
+        let site = site.ok_or(DispatchError::UnknownHost)?;
+        let id = self.inner.ids.next();
+        let lineage = Lineage { id, depth: 0, invocations: Arc::new(AtomicU32::new(1)), overrides: None };
+        let slot = self.inner.pick(&site, None, &HeaderMap::new(), &lineage)?;
+        let spec = self.inner.spec(&site, &slot).await?;
+        let info = || EventInfo::Scheduled { cron: cron.clone(), scheduled_time_ms };
+        let (cx, door) = self.context(&spec, &site, lineage, info);
+        let event = Event::Scheduled { cron: cron.clone(), scheduled_time_ms };
+        let result = self.inner.deps.runtime.call(&spec, event, cx).await;
+        door.answered(&result);
+        result.map(drop).map_err(DispatchError::from)
+    }
+
+    async fn run_fetch(
+        &self,
+        site: &Arc<Site>,
+        slot: &Slot,
+        request: Request<Body>,
+        lineage: Lineage,
+    ) -> Result<Response<Body>, DispatchError> {
+        let spec = match slot.spec.get() {
+            Some(spec) => Arc::clone(spec),
+            None => self.inner.spec(site, slot).await?,
+        };
+        let (cx, door) = self.context(&spec, site, lineage, || fetch_info(&request));
+        let result = self.inner.deps.runtime.call(&spec, Event::Fetch(request), cx).await;
+        door.answered(&result);
+        match result? {
+            Outcome::Response(response) => Ok(response),
+            Outcome::Done => Err(DispatchError::Worker(WorkerError::NeverResponds)),
+        }
+    }
+
+    /// The context of one event and the door in it. Without listeners nothing about the event is collected.
+    fn context(
+        &self,
+        spec: &Arc<WorkerSpec>,
+        site: &Site,
+        lineage: Lineage,
+        info: impl FnOnce() -> EventInfo,
+    ) -> (CallContext, Arc<Door>) {
+        let trace =
+            self.inner.deps.tails.channel(&site.key).map(|channel| {
+                Trace::new(channel, site.key.clone(), spec.key.version.clone(), info(), clock::unix_ms())
+            });
+        let door = Arc::new(Door::new(self.clone(), trace));
+        let cx = CallContext {
+            request_id: lineage.id.text,
+            worker: spec.key.clone(),
+            depth: lineage.depth,
+            invocations: lineage.invocations,
+            subrequests: Arc::default(),
+            version_overrides: lineage.overrides,
+            outbound: Arc::clone(&door) as Arc<dyn Outbound>,
+        };
+        (cx, door)
+    }
+}
+
+impl Inner {
+    /// The version that answers: a previewed one, the one that an override names if it is deployed, the one of the
+    /// version key, else by chance.
+    fn pick(
+        &self,
+        site: &Site,
+        preview: Option<VersionId>,
+        headers: &HeaderMap,
+        lineage: &Lineage,
+    ) -> Result<Arc<Slot>, DispatchError> {
+        let nothing = || DispatchError::NothingDeployed(site.key.clone());
+        if let Some(id) = preview {
+            return site.preview(self.router.load().catalog(), &id).ok_or_else(nothing);
+        }
+        let wanted = lineage.overrides.as_deref();
+        let wanted = wanted.and_then(|header| overrides::version_override(header, site.key.service.name.as_str()));
+        let place = match wanted.and_then(|id| site.split.position(&id)) {
+            Some(place) => Some(place),
+            None => site.split.at(|| match header_text(headers, &VERSION_KEY) {
+                Some(key) => pick::sticky_point(key),
+                None => lineage.id.random,
+            }),
+        };
+        place.and_then(|place| site.live(place)).map(Arc::clone).ok_or_else(nothing)
+    }
+
+    async fn spec(&self, site: &Site, slot: &Slot) -> Result<Arc<WorkerSpec>, SpecError> {
+        self.deps.specs.of(&site.key, slot).await
+    }
+}
+
+/// The host as the table knows it; allocates only for the rare one that is not so already.
+fn lower_case(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) { host.to_ascii_lowercase().into() } else { host.into() }
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// What listeners are told about a request. What may carry credentials is hidden, as `wrangler tail` users expect.
+fn fetch_info(request: &Request<Body>) -> EventInfo {
+    let headers = request.headers().iter().map(|(name, value)| {
+        let lower = name.as_str();
+        let hidden = ["auth", "cookie", "token", "secret", "key", "jwt"].iter().any(|word| lower.contains(word));
+        let value = if hidden { "REDACTED".to_owned() } else { String::from_utf8_lossy(value.as_bytes()).into_owned() };
+        (lower.to_owned(), value)
+    });
+    EventInfo::Fetch {
+        url: request.uri().to_string(),
+        method: request.method().to_string(),
+        headers: headers.collect(),
+        cf: request.extensions().get::<RequestCf>().map(|cf| Arc::clone(&cf.0)),
+    }
+}
+
+impl Lineage {
+    /// The lineage of a request that a worker makes to another: one deeper, of the same request.
+    fn below(cx: &CallContext, id: RequestId, headers: &HeaderMap) -> Self {
+        let own = header_text(headers, &OVERRIDES).map(Arc::from);
+        Self {
+            id: RequestId { text: Arc::clone(&cx.request_id), random: id.random },
+            depth: cx.depth + 1,
+            invocations: Arc::clone(&cx.invocations),
+            overrides: own.or_else(|| cx.version_overrides.clone()),
+        }
+    }
+}

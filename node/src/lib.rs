@@ -1,7 +1,14 @@
 //! Skerry's data plane: everything between a socket and a worker.
 //!
 //! **Owns** ingress, routing, running workers, their bindings and storage. **Must not know** how the catalog is agreed.
-//! **Enter at** [`runtime`]. A module imports only the modules below it in this list.
+//! **Enter at** [`app::App`]. A module imports only the modules below it in this list.
+
+pub mod app;
+pub mod command;
+
+pub mod ingress;
+pub mod ports;
+pub mod triggers;
 
 pub mod dispatch;
 pub mod router;
@@ -13,6 +20,7 @@ pub mod tails;
 pub mod worker;
 
 pub mod config;
+pub mod data_dir;
 pub mod telemetry;
 
 pub mod address;

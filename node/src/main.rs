@@ -1,1 +1,119 @@
-fn main() {}
+//! `skerry-node`: the server program.
+//!
+//! **Owns** the command line, signals and exit codes. **Must not know** how a node is built. **Enter at** [`Arguments`].
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use skerry_node::{
+    app::App,
+    command::{backup, init},
+    config::{Config, LogFormat, Settings},
+    task, telemetry,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// One node of a Skerry cluster
+#[derive(Debug, Parser)]
+#[command(name = "skerry-node", version, args_conflicts_with_subcommands = false)]
+struct Arguments {
+    /// Configuration file (TOML)
+    #[arg(long, global = true, value_name = "FILE", env = "SKERRY_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a commented configuration file
+    Init {
+        /// Where; refuses to overwrite
+        #[arg(default_value = "skerry.toml", value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Check the configuration and print what it comes to
+    CheckConfig,
+    /// Copy the data directory of a stopped node
+    Backup {
+        /// A directory that does not exist yet
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Put a backup in place of an empty data directory
+    Restore {
+        /// A directory that `backup` made
+        #[arg(value_name = "DIR")]
+        from: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("skerry-node: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    if let Some(Command::Init { file }) = &arguments.command {
+        init::write(file)?;
+        println!("wrote {}", file.display());
+        return Ok(());
+    }
+    let config = Config::resolve(arguments.config.as_deref(), arguments.settings)?;
+    match arguments.command {
+        None | Some(Command::Init { .. }) => serve(config),
+        Some(Command::CheckConfig) => {
+            println!("{config:#?}");
+            Ok(())
+        }
+        Some(Command::Backup { to }) => {
+            let files = backup::backup(&config.data_dir, &to)?;
+            println!("copied {files} files to {}", to.display());
+            Ok(())
+        }
+        Some(Command::Restore { from }) => {
+            let files = backup::restore(&from, &config.data_dir)?;
+            println!("restored {files} files to {}", config.data_dir.display());
+            Ok(())
+        }
+    }
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::start(config.log_format, &config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("skerry").build();
+    runtime.context("the event loop can not be started")?.block_on(async {
+        // Before the start, so that a signal during a long one is not lost.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let log_format = config.log_format;
+        let app = App::build(config).await?;
+        match log_format {
+            LogFormat::Json => println!("{}", app.ready().json()),
+            LogFormat::Text => println!("{}", app.ready()),
+        }
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        // Whoever insists does not wait for the drain.
+        let _second = task::spawn("second signal", async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(1);
+        });
+        app.stop().await;
+        Ok(())
+    })
+}

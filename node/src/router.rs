@@ -116,6 +116,11 @@ impl<T> Router<T> {
         self.environments.get(key)
     }
 
+    /// Every entry, in no particular order.
+    pub fn environments(&self) -> impl Iterator<Item = (&EnvironmentKey, &Arc<T>)> {
+        self.environments.iter()
+    }
+
     /// Who answers. `host` is lower-case and without port; `path_and_query` begins with `/`. A route that leads to `except`
     /// is passed over, so that a worker which fetches its own URL reaches what lies behind it, as on Cloudflare.
     #[must_use]

@@ -6,6 +6,8 @@
 mod latency;
 mod metrics;
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use self::{
@@ -35,7 +37,7 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     };
     let filter = EnvFilter::builder().parse(filter).map_err(wrong)?;
     let lines = match format {
-        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Text => fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).boxed(),
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
     };
     // Several nodes in one test process share the first one's lines.

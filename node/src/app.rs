@@ -1,0 +1,220 @@
+//! The node as a whole: every part, built from the bottom up and stopped from the top down.
+//!
+//! **Owns** the order of starting and stopping. **Must not know** what any part does inside. **Enter at** [`App::build`].
+//!
+//! A start goes: data directory → KV → control plane → runtime → dispatch → certificates → listeners → `ready`. A stop goes:
+//! not ready → end users drained → API and metrics closed → tasks → runtime → control plane → KV → the directory's lock.
+
+mod certificate;
+mod follow;
+mod ready;
+
+use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+
+use skerry_control::{
+    api::{self, ApiConfig, ApiDeps},
+    config::{Bootstrap, ControlConfig},
+    control::{self, Control},
+    kv::KvStore,
+};
+use tokio::sync::Semaphore;
+
+pub use self::ready::Ready;
+use crate::{
+    bindings::egress::{Egress, EgressRule},
+    config::{Config, Listen},
+    data_dir::{DataDir, DataDirError},
+    dispatch::{Dispatch, DispatchDeps, spec::Specs},
+    ingress::{
+        Addresses, ApiListener, BindError, CertificateError, Certificates, Front, FrontConfig, FrontDeps, Ingress,
+        IngressDeps, Listener, Operations, Proxies, Readiness, Running, limits,
+    },
+    kv::{KvBuildError, KvConfig, LocalKv},
+    ports::{LiveTails, UploadValidator, WallClock},
+    runtime::{Runtime, config::RuntimeConfig},
+    tails::Tails,
+    task::Tasks,
+    telemetry::{Metrics, Process},
+    triggers,
+};
+
+/// BOUND: how long tasks and the runtime may take to end once nobody waits for them.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a node did not start. State: unchanged, but for what the parts below had already made. Retry: see the source.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The data directory can not be used. State: unchanged. Retry: see the source.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// KV did not open. State: unchanged. Retry: no.
+    #[error(transparent)]
+    Kv(#[from] KvBuildError),
+    /// The control plane did not start. State: unchanged. Retry: see the source.
+    #[error("the control plane can not start")]
+    Control(#[source] Box<dyn Error + Send + Sync>),
+    /// The runtime did not start. State: unchanged. Retry: no.
+    #[error("the runtime can not start")]
+    Runtime(#[source] Box<dyn Error + Send + Sync>),
+    /// A listener can not listen. State: unchanged. Retry: no.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The API has no certificate to show. State: unchanged. Retry: no.
+    #[error("the API can not have a certificate")]
+    Certificate(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl From<CertificateError> for AppError {
+    fn from(error: CertificateError) -> Self {
+        Self::Certificate(Box::new(error))
+    }
+}
+
+/// A running node.
+pub struct App {
+    config: Config,
+    addresses: Addresses,
+    readiness: Readiness,
+    running: Running,
+    tasks: Tasks,
+    runtime: Runtime,
+    control: Control,
+    kv: LocalKv,
+    data_dir: DataDir,
+}
+
+impl App {
+    /// Starts a node. When this returns, it accepts.
+    pub async fn build(config: Config) -> Result<Self, AppError> {
+        let data_dir = DataDir::lock(&config.data_dir)?;
+        let kv = LocalKv::build(&KvConfig { path: data_dir.join("kv.redb"), cache_bytes: config.kv_cache_bytes })?;
+        let control = start_control(&config, data_dir.path().to_owned()).await?;
+        let runtime = start_runtime(data_dir.join("cache")).await?;
+        let metrics = Arc::new(Metrics::new(vec![Box::new(RuntimeFigures(runtime.clone()))]));
+        let tails = Arc::new(Tails::new());
+        let dispatch = Dispatch::new(DispatchDeps {
+            runtime: runtime.clone(),
+            specs: Specs::new(control.bundles(), control.sealer()),
+            kv: Arc::new(kv.clone()),
+            egress: Egress::build(EgressRule { allow: config.egress_allow.clone() }),
+            tails: Arc::clone(&tails),
+            metrics: Arc::clone(&metrics),
+            node_name: config.node_name.as_str().into(),
+        });
+        let certificates = Arc::new(Certificates::new(control.sealer()));
+        let tasks = Tasks::new();
+        let shown = follow::start(&control, &dispatch, &certificates, &tasks).await;
+        tasks.spawn("kv sweep", kv.clone().run(tasks.stopping()));
+        tasks.spawn("cron triggers", triggers::run(dispatch.clone(), tasks.clone()));
+
+        let readiness = Readiness::default();
+        let bound = bind(&config)?;
+        let api = ApiDeps {
+            control: control.clone(),
+            validator: Arc::new(UploadValidator(runtime.clone())),
+            kv: Arc::new(kv.clone()) as Arc<dyn KvStore>,
+            tails: Arc::new(LiveTails(tails)),
+            clock: Arc::new(WallClock),
+        };
+        let ports = ApiConfig {
+            http_port: bound.http.as_ref().map(|listener| listener.address().port()),
+            https_port: bound.https.as_ref().map(|listener| listener.address().port()),
+        };
+        let api = match bound.api {
+            Some(listener) => {
+                let certificate = certificate::for_api(&control, &certificates, listener.address())?;
+                Some(ApiListener::new(listener, certificate, shown.settle(api::router(ports, api))))
+            }
+            None => None,
+        };
+        let ingress = Ingress { http: bound.http, https: bound.https, api, metrics: bound.metrics };
+        let addresses = ingress.addresses();
+        let front = Front::build(
+            FrontConfig {
+                limits: config.ingress.clone(),
+                proxies: Proxies { ranges: config.trusted_proxies.clone().into() },
+            },
+            FrontDeps { dispatch, metrics: Arc::clone(&metrics) },
+        );
+        let operations = Operations { metrics, readiness: readiness.clone() };
+        let running =
+            ingress.run(IngressDeps { front: Arc::new(front), certificates, operations: Arc::new(operations) });
+        readiness.set(true);
+        Ok(Self { config, addresses, readiness, running, tasks, runtime, control, kv, data_dir })
+    }
+
+    /// What the start came to, for the `ready` line.
+    #[must_use]
+    pub fn ready(&self) -> Ready<'_> {
+        Ready { node: &self.config.node_name, addresses: self.addresses }
+    }
+
+    /// Stops the node: requests in flight finish within the configured time, what was acknowledged stays.
+    pub async fn stop(self) {
+        self.readiness.set(false);
+        tracing::info!("draining");
+        let cut = self.running.drain(self.config.drain_timeout).await;
+        self.running.stop().await;
+        let tasks_left = self.tasks.stop(STOP_TIMEOUT).await;
+        let events_left = self.runtime.shutdown(STOP_TIMEOUT).await;
+        self.control.shutdown().await;
+        drop(self.kv);
+        tracing::info!(connections_cut = cut, tasks_left, events_left, data_dir = %self.data_dir.path().display(), "stopped");
+    }
+}
+
+struct Bound {
+    http: Option<Listener>,
+    https: Option<Listener>,
+    api: Option<Listener>,
+    metrics: Option<Listener>,
+}
+
+fn bind(config: &Config) -> Result<Bound, BindError> {
+    let front = Arc::new(Semaphore::new(config.ingress.connections_max));
+    let back = || Arc::new(Semaphore::new(limits::BACK_CONNECTIONS_MAX));
+    let bind = |name, listen: Listen, room| listen.address().map(|at| Listener::bind(name, at, room)).transpose();
+    Ok(Bound {
+        http: bind("http", config.http, Arc::clone(&front))?,
+        https: bind("https", config.https, front)?,
+        api: bind("api", config.api, back())?,
+        metrics: bind("metrics", config.metrics, back())?,
+    })
+}
+
+async fn start_control(config: &Config, data_dir: PathBuf) -> Result<Control, AppError> {
+    let bootstrap = if config.bootstrap { Bootstrap::IfEmpty } else { Bootstrap::Never };
+    let config = ControlConfig::new(data_dir, config.node_name.clone(), config.domain.clone(), bootstrap);
+    control::build(config).await.map_err(|error| AppError::Control(Box::new(error)))
+}
+
+/// Compiling the engine image takes seconds at the first start, so it must not hold up a thread of the reactor.
+async fn start_runtime(cache_dir: PathBuf) -> Result<Runtime, AppError> {
+    let build = tokio::task::spawn_blocking(|| Runtime::build(RuntimeConfig::new(cache_dir)));
+    match build.await {
+        Ok(built) => built.map_err(|error| AppError::Runtime(Box::new(error))),
+        Err(error) => Err(AppError::Runtime(Box::new(error))),
+    }
+}
+
+/// The runtime's figures for Prometheus.
+struct RuntimeFigures(Runtime);
+
+impl std::fmt::Debug for RuntimeFigures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RuntimeFigures")
+    }
+}
+
+impl Process for RuntimeFigures {
+    fn gauges(&self) -> Vec<(&'static str, &'static str, i64)> {
+        let stats = self.0.stats();
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        vec![
+            ("workers", "Workers that have an isolate", number(stats.workers)),
+            ("isolates", "JavaScript isolates", number(stats.isolates)),
+            ("events", "Events that isolates have or that wait for one", number(stats.events)),
+            ("isolate_memory_bytes", "Linear memory of all isolates", number(stats.memory_bytes)),
+        ]
+    }
+}

@@ -1,0 +1,77 @@
+//! Keeps dispatch and TLS up to date with the catalog.
+//!
+//! **Owns** the order: certificates first, so that a host that is routed can be reached. **Must not know** what either does.
+//! **Enter at** [`start`].
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, extract::Request, middleware::Next, response::Response};
+use http::Method;
+use skerry_control::{catalog::Catalog, control::Control};
+use skerry_proto::id::Revision;
+use tokio::sync::watch;
+
+use crate::{dispatch::Dispatch, ingress::Certificates, task::Tasks};
+
+/// BOUND: how long an answer of the API waits for this node to show what was changed. It is milliseconds unless code can
+/// not be read; the change itself is durable either way.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Which revision this node shows, and which it knows.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    shown: watch::Receiver<Revision>,
+    known: watch::Receiver<Arc<Catalog>>,
+}
+
+/// Shows the newest catalog now and each later one from a task.
+pub(super) async fn start(
+    control: &Control,
+    dispatch: &Dispatch,
+    certificates: &Arc<Certificates>,
+    tasks: &Tasks,
+) -> Shown {
+    let mut known = control.watch();
+    let first = Arc::clone(&known.borrow_and_update());
+    certificates.show(&first);
+    dispatch.show(&first).await;
+    let (sender, shown) = watch::channel(first.revision());
+    let handle = Shown { shown, known: known.clone() };
+    let (dispatch, certificates, stopping) = (dispatch.clone(), Arc::clone(certificates), tasks.stopping());
+    tasks.spawn("follow the catalog", async move {
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                changed = known.changed() => if changed.is_err() { return },
+            }
+            let catalog = Arc::clone(&known.borrow_and_update());
+            certificates.show(&catalog);
+            dispatch.show(&catalog).await;
+            sender.send_replace(catalog.revision());
+        }
+    });
+    handle
+}
+
+impl Shown {
+    /// The API, whose answers to changes wait until this node shows them: whoever deploys and then asks, gets the new code.
+    pub(super) fn settle(self, router: Router) -> Router {
+        router.layer(axum::middleware::from_fn(move |request: Request, next: Next| {
+            let shown = self.clone();
+            async move { shown.answer(request, next).await }
+        }))
+    }
+
+    async fn answer(mut self, request: Request, next: Next) -> Response {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        let response = next.run(request).await;
+        if !reads {
+            let revision = self.known.borrow().revision();
+            let settled = self.shown.wait_for(|shown| *shown >= revision);
+            if tokio::time::timeout(SETTLE_TIMEOUT, settled).await.is_err() {
+                tracing::warn!(%revision, "this node does not show a change yet");
+            }
+        }
+        response
+    }
+}

@@ -1,0 +1,188 @@
+//! The door through which one event of a worker reaches the world.
+//!
+//! **Owns** where each effect goes: another worker of this process, the Internet, a store, the log. **Must not know** how
+//! any of them works. **Enter at** [`Door`].
+
+use std::sync::Arc;
+
+use http::{Request, Response, Uri};
+use skerry_control::{
+    catalog::{EnvironmentKey, Scheme, ServiceBinding, ServiceKey, resolve_service},
+    kv::KvError,
+};
+use skerry_proto::id::{NamespaceId, VersionId};
+
+use super::{Dispatch, DispatchError, Lineage, site::Site};
+use crate::{
+    bindings::{
+        self,
+        outbound::{CallContext, KvCall, KvReply, LogLevel, LogRecord, Outbound, OutboundError},
+    },
+    clock,
+    router::Found,
+    tails::Trace,
+    worker::{Body, Outcome, ServiceTarget, WorkerError, WorkerKey},
+};
+
+/// BOUND: workers between the end user and the last one; the same number as invocations in all.
+const DEPTH_MAX: u32 = CallContext::INVOCATIONS_MAX;
+
+/// What one event may do.
+pub(super) struct Door {
+    dispatch: Dispatch,
+    /// What is collected for those who listen.
+    trace: Option<Trace>,
+}
+
+impl Door {
+    pub(super) fn new(dispatch: Dispatch, trace: Option<Trace>) -> Self {
+        Self { dispatch, trace }
+    }
+
+    /// Tells listeners what came of the event.
+    pub(super) fn answered(&self, result: &Result<Outcome, WorkerError>) {
+        let Some(trace) = &self.trace else { return };
+        let (word, status) = match result {
+            Ok(Outcome::Response(response)) => ("ok", Some(response.status().as_u16())),
+            Ok(Outcome::Done) => ("ok", None),
+            Err(error) => (outcome_word(error), None),
+        };
+        trace.answered(word, status, clock::unix_ms());
+    }
+
+    /// Runs a request in this process on behalf of another worker.
+    async fn nested(
+        &self,
+        cx: &CallContext,
+        site: &Arc<Site>,
+        preview: Option<VersionId>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, OutboundError> {
+        if cx.depth + 1 >= DEPTH_MAX {
+            return Err(OutboundError::TooDeep);
+        }
+        cx.count_invocation()?;
+        let inner = &self.dispatch.inner;
+        let lineage = Lineage::below(cx, inner.ids.next(), request.headers());
+        let slot = inner.pick(site, preview, request.headers(), &lineage).map_err(nested_error)?;
+        self.dispatch.run_fetch(site, &slot, request, lineage).await.map_err(nested_error)
+    }
+}
+
+#[async_trait::async_trait]
+impl Outbound for Door {
+    async fn fetch(&self, cx: &CallContext, request: Request<Body>) -> Result<Response<Body>, OutboundError> {
+        let Some((scheme, host)) = scheme_and_host(request.uri()) else {
+            let uri = request.uri();
+            return Err(OutboundError::Refused(format!("Fetch API cannot load: {uri}: use http or https and a host")));
+        };
+        let own = {
+            let router = self.dispatch.inner.router.load();
+            let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+            let found = router.find(scheme, &host, path, Some(&environment_of(&cx.worker)));
+            found.map(|Found { target, preview }| (Arc::clone(target), preview))
+        };
+        match own {
+            Some((site, preview)) => self.nested(cx, &site, preview, request).await,
+            None => {
+                self.dispatch.inner.deps.metrics.egress_requests.inc();
+                self.dispatch.inner.deps.egress.fetch(request).await
+            }
+        }
+    }
+
+    async fn service(
+        &self,
+        cx: &CallContext,
+        target: &ServiceTarget,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, OutboundError> {
+        let site = {
+            let router = self.dispatch.inner.router.load();
+            let binding = ServiceBinding {
+                service: target.service.clone(),
+                environment: target.environment.clone(),
+                entrypoint: None,
+                props: None,
+            };
+            resolve_service(router.catalog(), &environment_of(&cx.worker), &binding)
+                .and_then(|key| router.environment(&key).map(Arc::clone))
+        };
+        let Some(site) = site else { return Err(unbound(target)) };
+        if target.entrypoint.is_some() || target.props.is_some() {
+            request.extensions_mut().insert(target.clone());
+        }
+        self.nested(cx, &site, None, request).await
+    }
+
+    async fn kv(&self, _: &CallContext, namespace: &NamespaceId, call: KvCall) -> Result<KvReply, KvError> {
+        bindings::kv::serve(&*self.dispatch.inner.deps.kv, namespace, call).await
+    }
+
+    fn log(&self, cx: &CallContext, record: LogRecord) {
+        self.dispatch.inner.deps.metrics.worker_lines.inc();
+        write_line(cx, &record);
+        if let Some(trace) = &self.trace {
+            trace.log(record);
+        }
+    }
+}
+
+/// A worker's line in the node's own log, with everything needed to find the request.
+fn write_line(cx: &CallContext, record: &LogRecord) {
+    let WorkerKey { service, environment, version, .. } = &cx.worker;
+    let (request_id, position) = (&*cx.request_id, record.position.as_deref());
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(target: "worker", request_id, %service, %environment, %version, position, "{}", record.message)
+        };
+    }
+    match record.level {
+        LogLevel::Debug => line!(debug),
+        LogLevel::Info | LogLevel::Log => line!(info),
+        LogLevel::Warn => line!(warn),
+        LogLevel::Error | LogLevel::Exception => line!(error),
+    }
+}
+
+fn environment_of(worker: &WorkerKey) -> EnvironmentKey {
+    let service = ServiceKey { account: worker.account.clone(), name: worker.service.clone() };
+    service.environment(worker.environment.clone())
+}
+
+fn scheme_and_host(uri: &Uri) -> Option<(Scheme, String)> {
+    let scheme = match uri.scheme_str()? {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        _ => return None,
+    };
+    Some((scheme, uri.host().filter(|host| !host.is_empty())?.to_ascii_lowercase()))
+}
+
+fn unbound(target: &ServiceTarget) -> OutboundError {
+    let ServiceTarget { binding, service, environment, .. } = target;
+    OutboundError::Worker(match environment {
+        Some(environment) => format!("The binding {binding} points at {service}/{environment}, which does not exist."),
+        None => format!("The binding {binding} points at the service {service}, which does not exist."),
+    })
+}
+
+fn nested_error(error: DispatchError) -> OutboundError {
+    match error {
+        // What the callee threw is what its caller sees.
+        DispatchError::Worker(WorkerError::Exception { message, .. }) => OutboundError::Worker(message),
+        error => OutboundError::Worker(error.to_string()),
+    }
+}
+
+/// Cloudflare's word for an outcome.
+fn outcome_word(error: &WorkerError) -> &'static str {
+    match error {
+        WorkerError::Exception { .. } | WorkerError::NeverResponds | WorkerError::NoHandler { .. } => "exception",
+        WorkerError::CpuLimit { .. } => "exceededCpu",
+        WorkerError::MemoryLimit { .. } => "exceededMemory",
+        WorkerError::WallLimit { .. } => "exceededWallTime",
+        WorkerError::Load(_) => "scriptNotFound",
+        WorkerError::Overloaded | WorkerError::Reset { .. } => "unknown",
+    }
+}

@@ -1,0 +1,107 @@
+//! The API's listener.
+//!
+//! **Owns** how the API is reached: in clear on loopback, over TLS elsewhere. **Must not know** its calls. **Enter at**
+//! [`ApiListener`].
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::Router;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use rustls::{
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use skerry_control::api::ports::Peer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::{limits, listener::Listener, tls};
+use crate::task::Tasks;
+
+/// The API, bound to its address.
+pub struct ApiListener {
+    listener: Listener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+}
+
+/// The certificate that the API shows, whatever name it is called by.
+#[derive(Debug)]
+pub struct ApiTls(pub Arc<CertifiedKey>);
+
+impl ResolvesServerCert for ApiTls {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+impl ApiListener {
+    /// The API behind a listener; with `certificate`, over TLS.
+    #[must_use]
+    pub fn new(listener: Listener, certificate: Option<ApiTls>, router: Router) -> Self {
+        Self { listener, tls: certificate.map(|certificate| tls::acceptor(Arc::new(certificate))), router }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+}
+
+/// Serves the API until told to stop.
+pub(super) async fn serve(api: ApiListener, tasks: Tasks) {
+    let stopping = tasks.stopping();
+    loop {
+        let (stream, address, room) = tokio::select! {
+            biased;
+            () = stopping.cancelled() => return,
+            accepted = api.listener.accept() => accepted,
+        };
+        let peer = Peer { address, is_encrypted: api.tls.is_some() };
+        let (tls, router, stopping) = (api.tls.clone(), api.router.clone(), stopping.clone());
+        tasks.spawn("api connection", async move {
+            match tls {
+                None => connection(stream, peer, router, stopping).await,
+                Some(tls) => match tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => connection(stream, peer, router, stopping).await,
+                    Ok(Err(error)) => tracing::debug!(%error, %address, "TLS handshake with the API failed"),
+                    Err(_) => tracing::debug!(%address, "TLS handshake with the API took too long"),
+                },
+            }
+            drop(room);
+        });
+    }
+}
+
+async fn connection<S>(stream: S, peer: Peer, router: Router, stopping: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits::HANDSHAKE_TIMEOUT * 6);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(limits::H2_STREAMS_MAX);
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let result = tokio::select! {
+        biased;
+        result = &mut serving => result,
+        () = stopping.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(address = %peer.address, %error, "a connection to the API ended");
+    }
+}

@@ -1,0 +1,28 @@
+//! Pure. The bounds of the listeners that no configuration changes.
+//!
+//! **Owns** each number and its reason. **Must not know** who enforces it. **Enter at** the constant.
+
+use std::time::Duration;
+
+/// BOUND: bytes of a request's target; Cloudflare's limit. More is answered with 414.
+pub const URL_BYTES_MAX: usize = 16 << 10;
+/// BOUND: bytes of a request's headers; Cloudflare's limit. More is answered with 431. Must hold a whole URL too.
+pub const HEADER_BYTES_MAX: usize = 128 << 10;
+/// BOUND: requests at once on one HTTP/2 connection; browsers use about a hundred.
+pub const H2_STREAMS_MAX: u32 = 250;
+/// BOUND: resets that an HTTP/2 peer may cause before it is cut off (CVE-2023-44487).
+pub const H2_RESETS_MAX: usize = 100;
+/// BOUND: a TLS handshake that takes longer is an attack or a dead peer.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// BOUND: how long an accept loop waits when the process is out of file descriptors.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// BOUND: how long the API, metrics and health may take to close.
+pub const BACK_STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// BOUND: connections to the API, and to metrics and health, at once.
+pub const BACK_CONNECTIONS_MAX: usize = 1024;
+/// BOUND: bytes of one WebSocket message; the runtime's limit, Cloudflare's documented one.
+pub const SOCKET_MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// BOUND: bytes that wait to be written to a WebSocket before its worker waits.
+pub const SOCKET_BUFFER_BYTES_MAX: usize = 2 << 20;
+/// BOUND: connections that wait in the kernel to be accepted.
+pub const BACKLOG: u32 = 4096;

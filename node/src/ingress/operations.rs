@@ -1,0 +1,97 @@
+//! Metrics and health.
+//!
+//! **Owns** `/metrics`, `/healthz` and `/readyz`. **Must not know** what is counted. **Enter at** [`Operations`].
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use super::{limits, listener::Listener};
+use crate::{task::Tasks, telemetry::Metrics};
+
+/// Whether the node should be sent requests: after its start, and until it begins to drain.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// Requests are welcome, or no longer.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Relaxed);
+    }
+
+    /// Whether requests are welcome.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Answers operators.
+#[derive(Debug)]
+pub struct Operations {
+    /// What is shown.
+    pub metrics: Arc<Metrics>,
+    /// What `/readyz` says.
+    pub readiness: Readiness,
+}
+
+impl Operations {
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        const TEXT: &str = "text/plain; charset=utf-8";
+        const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "use GET\n".into());
+        }
+        match request.uri().path() {
+            "/metrics" => response(StatusCode::OK, OPEN_METRICS, self.metrics.text()),
+            "/healthz" => response(StatusCode::OK, TEXT, "ok\n".into()),
+            "/readyz" if self.readiness.is_ready() => response(StatusCode::OK, TEXT, "ready\n".into()),
+            "/readyz" => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n".into()),
+            _ => response(StatusCode::NOT_FOUND, TEXT, "use /metrics, /healthz or /readyz\n".into()),
+        }
+    }
+}
+
+fn response(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// Serves operators until told to stop.
+pub(super) async fn serve(listener: Listener, operations: Arc<Operations>, tasks: Tasks) {
+    let stopping = tasks.stopping();
+    loop {
+        let (stream, _, room) = tokio::select! {
+            biased;
+            () = stopping.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (operations, stopping) = (Arc::clone(&operations), stopping.clone());
+        tasks.spawn("metrics connection", async move {
+            let service = service_fn(|request| {
+                let answer = operations.answer(&request);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(limits::HANDSHAKE_TIMEOUT);
+            let serving = builder.serve_connection(TokioIo::new(stream), service);
+            tokio::select! {
+                _ended = serving => {}
+                () = stopping.cancelled() => {}
+            }
+            drop(room);
+        });
+    }
+}

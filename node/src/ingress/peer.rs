@@ -1,0 +1,168 @@
+//! Who is at the other end.
+//!
+//! **Owns** what is believed about a connection's peer and what workers are told about it. **Must not know** requests beyond
+//! their headers. **Enter at** [`Connection`].
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use rustls::ServerConnection;
+use skerry_control::catalog::Scheme;
+
+use crate::{address::Cidr, task::Tasks, worker::RequestCf};
+
+const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Proxies in front of the node, whose word about the end user counts.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies {
+    /// Their addresses.
+    pub ranges: Arc<[Cidr]>,
+}
+
+impl Proxies {
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.ranges.iter().any(|range| range.contains(address))
+    }
+}
+
+/// One connection of an end user or of a proxy, with everything about it that requests share.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) peer: SocketAddr,
+    pub(super) scheme: Scheme,
+    address: HeaderValue,
+    is_proxy: bool,
+    /// Where tasks that outlive the connection, such as WebSockets, are counted.
+    pub(super) tasks: Tasks,
+    h1: RequestCf,
+    h2: RequestCf,
+}
+
+impl Connection {
+    pub(super) fn new(
+        peer: SocketAddr,
+        scheme: Scheme,
+        session: Option<&ServerConnection>,
+        proxies: &Proxies,
+        tasks: Tasks,
+    ) -> Self {
+        let ip = peer.ip().to_canonical();
+        let address = HeaderValue::from_str(&ip.to_string()).expect("an address is printable ASCII");
+        let (h1, h2) = (cf("HTTP/1.1", session), cf("HTTP/2", session));
+        Self { peer, scheme, address, is_proxy: proxies.trusts(ip), tasks, h1, h2 }
+    }
+
+    /// `request.cf`.
+    pub(super) fn cf(&self, version: http::Version) -> RequestCf {
+        if version == http::Version::HTTP_2 { self.h2.clone() } else { self.h1.clone() }
+    }
+
+    /// Tells the worker who asks, in the headers that Cloudflare uses, and returns how the end user's request came. What the
+    /// peer itself claims in these headers counts only when it is a trusted proxy.
+    pub(super) fn stamp(&self, headers: &mut HeaderMap) -> Scheme {
+        if self.is_proxy
+            && let Some((scheme, client)) = forwarded(headers)
+        {
+            headers.insert(CONNECTING_IP, client.clone());
+            headers.insert(REAL_IP, client);
+            let scheme = scheme.unwrap_or(self.scheme);
+            headers.insert(FORWARDED_PROTO, proto(scheme));
+            return scheme;
+        }
+        headers.insert(CONNECTING_IP, self.address.clone());
+        headers.insert(REAL_IP, self.address.clone());
+        headers.insert(FORWARDED_FOR, self.address.clone());
+        headers.insert(FORWARDED_PROTO, proto(self.scheme));
+        self.scheme
+    }
+}
+
+fn proto(scheme: Scheme) -> HeaderValue {
+    HeaderValue::from_static(scheme.as_str())
+}
+
+/// What a trusted proxy says: the scheme, and the address that it saw, the last of the list. `None` when it names nobody.
+fn forwarded(headers: &HeaderMap) -> Option<(Option<Scheme>, HeaderValue)> {
+    let list = headers.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
+    let client: IpAddr = list.rsplit(',').next()?.trim().parse().ok()?;
+    let scheme = headers.get(FORWARDED_PROTO).and_then(|value| match value.as_bytes() {
+        b"http" => Some(Scheme::Http),
+        b"https" => Some(Scheme::Https),
+        _ => None,
+    });
+    Some((scheme, HeaderValue::from_str(&client.to_string()).ok()?))
+}
+
+/// `request.cf` as JSON. Where the node is and who routed the request are unknown to a node that stands alone.
+fn cf(protocol: &str, session: Option<&ServerConnection>) -> RequestCf {
+    let mut cf = serde_json::json!({ "httpProtocol": protocol, "colo": "SKR" });
+    if let Some(session) = session {
+        let version = session.protocol_version().and_then(|version| match version {
+            rustls::ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
+            rustls::ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
+            _ => None,
+        });
+        let cipher = session.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+        cf["tlsVersion"] = version.into();
+        // `TLS13_AES_256_GCM_SHA384` is how rustls, `AEAD-AES256-GCM-SHA384` how OpenSSL says it; users compare neither.
+        cf["tlsCipher"] = cipher.into();
+    }
+    RequestCf(cf.to_string().into())
+}
+
+/// Whether a request asks for a WebSocket (RFC 6455 section 4.2.1).
+pub(super) fn wants_socket(headers: &HeaderMap) -> bool {
+    headers.get(header::UPGRADE).is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(peer: &str, trusted: &str) -> Connection {
+        let proxies = Proxies { ranges: [trusted.parse().unwrap()].into() };
+        Connection::new(peer.parse().unwrap(), Scheme::Http, None, &proxies, Tasks::new())
+    }
+
+    fn claimed() -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED_FOR, "6.6.6.6, 198.51.100.7".parse().unwrap());
+        headers.insert(FORWARDED_PROTO, "https".parse().unwrap());
+        headers.insert(CONNECTING_IP, "6.6.6.6".parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn a_stranger_can_not_claim_an_address() {
+        let mut headers = claimed();
+        let scheme = connection("192.0.2.1:5", "10.0.0.0/8").stamp(&mut headers);
+        assert_eq!(scheme, Scheme::Http);
+        for name in [CONNECTING_IP, FORWARDED_FOR, REAL_IP] {
+            assert_eq!(headers.get_all(&name).iter().collect::<Vec<_>>(), ["192.0.2.1"], "{name}");
+        }
+        assert_eq!(headers[FORWARDED_PROTO], "http");
+    }
+
+    #[test]
+    fn a_trusted_proxy_names_the_client_it_saw() {
+        let mut headers = claimed();
+        let scheme = connection("10.1.1.1:5", "10.0.0.0/8").stamp(&mut headers);
+        assert_eq!(scheme, Scheme::Https);
+        assert_eq!(headers[CONNECTING_IP], "198.51.100.7");
+        assert_eq!(headers[FORWARDED_PROTO], "https");
+    }
+
+    #[test]
+    fn a_proxy_that_names_nobody_is_the_client() {
+        let mut headers = HeaderMap::new();
+        connection("10.1.1.1:5", "10.0.0.0/8").stamp(&mut headers);
+        assert_eq!(headers[CONNECTING_IP], "10.1.1.1");
+    }
+}

@@ -1,0 +1,150 @@
+//! What the API asks of the data plane.
+//!
+//! **Owns** the implementations of [`skerry_control::api::ports`]. **Must not know** the API's calls. **Enter at**
+//! [`LiveTails`], [`UploadValidator`] and [`WallClock`].
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use skerry_control::{
+    api::ports::{Clock, Tails as TailsPort, ValidateError, ValidateInput, Validated, Validator},
+    catalog::{Binding, EnvironmentKey},
+    kv::KvError,
+};
+use skerry_proto::id::{NamespaceId, Revision, VersionId};
+use tokio::sync::broadcast;
+
+use crate::{
+    bindings::outbound::{CallContext, KvCall, KvReply, LogRecord, Outbound, OutboundError},
+    clock,
+    dispatch::spec,
+    runtime::Runtime,
+    tails::Tails,
+    worker::{Body, Compatibility, EnvValue, ServiceTarget, WorkerKey, WorkerSpec},
+};
+
+/// The version of what is not a version yet.
+const CANDIDATE: &str = "00000000-0000-4000-8000-000000000000";
+
+/// Live logs for the API.
+#[derive(Debug)]
+pub struct LiveTails(pub Arc<Tails>);
+
+impl TailsPort for LiveTails {
+    fn subscribe(&self, environment: &EnvironmentKey) -> broadcast::Receiver<Arc<serde_json::Value>> {
+        self.0.subscribe(environment)
+    }
+}
+
+/// The machine's clock for the API.
+#[derive(Debug)]
+pub struct WallClock;
+
+impl Clock for WallClock {
+    fn now_ms(&self) -> i64 {
+        clock::unix_ms()
+    }
+}
+
+/// Tries uploads out in throw-away isolates that can reach nothing.
+pub struct UploadValidator(pub Runtime);
+
+#[async_trait::async_trait]
+impl Validator for UploadValidator {
+    async fn validate(&self, input: ValidateInput<'_>) -> Result<Validated, ValidateError> {
+        let worker = Arc::new(candidate(&input));
+        let context = CallContext {
+            request_id: Arc::from("00000000000000000000000000000000"),
+            worker: worker.key.clone(),
+            depth: 0,
+            invocations: Arc::default(),
+            subrequests: Arc::default(),
+            version_overrides: None,
+            outbound: Arc::new(Sealed),
+        };
+        match self.0.validate(&worker, context).await {
+            Ok(found) => Ok(Validated { handlers: found.handlers, startup_ms: whole_ms(found.startup) }),
+            Err(error) => Err(ValidateError::Code {
+                message: error.message,
+                file: error.file,
+                line: error.line,
+                column: error.column,
+            }),
+        }
+    }
+}
+
+fn whole_ms(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// The upload as the runtime takes it. Secrets stay sealed: the top-level scope sees an empty text.
+fn candidate(input: &ValidateInput<'_>) -> WorkerSpec {
+    let version = VersionId::new(CANDIDATE).expect("the candidate's id is a UUID");
+    let env = input.bindings.bindings.iter().filter_map(|(name, entry)| {
+        let value = match &entry.binding {
+            Binding::PlainText(text) => EnvValue::Text(text.clone()),
+            Binding::Json(json) => EnvValue::Json(json.clone()),
+            Binding::Secret(_) => EnvValue::Secret(String::new()),
+            Binding::KvNamespace(namespace) => EnvValue::Kv(namespace.clone()),
+            Binding::Service(target) => EnvValue::Service(ServiceTarget {
+                binding: name.clone(),
+                service: target.service.clone(),
+                environment: target.environment.clone(),
+                entrypoint: target.entrypoint.clone(),
+                props: target.props.clone(),
+            }),
+            Binding::VersionMetadata => {
+                EnvValue::VersionMetadata { id: version.clone(), tag: String::new(), timestamp: String::new() }
+            }
+            Binding::DurableObjectNamespace(_) => return None,
+        };
+        Some((name.clone(), value))
+    });
+    WorkerSpec {
+        key: WorkerKey {
+            account: input.environment.service.account.clone(),
+            service: input.environment.service.name.clone(),
+            environment: input.environment.environment.clone(),
+            version: version.clone(),
+            config_revision: Revision::default(),
+        },
+        code: Arc::new(spec::code(input.bundle, input.syntax, &input.bundle.main_module)),
+        env: env.collect(),
+        limits: spec::limits(&input.bindings.limits),
+        compatibility: Compatibility {
+            date: input.compatibility_date.to_owned(),
+            flags: input.compatibility_flags.to_vec(),
+        },
+    }
+}
+
+/// A door that leads nowhere.
+struct Sealed;
+
+/// What code learns that reaches out of its top-level scope; Cloudflare's words.
+const NOT_AT_STARTUP: &str = "Disallowed operation called within global scope. Asynchronous I/O (ex: fetch() or connect()), setting a timeout, and generating random values are not allowed within global scope.";
+
+#[async_trait::async_trait]
+impl Outbound for Sealed {
+    async fn fetch(&self, _: &CallContext, _: Request<Body>) -> Result<Response<Body>, OutboundError> {
+        Err(OutboundError::Refused(NOT_AT_STARTUP.into()))
+    }
+
+    async fn service(
+        &self,
+        _: &CallContext,
+        _: &ServiceTarget,
+        _: Request<Body>,
+    ) -> Result<Response<Body>, OutboundError> {
+        Err(OutboundError::Refused(NOT_AT_STARTUP.into()))
+    }
+
+    async fn kv(&self, _: &CallContext, _: &NamespaceId, _: KvCall) -> Result<KvReply, KvError> {
+        Err(KvError::Invalid { status: 400, message: NOT_AT_STARTUP.into() })
+    }
+
+    fn log(&self, cx: &CallContext, record: LogRecord) {
+        tracing::debug!(target: "worker", service = %cx.worker.service, "at upload: {}", record.message);
+    }
+}
