@@ -32,6 +32,7 @@ mod sealed;
 mod service;
 mod token;
 mod version;
+pub mod wire;
 
 pub use account::{Account, Cluster};
 pub use apply::limits;
