@@ -20,7 +20,7 @@ use crate::{
     error::{BuildError, ProposeError},
     identity::{Issuer, new_authority},
     mint,
-    raft::Raft,
+    raft::{Raft, RaftStatus},
     reconcile,
     seal::{Sealer, WhenMissing},
     store::{Privacy, create_folder, write_file},
@@ -49,12 +49,27 @@ pub async fn build(config: ControlConfig) -> Result<Control, BuildError> {
     }
     create_folder(&data_dir).map_err(|source| BuildError::io(&data_dir, source))?;
     let raft = Raft::start(&config).await?;
+    match set_up(&config, &raft).await {
+        Ok((sealer, bundles)) => {
+            let loops = reconcile::run(raft.clone(), sealer.clone(), config.node_name.clone());
+            let reconcile = Arc::new(task::spawn("reconcile", loops));
+            Ok(Control { raft, bundles, sealer, reconcile })
+        }
+        Err(error) => {
+            raft.shutdown().await;
+            Err(error)
+        }
+    }
+}
+
+async fn set_up(config: &ControlConfig, raft: &Raft) -> Result<(Sealer, Bundles), BuildError> {
+    let data_dir = &config.data_dir;
     let sealed_before = raft.catalog().cluster().is_some();
     let missing = if sealed_before { WhenMissing::Fail } else { WhenMissing::Create };
-    let sealer = Sealer::open_key(&data_dir, missing)?;
-    let bundles = Bundles::open(&data_dir).map_err(|source| BuildError::io(&data_dir, source))?;
+    let sealer = Sealer::open_key(data_dir, missing)?;
+    let bundles = Bundles::open(data_dir).map_err(|source| BuildError::io(data_dir, source))?;
     match raft.catalog().cluster() {
-        None => bootstrap(&config, &raft, &sealer).await?,
+        None => bootstrap(config, raft, &sealer).await?,
         Some(cluster) if cluster.domain != config.domain => {
             tracing::warn!(from = %cluster.domain, to = %config.domain, "the cluster's domain changes");
             let cluster = Cluster { domain: config.domain.clone(), ..Cluster::clone(cluster) };
@@ -63,11 +78,9 @@ pub async fn build(config: ControlConfig) -> Result<Control, BuildError> {
         }
         Some(_) => {}
     }
-    write_ca(&data_dir, &raft.catalog())?;
-    reconcile::certificates(&raft, &sealer, &config.node_name).await?;
-    let loops = reconcile::run(raft.clone(), sealer.clone(), config.node_name.clone());
-    let reconcile = Arc::new(task::spawn("reconcile", loops));
-    Ok(Control { raft, bundles, sealer, reconcile })
+    write_ca(data_dir, &raft.catalog())?;
+    reconcile::certificates(raft, &sealer, &config.node_name).await?;
+    Ok((sealer, bundles))
 }
 
 impl Control {
@@ -92,6 +105,12 @@ impl Control {
     #[must_use]
     pub fn bundles(&self) -> Bundles {
         self.bundles.clone()
+    }
+
+    /// How this node sees the agreement.
+    #[must_use]
+    pub fn status(&self) -> RaftStatus {
+        self.raft.status()
     }
 
     /// Seals and opens secrets and private keys.

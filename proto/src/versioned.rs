@@ -32,8 +32,8 @@ pub enum Kind {
     Vote = b'V',
     /// [`crate::raft::LogId`]
     LogId = b'L',
-    /// [`crate::raft::SnapshotMeta`]
-    SnapshotMeta = b'M',
+    /// [`crate::raft::Snapshot`]
+    Snapshot = b'S',
     /// [`crate::kv::Entry`]
     Kv = b'K',
 }

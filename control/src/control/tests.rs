@@ -58,3 +58,60 @@ async fn every_service_gets_a_certificate_for_its_hostnames() {
     assert!(!control.sealer().open(&found.key).unwrap().is_empty());
     control.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_second_start_finds_everything_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = build(config(folder.path(), Bootstrap::IfEmpty)).await.unwrap();
+    let command = create_service(&control.catalog(), "shop");
+    control.propose(command).await.unwrap();
+    let service = control.catalog().all_services().next().unwrap().key.clone();
+    let sealed = control.sealer().seal(SealScope::cluster_ca(), b"kept");
+    let token = fs::read(folder.path().join("admin.token")).unwrap();
+    control.shutdown().await;
+    drop(control);
+    let again = build(config(folder.path(), Bootstrap::Never)).await.unwrap();
+    assert!(again.catalog().service(&service).is_some());
+    assert_eq!(again.sealer().open(&sealed).unwrap(), b"kept");
+    assert_eq!(fs::read(folder.path().join("admin.token")).unwrap(), token);
+    again.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_bootstrap_that_was_cut_off_is_finished_by_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    // Cut off after the key and the token were written, before anything was agreed.
+    Sealer::open_key(folder.path(), WhenMissing::Create).unwrap();
+    let hash = admin_token(folder.path()).unwrap();
+    let control = build(config(folder.path(), Bootstrap::IfEmpty)).await.unwrap();
+    assert!(control.catalog().token_by_hash(&hash).is_some());
+    control.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_lost_key_is_an_error_and_never_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = build(config(folder.path(), Bootstrap::IfEmpty)).await.unwrap();
+    control.shutdown().await;
+    drop(control);
+    fs::remove_file(folder.path().join("cluster.key")).unwrap();
+    let error = build(config(folder.path(), Bootstrap::IfEmpty)).await.unwrap_err();
+    assert!(matches!(error, BuildError::Key(_)), "{error}");
+    assert!(!folder.path().join("cluster.key").exists());
+}
+
+#[tokio::test]
+async fn another_domain_gives_every_hostname_a_new_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = build(config(folder.path(), Bootstrap::IfEmpty)).await.unwrap();
+    let command = create_service(&control.catalog(), "shop");
+    control.propose(command).await.unwrap();
+    control.shutdown().await;
+    drop(control);
+    let domain = Hostname::new("example.test").unwrap();
+    let moved = ControlConfig { domain, ..config(folder.path(), Bootstrap::Never) };
+    let control = build(moved).await.unwrap();
+    let covered = |name: &str| control.catalog().certificates().any(|found| found.covers(name));
+    assert!(covered("shop.example.test") && covered("staging.shop.example.test"));
+    control.shutdown().await;
+}

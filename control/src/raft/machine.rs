@@ -1,0 +1,207 @@
+//! The catalog as raft's state machine.
+//!
+//! **Owns** the state that has been applied, its publication, and its snapshot file. **Must not know** what commands do.
+//! **Enter at** [`Machine`].
+//!
+//! The state lives in memory. What survives a crash is the last snapshot and the log behind it, which is applied again at
+//! the next start.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use openraft::{
+    EntryPayload, OptionalSend, RaftSnapshotBuilder,
+    storage::{EntryResponder, RaftStateMachine},
+};
+use skerry_proto::id::Revision;
+use tokio::sync::watch;
+
+use super::{
+    types::{Entry, LogId, Outcome, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
+    wire::{decode_snapshot, encode_snapshot},
+};
+use crate::{
+    catalog::Catalog,
+    store::{Privacy, write_file},
+};
+
+/// Where readers find the newest state.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) current: ArcSwap<Catalog>,
+    pub(super) states: watch::Sender<Arc<Catalog>>,
+}
+
+impl Published {
+    fn new(catalog: Arc<Catalog>) -> Self {
+        Self { current: ArcSwap::new(Arc::clone(&catalog)), states: watch::Sender::new(catalog) }
+    }
+
+    fn set(&self, catalog: Arc<Catalog>) {
+        self.current.store(Arc::clone(&catalog));
+        self.states.send_replace(catalog);
+    }
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub(super) struct Machine {
+    catalog: Arc<Catalog>,
+    applied: Option<LogId>,
+    membership: StoredMembership,
+    published: Arc<Published>,
+    file: PathBuf,
+}
+
+impl Machine {
+    /// Starts from the snapshot in `file`, or from nothing. Blocking.
+    pub(super) fn open(file: &Path) -> io::Result<Self> {
+        let (meta, catalog) = match read_file(file)? {
+            Some(bytes) => decode_snapshot(&bytes).map_err(invalid)?,
+            None => (SnapshotMeta::default(), Catalog::default()),
+        };
+        let catalog = Arc::new(catalog);
+        Ok(Self {
+            published: Arc::new(Published::new(Arc::clone(&catalog))),
+            catalog,
+            applied: meta.last_log_id,
+            membership: meta.last_membership,
+            file: file.to_path_buf(),
+        })
+    }
+
+    /// Where readers find the newest state.
+    pub(super) fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published)
+    }
+
+    fn apply_one(&mut self, entry: Entry) -> Outcome {
+        let log_id = entry.log_id;
+        let outcome = match entry.payload {
+            EntryPayload::Blank => Outcome::Nothing,
+            EntryPayload::Normal(proposal) => {
+                let applied = Arc::make_mut(&mut self.catalog).apply(Revision(log_id.index), proposal.command());
+                match applied {
+                    Ok(applied) => Outcome::Applied(applied),
+                    Err(rejection) => Outcome::Rejected(rejection),
+                }
+            }
+            EntryPayload::Membership(members) => {
+                self.membership = StoredMembership::new(Some(log_id), members);
+                Outcome::Nothing
+            }
+        };
+        self.applied = Some(log_id);
+        outcome
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for Machine {
+    type SnapshotData = Bytes;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        Ok((self.applied, self.membership.clone()))
+    }
+
+    /// Publishes once for a batch, and only then tells the proposers: who was told sees the change.
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
+    where
+        Strm: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
+    {
+        let before = self.catalog.revision();
+        let mut told = Vec::new();
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            let abort = AbortOnPanic;
+            let outcome = self.apply_one(entry);
+            std::mem::forget(abort);
+            told.extend(responder.map(|responder| (responder, outcome)));
+        }
+        if self.catalog.revision() != before {
+            self.published.set(Arc::clone(&self.catalog));
+        }
+        for (responder, outcome) in told {
+            responder.send(outcome);
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        let meta = SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() };
+        Builder { meta, catalog: Arc::clone(&self.catalog), file: self.file.clone() }
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Bytes) -> Result<(), io::Error> {
+        let (found, catalog) = decode_snapshot(&snapshot).map_err(invalid)?;
+        if found != *meta {
+            return Err(invalid("a snapshot's content is not the one that was announced"));
+        }
+        save(self.file.clone(), snapshot).await?;
+        self.catalog = Arc::new(catalog);
+        (self.applied, self.membership) = (meta.last_log_id, meta.last_membership.clone());
+        self.published.set(Arc::clone(&self.catalog));
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
+        let Some(snapshot) = read_file(&self.file)? else { return Ok(None) };
+        let (meta, _) = decode_snapshot(&snapshot).map_err(invalid)?;
+        Ok(Some(Snapshot { meta, snapshot }))
+    }
+}
+
+/// A moment of the state, ready to be written.
+#[derive(Debug)]
+pub(super) struct Builder {
+    meta: SnapshotMeta,
+    catalog: Arc<Catalog>,
+    file: PathBuf,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = Bytes;
+
+    async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
+        let (meta, catalog) = (self.meta.clone(), Arc::clone(&self.catalog));
+        let encoded = tokio::task::spawn_blocking(move || encode_snapshot(&meta, &catalog));
+        let snapshot = encoded.await.map_err(io::Error::from)?;
+        save(self.file.clone(), snapshot.clone()).await?;
+        tracing::debug!(size_bytes = snapshot.len(), "a snapshot is written");
+        Ok(Snapshot { meta: self.meta.clone(), snapshot })
+    }
+}
+
+/// After a panic in `apply` the state is unknown, which is worse than a restart: the next start applies the same log to
+/// the last snapshot.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        tracing::error!("applying a log entry panicked; the process ends");
+        std::process::abort();
+    }
+}
+
+async fn save(file: PathBuf, snapshot: Bytes) -> io::Result<()> {
+    let written = tokio::task::spawn_blocking(move || write_file(&file, &snapshot, Privacy::Secret));
+    written.await.map_err(io::Error::from)?
+}
+
+fn read_file(file: &Path) -> io::Result<Option<Bytes>> {
+    match fs::read(file) {
+        Ok(bytes) => Ok(Some(bytes.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

@@ -1,0 +1,127 @@
+use std::path::Path;
+
+use openraft::{
+    StorageError,
+    testing::log::{StoreBuilder, Suite},
+};
+
+use super::*;
+use crate::{
+    catalog::{Account, Actor, Change},
+    mint,
+};
+
+struct Stores;
+
+impl StoreBuilder<TypeConfig, LogStore, Machine, tempfile::TempDir> for Stores {
+    async fn build(&self) -> Result<(tempfile::TempDir, LogStore, Machine), StorageError<TypeConfig>> {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, machine) = open(folder.path());
+        Ok((folder, log, machine))
+    }
+}
+
+fn open(folder: &Path) -> (LogStore, Machine) {
+    let log = LogStore::open(&folder.join("raft.redb")).unwrap();
+    (log, Machine::open(&folder.join("raft.snapshot")).unwrap())
+}
+
+#[tokio::test]
+async fn the_store_passes_openrafts_own_suite() {
+    Suite::<TypeConfig, LogStore, Machine, Stores, tempfile::TempDir>::test_all(Stores).await.unwrap();
+}
+
+/// What a killed process leaves behind: everything it has written, nothing flushed on purpose.
+fn killed(folder: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+    }
+    copy
+}
+
+fn config(folder: &Path, logs_per_snapshot: u64) -> ControlConfig {
+    let domain = skerry_proto::id::Hostname::new("workers.localhost").unwrap();
+    let config = ControlConfig::new(folder.to_path_buf(), "test".to_owned(), domain, Bootstrap::IfEmpty);
+    ControlConfig { logs_per_snapshot, ..config }
+}
+
+fn account(name: &str, label: Option<&str>) -> Command {
+    let label = label.map(|label| skerry_proto::id::ServiceName::new(label).unwrap());
+    let account = Account { id: mint::account_id(), name: name.to_owned(), label, created_at_ms: 1 };
+    Command::new(Actor::node("test"), 1, vec![Change::CreateAccount(account)])
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let raft = Raft::start(&config(folder.path(), 1000)).await.unwrap();
+    for at in 0..20 {
+        let applied = raft.propose(account("tenant", Some(&format!("tenant-{at}")))).await.unwrap();
+        assert!(raft.catalog().revision() >= applied.revision, "who is told sees the change");
+    }
+    let copy = killed(folder.path());
+    let expected = raft.catalog();
+    let again = Raft::start(&config(copy.path(), 1000)).await.unwrap();
+    assert_eq!(again.catalog(), expected);
+    again.propose(account("tenant", Some("one-more"))).await.unwrap();
+    again.shutdown().await;
+    raft.shutdown().await;
+}
+
+#[tokio::test]
+async fn snapshots_take_the_place_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let raft = Raft::start(&config(folder.path(), 10)).await.unwrap();
+    for at in 0..50 {
+        raft.propose(account("tenant", Some(&format!("tenant-{at}")))).await.unwrap();
+    }
+    let purged = |metrics: &openraft::RaftMetrics<TypeConfig>| metrics.purged.is_some();
+    raft.raft.wait(Some(Duration::from_secs(20))).metrics(purged, "purged").await.unwrap();
+    let (copy, expected) = (killed(folder.path()), raft.catalog());
+    raft.shutdown().await;
+    let again = Raft::start(&config(copy.path(), 10)).await.unwrap();
+    assert_eq!(again.catalog(), expected);
+    assert!(again.status().snapshot_index.is_some());
+    again.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_refused_command_changes_nothing_and_the_next_one_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let raft = Raft::start(&config(folder.path(), 1000)).await.unwrap();
+    raft.propose(account("first", None)).await.unwrap();
+    let before = raft.catalog();
+    let error = raft.propose(account("second", None)).await.unwrap_err();
+    assert!(matches!(error, ProposeError::Rejected(_)), "{error}");
+    assert_eq!(raft.catalog(), before);
+    raft.propose(account("second", Some("second"))).await.unwrap();
+    raft.shutdown().await;
+}
+
+#[tokio::test]
+async fn many_proposers_each_get_their_own_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let raft = Raft::start(&config(folder.path(), 1000)).await.unwrap();
+    let proposals = (0..64).map(|at| {
+        let raft = raft.clone();
+        async move { raft.propose(account("tenant", Some(&format!("tenant-{at}")))).await.unwrap().revision }
+    });
+    let mut revisions = futures_util::future::join_all(proposals).await;
+    revisions.sort_unstable();
+    revisions.dedup();
+    assert_eq!((revisions.len(), raft.catalog().accounts().count()), (64, 64));
+    raft.shutdown().await;
+}
+
+#[test]
+fn a_damaged_log_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("raft.redb"), b"not a database").unwrap();
+    assert!(LogStore::open(&folder.path().join("raft.redb")).is_err());
+    std::fs::write(folder.path().join("raft.snapshot"), b"not a snapshot").unwrap();
+    assert!(Machine::open(&folder.path().join("raft.snapshot")).is_err());
+}
