@@ -134,7 +134,8 @@ async fn connect(
         return Err(ApiError::not_found(Thing::Tail, "of this address"));
     };
     let upgrade = upgrade.map_err(|error| ApiError::field("Upgrade", error.to_string()))?;
-    let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(MESSAGE_BYTES_MAX);
+    // Wrangler does not mask its frames, against RFC 6455 section 5.1; Cloudflare's end lets it.
+    let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(MESSAGE_BYTES_MAX).accept_unmasked_frames(true);
     let events = deps.tails.subscribe(&session.environment);
     Ok(upgrade.on_upgrade(move |socket| stream(socket, deps, id, session, events)))
 }

@@ -55,10 +55,11 @@ impl Bindings {
                 bindings.set.insert(raw.name.clone(), scene.binding(raw)?);
             }
         }
-        for kind in &metadata.keep_bindings {
+        bindings.keep.kinds = match &metadata.keep_bindings {
             // `secret_key` and others are types that we never have: keeping all of none is no error.
-            bindings.keep.kinds.extend(BindingKind::from_api_type(kind));
-        }
+            Some(kinds) => kinds.iter().filter_map(|kind| BindingKind::from_api_type(kind)).collect(),
+            None => [BindingKind::Secret].into(),
+        };
         Ok(bindings)
     }
 

@@ -37,9 +37,9 @@ pub(crate) struct Metadata {
     /// Flags by name.
     #[serde(default)]
     pub compatibility_flags: Vec<String>,
-    /// Binding types that the live version keeps though they are not sent.
+    /// Binding types that the version before gives though they are not sent; secrets when absent, as on Cloudflare.
     #[serde(default)]
-    pub keep_bindings: Vec<String>,
+    pub keep_bindings: Option<Vec<String>>,
     /// `workers/message`, `workers/tag` and others.
     #[serde(default)]
     pub annotations: Option<BTreeMap<String, Option<String>>>,

@@ -31,7 +31,7 @@ impl Validator for FakeValidator {
             return Err(ValidateError::Code { message, file, line: Some(3), column: Some(7) });
         }
         let handles = match input.syntax {
-            Syntax::Modules => text.contains("export default"),
+            Syntax::Modules => text.contains("export default") || text.contains("as default"),
             Syntax::ServiceWorker => text.contains("addEventListener"),
             Syntax::Component => true,
         };
