@@ -34,6 +34,10 @@ pub(crate) const PATCHES: &[Patch] = &[
 
 static JSValue sk_context = JS_UNDEFINED;
 bool sk_strip_source = false;
+
+/* The engine checks the depth of its recursion on the shadow stack only. In functions that use little of that and much of
+   the native stack, this makes the shadow stack run out first. */
+#define SK_FRAME(bytes) volatile char sk_frame[bytes]; sk_frame[0] = 0
 ",
     },
     Patch {
@@ -76,6 +80,18 @@ bool sk_strip_source = false;
 ",
     },
     Patch {
+        why: "deeply nested source is a RangeError and not a trap",
+        old: "static __exception int js_parse_assign_expr2(JSParseState *s, int parse_flags)
+{
+    int opcode, op, scope;
+",
+        new: "static __exception int js_parse_assign_expr2(JSParseState *s, int parse_flags)
+{
+    SK_FRAME(512);
+    int opcode, op, scope;
+",
+    },
+    Patch {
         why: "the prelude's functions keep no source text",
         old: "    b->source = fd->source;
     b->source_len = fd->source_len;
@@ -87,6 +103,34 @@ bool sk_strip_source = false;
     }
     b->source = fd->source;
     b->source_len = fd->source_len;
+",
+    },
+    Patch {
+        why: "deeply nested JSON is a RangeError and not a trap (parse)",
+        old: "static JSValue json_parse_value(JSParseState *s, JSONParseRecord *pr)
+{
+    JSContext *ctx = s->ctx;
+",
+        new: "static JSValue json_parse_value(JSParseState *s, JSONParseRecord *pr)
+{
+    SK_FRAME(256);
+    JSContext *ctx = s->ctx;
+",
+    },
+    Patch {
+        why: "deeply nested JSON is a RangeError and not a trap (stringify)",
+        old: "    JSValue indent1, sep, sep1, tab, v, prop;
+    JSObject *p;
+    int64_t i, len;
+    int cl, ret;
+    bool has_content;
+",
+        new: "    SK_FRAME(256);
+    JSValue indent1, sep, sep1, tab, v, prop;
+    JSObject *p;
+    int64_t i, len;
+    int cl, ret;
+    bool has_content;
 ",
     },
     Patch {

@@ -80,6 +80,8 @@ bool sk_modules_prelude(JSContext *ctx);
 bool sk_modules_add(const char *name, uint32_t name_length, const char *kind, uint32_t kind_length, const char *data,
                     uint32_t length);
 void sk_modules_allow_internal(void);
+/* Whether the entry is a script of the older syntax. */
+bool sk_modules_is_script(const char *main_name, uint32_t main_length);
 /* Evaluates a worker's entry; the module's namespace (undefined for a script), or an exception. */
 JSValue sk_modules_evaluate(JSContext *ctx, const char *main_name, uint32_t main_length);
 JSValue sk_modules_define(JSContext *ctx, JSValueConst name, JSValueConst exports);

@@ -55,7 +55,7 @@ malformed:
 
 static bool load(JSContext *ctx, Reader *r)
 {
-    JSValue values[5], arguments[2];
+    JSValue values[5], arguments[3];
     const char *main_name;
     uint32_t length;
     bool done = false, internal;
@@ -72,7 +72,12 @@ static bool load(JSContext *ctx, Reader *r)
     sk_seed(ctx, (uint64_t)(seed * 9007199254740992.0));
     if (internal)
         sk_modules_allow_internal();
-    if (call(ctx, "begin", 2, (JSValueConst *)values) && read_modules(ctx, r)) {
+    if (!read_modules(ctx, r))
+        return false;
+    arguments[0] = values[0];
+    arguments[1] = values[1];
+    arguments[2] = JS_NewBool(ctx, sk_modules_is_script(main_name, length));
+    if (call(ctx, "begin", 3, (JSValueConst *)arguments)) {
         arguments[0] = sk_modules_evaluate(ctx, main_name, length);
         arguments[1] = JS_NewStringLen(ctx, main_name, length);
         if (!JS_IsException(arguments[0]))

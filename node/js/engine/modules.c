@@ -287,13 +287,25 @@ bool sk_modules_prelude(JSContext *ctx)
     return !JS_IsException(done);
 }
 
+static Source *entry(const char *main_name, uint32_t main_length)
+{
+    char *name = copy(main_name, main_length);
+    Source *source = name ? source_find(name) : NULL;
+    free(name);
+    return source;
+}
+
+bool sk_modules_is_script(const char *main_name, uint32_t main_length)
+{
+    Source *source = entry(main_name, main_length);
+    return source && !strcmp(source->kind, "script");
+}
+
 JSValue sk_modules_evaluate(JSContext *ctx, const char *main_name, uint32_t main_length)
 {
     JSValue function, done, space = JS_UNDEFINED;
     JSModuleDef *m;
-    char *name = copy(main_name, main_length);
-    Source *source = name ? source_find(name) : NULL;
-    free(name);
+    Source *source = entry(main_name, main_length);
     if (!source)
         return JS_ThrowPlainError(ctx, "No such module \"%.*s\"", (int)main_length, main_name);
     if (!strcmp(source->kind, "script"))

@@ -14,7 +14,7 @@ use super::{
     frame::{Reader, Writer},
     limits,
     meter::{Meter, Place, Verdict},
-    ops::Ops,
+    ops::{Ops, code},
     thread, ticker,
 };
 
@@ -242,6 +242,10 @@ fn op(
 ) -> wasmtime::Result<i64> {
     let memory = caller.data().memory.ok_or_else(|| missing("memory"))?;
     let (bytes, host) = memory.data_and_store_mut(&mut caller);
+    if host.limiter.refused && code == code::FAIL {
+        // The event failed for want of memory: its caller is told so when the isolate is discarded.
+        return Ok(-1);
+    }
     let frame = span(bytes, arguments, length)?;
     let mut out = std::mem::take(&mut host.reply);
     out.clear();

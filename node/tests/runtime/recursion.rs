@@ -5,7 +5,7 @@ use crate::support::{runtime, spec, text, worker};
 /// Each body runs until the stack is used up; the worker answers with the error's class.
 const FORMS: &[(&str, &str)] = &[
     ("function", "function f() { return f() + 1 } f()"),
-    ("arguments", "function f(...a) { return f(...a, 1) } f()"),
+    ("arguments", "function f(...a) { return f(...a) } f(1, 2, 3)"),
     ("method and closure", "const o = { m() { return [1].map(() => this.m()) } }; o.m()"),
     ("constructor", "class A { constructor() { new A() } } new A()"),
     ("getter", "const o = { get x() { return this.x } }; o.x"),
@@ -15,7 +15,7 @@ const FORMS: &[(&str, &str)] = &[
     ("valueOf", "const o = { valueOf() { return +this } }; +o"),
     ("sort", "function f() { [2, 1].sort(f) } f()"),
     ("replace", "function f() { return 'a'.replace(/a/, f) } f()"),
-    ("bound", "let f = () => 1; for (let i = 0; i < 1e5; i++) f = f.bind(null); f()"),
+    ("bound", "let f = () => 1; for (let i = 0; i < 1e5; i++) { f = f.bind(null); Object.defineProperty(f, 'name', { value: '' }) } f()"),
     ("JSON.stringify", "let o = {}; for (let i = 0; i < 1e5; i++) o = { o }; JSON.stringify(o)"),
     ("JSON.stringify array", "let o = []; for (let i = 0; i < 1e5; i++) o = [o]; JSON.stringify(o)"),
     ("JSON.parse", "JSON.parse('['.repeat(1e5) + ']'.repeat(1e5))"),

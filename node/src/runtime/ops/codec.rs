@@ -1,4 +1,4 @@
-//! Text decoders and compressors: objects on the host that JavaScript feeds piece by piece.
+//! Text decoders, compressors and digests: objects on the host that JavaScript feeds piece by piece.
 //!
 //! **Owns** the table of them. **Must not know** TextDecoder or CompressionStream. **Enter at** [`Codecs`].
 
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use encoding_rs::{Decoder, DecoderResult, Encoding};
 
 use self::zlib::Zlib;
-use super::{OpError, Replied};
+use super::{OpError, Replied, crypto};
 use crate::runtime::{
     frame::{Reader, Writer},
     limits,
@@ -19,6 +19,7 @@ use crate::runtime::{
 enum Codec {
     Text { decoder: Decoder, fatal: bool },
     Zlib(Box<Zlib>),
+    Digest(Box<crypto::Digest>),
 }
 
 /// The table.
@@ -75,6 +76,27 @@ impl Codecs {
         }
         let output = output.map_err(|message| OpError::throw("TypeError", message))?;
         reply.bytes(&output);
+        Ok(true)
+    }
+
+    pub(super) fn digest_new(&mut self, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
+        let digest = crypto::Digest::new(args.text()?)?;
+        self.insert(Codec::Digest(Box::new(digest)), reply)
+    }
+
+    pub(super) fn digest_write(&mut self, args: &mut Reader<'_>) -> Replied {
+        match self.table.get_mut(&args.int()?) {
+            Some(Codec::Digest(digest)) => digest.update(args.bytes()?),
+            _ => return Err(gone()),
+        }
+        Ok(false)
+    }
+
+    pub(super) fn digest_end(&mut self, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
+        match self.table.remove(&args.int()?) {
+            Some(Codec::Digest(digest)) => drop(reply.bytes(&digest.finish())),
+            _ => return Err(gone()),
+        }
         Ok(true)
     }
 

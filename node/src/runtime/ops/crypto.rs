@@ -22,22 +22,48 @@ pub(super) fn random(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
 }
 
 pub(super) fn digest(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
-    let name = args.text()?;
-    let data = args.bytes()?;
-    if name.eq_ignore_ascii_case("MD5") {
-        // Not part of WebCrypto; Workers offer it for systems that still need it.
-        reply.bytes(&md5::Md5::digest(data));
-        return Ok(true);
-    }
-    let algorithm = match normalise(name) {
-        Some(Hash::Sha1) => &ring_digest::SHA1_FOR_LEGACY_USE_ONLY,
-        Some(Hash::Sha256) => &ring_digest::SHA256,
-        Some(Hash::Sha384) => &ring_digest::SHA384,
-        Some(Hash::Sha512) => &ring_digest::SHA512,
-        None => return Err(unsupported(name)),
-    };
-    reply.bytes(ring_digest::digest(algorithm, data).as_ref());
+    let mut digest = Digest::new(args.text()?)?;
+    digest.update(args.bytes()?);
+    reply.bytes(&digest.finish());
     Ok(true)
+}
+
+/// A digest that takes its input in pieces.
+pub(super) enum Digest {
+    /// Not part of WebCrypto; Workers offer it for systems that still need it.
+    Md5(md5::Md5),
+    /// The SHA family.
+    Sha(ring_digest::Context),
+}
+
+impl Digest {
+    pub(super) fn new(name: &str) -> Result<Self, OpError> {
+        if name.eq_ignore_ascii_case("MD5") {
+            return Ok(Self::Md5(md5::Md5::new()));
+        }
+        let algorithm = match normalise(name) {
+            Some(Hash::Sha1) => &ring_digest::SHA1_FOR_LEGACY_USE_ONLY,
+            Some(Hash::Sha256) => &ring_digest::SHA256,
+            Some(Hash::Sha384) => &ring_digest::SHA384,
+            Some(Hash::Sha512) => &ring_digest::SHA512,
+            None => return Err(unsupported(name)),
+        };
+        Ok(Self::Sha(ring_digest::Context::new(algorithm)))
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Md5(digest) => digest.update(bytes),
+            Self::Sha(digest) => digest.update(bytes),
+        }
+    }
+
+    pub(super) fn finish(self) -> Vec<u8> {
+        match self {
+            Self::Md5(digest) => digest.finalize().to_vec(),
+            Self::Sha(digest) => digest.finish().as_ref().to_vec(),
+        }
+    }
 }
 
 pub(super) fn hmac_sign(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {

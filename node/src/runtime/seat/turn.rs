@@ -152,17 +152,17 @@ fn open_mail(
 /// What the caller is told about a fault.
 pub(super) fn worker_error(fault: &Fault, limits: &Limits, is_load: bool) -> WorkerError {
     match fault {
-        Fault::Cpu if is_load => WorkerError::Load(LoadError {
-            message: format!(
-                "The worker's top-level scope exceeded its CPU time limit of {} ms.",
-                limits.startup_cpu.as_millis()
-            ),
-            file: None,
-            line: None,
-            column: None,
-        }),
+        Fault::Cpu if is_load => load_error(format!(
+            "The worker's top-level scope exceeded its CPU time limit of {} ms.",
+            limits.startup_cpu.as_millis()
+        )),
+        Fault::Crash(reason) if is_load => load_error(reason.clone()),
         Fault::Cpu => WorkerError::CpuLimit { limit_ms: u64::try_from(limits.cpu.as_millis()).unwrap_or(u64::MAX) },
         Fault::Memory => WorkerError::MemoryLimit { limit_bytes: limits.memory_bytes },
         Fault::Crash(reason) => WorkerError::Reset { reason: reason.clone() },
     }
+}
+
+fn load_error(message: String) -> WorkerError {
+    WorkerError::Load(LoadError { message, file: None, line: None, column: None })
 }
