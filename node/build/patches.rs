@@ -87,7 +87,7 @@ bool sk_strip_source = false;
 ",
         new: "static __exception int js_parse_assign_expr2(JSParseState *s, int parse_flags)
 {
-    SK_FRAME(512);
+    SK_FRAME(1024);
     int opcode, op, scope;
 ",
     },

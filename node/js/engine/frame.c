@@ -17,9 +17,10 @@ bool sk_write_reserve(Writer *w, uint32_t more)
         return true;
     if (w->failed || need > 0x7fffffff)
         goto fail;
-    capacity = w->capacity ? w->capacity : 4096;
-    while (capacity < need)
-        capacity = capacity > 0x3fffffff ? 0x7fffffff : capacity * 2;
+    /* Twice as much as before, for many small values; but no more than needed for a large one. */
+    capacity = w->capacity ? w->capacity * 2 : 4096;
+    if (capacity < need || capacity > 0x7fffffff)
+        capacity = (uint32_t)need;
     grown = realloc(w->data, capacity);
     if (!grown)
         goto fail;

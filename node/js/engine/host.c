@@ -86,38 +86,57 @@ void sk_send(int32_t code, Writer *w)
     memset(w, 0, sizeof *w);
 }
 
+static bool is_ascii(const uint8_t *text, uint32_t length)
+{
+    uint8_t high = 0;
+    for (uint32_t i = 0; i < length; i++)
+        high |= text[i];
+    return high < 0x80;
+}
+
 static JSValue utf8_encode(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 {
     Writer w = { 0 };
+    uint32_t length;
+    const uint8_t *text8;
     JSValue result, text = JS_ToString(ctx, argc ? argv[0] : JS_UNDEFINED);
     (void)self;
-    if (JS_IsException(text) || !sk_write_value(ctx, &w, text, 0)) {
-        JS_FreeValue(ctx, text);
-        free(w.data);
-        return JS_EXCEPTION;
+    if (JS_IsException(text))
+        return text;
+    text8 = sk_flat8(ctx, &text, &length);
+    if (text8 && is_ascii(text8, length)) {
+        result = JS_NewArrayBufferCopy(ctx, text8, length);
+    } else if (sk_write_value(ctx, &w, text, 0)) {
+        result = JS_NewArrayBufferCopy(ctx, w.data + 5, w.length - 5);
+    } else {
+        result = JS_EXCEPTION;
     }
     JS_FreeValue(ctx, text);
-    result = JS_NewArrayBufferCopy(ctx, w.data + 5, w.length - 5);
     free(w.data);
     return result;
 }
 
-/* utf8EncodeInto(string, buffer, offset, length) -> [UTF-16 units read, bytes written] */
+/* utf8EncodeInto(string, bytes, offset = 0, length = the rest) -> [UTF-16 units read, bytes written] */
 static JSValue utf8_encode_into(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 {
     Writer w = { 0 };
     uint8_t *data;
-    uint32_t size, offset, length, units = 0, fit = 0;
+    uint32_t size, offset = 0, length, units = 0, fit = 0;
     JSValue pair;
     (void)self;
-    if (argc < 4 || sk_bytes(ctx, argv[1], &data, &size) <= 0 || JS_ToUint32(ctx, &offset, argv[2])
-        || JS_ToUint32(ctx, &length, argv[3]) || !sk_write_value(ctx, &w, argv[0], 0)) {
+    if (argc < 2 || sk_bytes(ctx, argv[1], &data, &size) <= 0
+        || (argc > 2 && JS_ToUint32(ctx, &offset, argv[2])) || !sk_write_value(ctx, &w, argv[0], 0)) {
         free(w.data);
         return JS_HasException(ctx) ? JS_EXCEPTION : JS_ThrowTypeError(ctx, "utf8EncodeInto: bad arguments");
     }
-    if (offset > size || length > size - offset) {
-        free(w.data);
-        return JS_ThrowRangeError(ctx, "utf8EncodeInto: out of bounds");
+    length = offset > size ? 0 : size - offset;
+    if (argc > 3) {
+        uint32_t most;
+        if (JS_ToUint32(ctx, &most, argv[3])) {
+            free(w.data);
+            return JS_EXCEPTION;
+        }
+        length = most < length ? most : length;
     }
     for (uint32_t at = 5; at < w.length;) {
         uint8_t lead = w.data[at];

@@ -31,8 +31,10 @@ function isEntry(value) {
   return isEntryClass(value) || (typeof value === "object" && value !== null);
 }
 
-function begin(compatibility, description) {
+// Scripts of the older syntax see their bindings as globals.
+function begin(compatibility, description, isScript) {
   fillEnv(description);
+  if (isScript) Object.defineProperties(globalThis, Object.getOwnPropertyDescriptors(env));
 }
 
 // `namespace` is that of the main module; undefined for a script.

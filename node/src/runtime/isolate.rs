@@ -242,7 +242,7 @@ fn op(
 ) -> wasmtime::Result<i64> {
     let memory = caller.data().memory.ok_or_else(|| missing("memory"))?;
     let (bytes, host) = memory.data_and_store_mut(&mut caller);
-    if host.limiter.refused && code == code::FAIL {
+    if host.limiter.refused && matches!(code, code::FAIL | code::DONE) {
         // The event failed for want of memory: its caller is told so when the isolate is discarded.
         return Ok(-1);
     }

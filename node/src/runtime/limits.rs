@@ -4,9 +4,9 @@
 
 /// BOUND: linear memory that an isolate can be given; a service's own limit lies below. Cloudflare's isolates have 128 MiB.
 pub(crate) const MEMORY_BYTES_MAX: usize = 128 << 20;
-/// BOUND: native stack of an isolate. Recursion through the parser uses up to ten bytes of it for each byte of the engine's
-/// own (shadow) stack of 1 MiB, which must run out first so that JavaScript gets its RangeError.
-pub(crate) const WASM_STACK_BYTES: usize = 12 << 20;
+/// BOUND: native stack of an isolate. Recursion through the parser uses up to a dozen bytes of it for each byte of the
+/// engine's own (shadow) stack of 1 MiB, which must run out first so that JavaScript gets its RangeError.
+pub(crate) const WASM_STACK_BYTES: usize = 16 << 20;
 /// BOUND: stack left for the operations that the host runs on behalf of an isolate; brotli's window tables are the largest.
 pub(crate) const HOST_STACK_BYTES: usize = 1 << 20;
 /// BOUND: the memory image (engine, prelude and stack); about 3 MiB now.
