@@ -24,11 +24,6 @@ impl Census {
         self.isolates.load(Ordering::Relaxed) < self.isolates_max
     }
 
-    /// Isolates that exist.
-    pub(crate) fn isolates(&self) -> u32 {
-        self.isolates.load(Ordering::Relaxed)
-    }
-
     /// Counts an isolate until the result is dropped.
     pub(crate) fn enter(self: &Arc<Self>) -> Resident {
         self.isolates.fetch_add(1, Ordering::Relaxed);

@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether every value has been read.
-    #[must_use]
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

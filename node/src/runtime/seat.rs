@@ -319,7 +319,7 @@ impl Seat {
     /// Reads a WebSocket, one message ahead of the guest.
     fn listen(self: &Arc<Self>, socket: Opened) {
         let seat = Arc::downgrade(self);
-        let Opened { socket, mut incoming, .. } = socket;
+        let Opened { socket, mut incoming } = socket;
         let _detached = task::spawn("isolate socket", async move {
             let room = Arc::new(tokio::sync::Semaphore::new(1));
             let mut open = true;

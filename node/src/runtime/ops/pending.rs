@@ -122,11 +122,6 @@ impl Pending {
         }
     }
 
-    /// Whether anything is in flight.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.operations.is_empty()
-    }
-
     fn stop(&mut self, op: i32) -> Option<Operation> {
         let operation = self.operations.remove(&op)?;
         self.timers -= usize::from(operation.code == code::TIMER);

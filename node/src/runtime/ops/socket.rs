@@ -28,7 +28,6 @@ struct Socket {
 /// A socket that the driver has to read from.
 pub(crate) struct Opened {
     pub(crate) socket: i32,
-    pub(crate) request: i32,
     pub(crate) incoming: mpsc::Receiver<SocketMessage>,
 }
 
@@ -49,7 +48,7 @@ impl Sockets {
     /// The guest's end of a socket that came with an answer to a fetch.
     pub(crate) fn attach(&mut self, ends: Ends, request: i32) -> i32 {
         let id = self.insert(Socket { request, outgoing: Some(ends.outgoing), early: VecDeque::new() });
-        self.opened.push(Opened { socket: id, request, incoming: ends.incoming });
+        self.opened.push(Opened { socket: id, incoming: ends.incoming });
         id
     }
 
@@ -89,7 +88,7 @@ impl Sockets {
             let _fits = ours.outgoing.try_send(message);
         }
         socket.outgoing = Some(ours.outgoing);
-        self.opened.push(Opened { socket: id, request, incoming: ours.incoming });
+        self.opened.push(Opened { socket: id, incoming: ours.incoming });
         Ok(Accepted::new(theirs))
     }
 
