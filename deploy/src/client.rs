@@ -118,7 +118,7 @@ impl Client {
         let tls = tls::config(config.ca.as_deref()).map_err(ClientError::Config)?;
         let http = reqwest::Client::builder()
             .use_preconfigured_tls(tls.clone())
-            .user_agent(concat!("skerry-cli/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("skerry/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(5))
             // An API does not redirect, and following one would send the token elsewhere.
             .redirect(reqwest::redirect::Policy::none())

@@ -52,7 +52,13 @@ fn table<'d>(context: &Context, sides: [&str; 2], differences: impl IntoIterator
 fn side(side: Option<&model::Side>) -> String {
     match side {
         None => "-".to_owned(),
-        Some(model::Side { value, inherited_from: None }) => value.clone(),
-        Some(model::Side { value, inherited_from: Some(from) }) => format!("{value} (from {from})"),
+        Some(model::Side { value, inherited_from: None }) => short(value),
+        Some(model::Side { value, inherited_from: Some(from) }) => format!("{} (from {from})", short(value)),
     }
+}
+
+/// A bundle's hash is told apart by its beginning; the rest only fills the table.
+fn short(value: &str) -> String {
+    let is_hash = value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hash { value[..12].to_owned() } else { value.to_owned() }
 }
