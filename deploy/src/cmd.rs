@@ -144,4 +144,22 @@ mod tests {
     fn no_command_has_flags_that_contradict_each_other() {
         Cli::command().debug_assert();
     }
+
+    /// clap tells arguments apart by their id alone, and a global one silently takes a namesake's value.
+    #[test]
+    fn no_command_has_an_argument_named_like_a_global_flag() {
+        fn check(command: &clap::Command, globals: &[String]) {
+            for inner in command.get_subcommands() {
+                for argument in inner.get_arguments() {
+                    let name = argument.get_id().to_string();
+                    assert!(!globals.contains(&name), "{} {name}", inner.get_name());
+                }
+                check(inner, globals);
+            }
+        }
+        let root = Cli::command();
+        let globals: Vec<_> = root.get_arguments().map(|argument| argument.get_id().to_string()).collect();
+        assert!(globals.contains(&"token".to_owned()));
+        check(&root, &globals);
+    }
 }

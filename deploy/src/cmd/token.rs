@@ -28,7 +28,9 @@ pub(crate) enum TokenCommand {
     /// Make a token useless
     Revoke {
         /// Its name or id
-        token: String,
+        // Not named `token`: clap would take it for the global flag's value.
+        #[arg(value_name = "TOKEN")]
+        which: String,
     },
 }
 
@@ -73,13 +75,13 @@ pub(crate) async fn run(context: &Context, command: TokenCommand) -> anyhow::Res
             });
             context.out.list(&found.raw, ["NAME", "STATUS", "SCOPES", "MADE", "EXPIRES", "TOKEN"], rows, "no tokens");
         }
-        TokenCommand::Revoke { token } => {
+        TokenCommand::Revoke { which } => {
             let all = client.list::<model::Token>(Call::get(base), None, usize::MAX).await?.result;
-            let found: Vec<_> = all.iter().filter(|one| one.id == token || one.name == token).collect();
+            let found: Vec<_> = all.iter().filter(|one| one.id == which || one.name == which).collect();
             let found = match found.as_slice() {
                 [one] => *one,
-                [] => anyhow::bail!("there is no token {token:?}"),
-                _ => return Err(Usage(format!("several tokens are named {token:?}; give an id")).into()),
+                [] => anyhow::bail!("there is no token {which:?}"),
+                _ => return Err(Usage(format!("several tokens are named {which:?}; give an id")).into()),
             };
             context.out.confirm(&format!("Revoke token {} ({})?", found.name, found.id))?;
             let answer = client.send::<Value>(Call::delete(base.into_iter().chain([found.id.as_str()]))).await?;
