@@ -30,6 +30,8 @@ mod rejection;
 mod route;
 mod sealed;
 mod service;
+#[cfg(test)]
+mod testing;
 mod token;
 mod version;
 pub mod wire;

@@ -23,6 +23,9 @@ mod route;
 mod service;
 mod version;
 
+#[cfg(test)]
+mod tests;
+
 /// A command that is remembered by its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::catalog) struct Replay {

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::{KvError, KvPut, limits};
+use super::{KvError, KvListOptions, KvPut, limits};
 
 impl KvPut {
     /// Checks a write at `now_s` (seconds since the Unix epoch). A time to live wins over a moment when both are given.
@@ -28,6 +28,19 @@ impl KvPut {
             return Err(invalid(413, format!("Value length of {length} exceeds limit of {limit}.")));
         }
         Ok(Self { value, metadata, expiration })
+    }
+}
+
+impl KvListOptions {
+    /// Checks a listing.
+    pub fn check(&self) -> Result<(), KvError> {
+        let max = limits::LIST_KEYS_MAX;
+        let problem = match self.limit {
+            Some(0) => "Please specify an integer greater than 0.".to_owned(),
+            Some(limit) if limit > max => format!("Please specify an integer less than {max}."),
+            _ => return check_key_length(&self.prefix),
+        };
+        Err(invalid(400, format!("Invalid key_count_limit of {}. {problem}", self.limit.unwrap_or_default())))
     }
 }
 

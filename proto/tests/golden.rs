@@ -1,0 +1,195 @@
+//! The bytes on disk, pinned: whoever changes them must still read what is here, or raise the format version.
+//!
+//! Each file in `golden/` is one framed message in hexadecimal. After a deliberate change, `SKERRY_WRITE_GOLDEN=1` writes
+//! the files anew; never do that for a format version that has been released.
+
+use std::{collections::BTreeMap, env, fmt::Debug, fs, path::PathBuf};
+
+use prost::Message;
+use skerry_proto::{
+    bundle, catalog, kv, raft,
+    versioned::{DecodeError, FORMAT_VERSION, Kind, decode, encode},
+};
+
+fn pinned<M: Message + Default + PartialEq + Debug>(name: &str, kind: Kind, message: &M) {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.hex"));
+    let found = hex::encode(encode(kind, message));
+    if env::var_os("SKERRY_WRITE_GOLDEN").is_some() {
+        fs::write(&file, format!("{found}\n")).unwrap();
+    }
+    let golden = fs::read_to_string(&file).unwrap();
+    assert_eq!(found, golden.trim(), "the bytes of {name} have changed");
+    assert_eq!(decode::<M>(kind, &hex::decode(golden.trim()).unwrap()).unwrap(), *message);
+}
+
+fn log_id() -> raft::LogId {
+    raft::LogId { leader_id: Some(raft::LeaderId { term: 3, node_id: 1 }), index: 42 }
+}
+
+fn membership() -> raft::Membership {
+    raft::Membership {
+        configs: vec![raft::VoterSet { ids: vec![1, 2] }],
+        nodes: vec![raft::Node { id: 1, address: String::new() }, raft::Node { id: 2, address: "b:1".to_owned() }],
+    }
+}
+
+fn environment() -> catalog::EnvironmentKey {
+    let service = catalog::ServiceKey { account: "a".repeat(32), name: "shop".to_owned() };
+    catalog::EnvironmentKey { service: Some(service), environment: "staging".to_owned() }
+}
+
+fn binding(value: catalog::binding::Value) -> catalog::Binding {
+    catalog::Binding { value: Some(value) }
+}
+
+fn config() -> catalog::VersionConfig {
+    use catalog::binding::Value;
+    let sealed = catalog::Sealed { scope: "secret/x".to_owned(), bytes: vec![1, 2, 3].into() };
+    let service = catalog::ServiceBinding { service: "cart".to_owned(), ..catalog::ServiceBinding::default() };
+    catalog::VersionConfig {
+        bindings: BTreeMap::from([
+            ("CACHE".to_owned(), binding(Value::KvNamespace("b".repeat(32)))),
+            ("CART".to_owned(), binding(Value::Service(service))),
+            ("JSON".to_owned(), binding(Value::Json("{}".to_owned()))),
+            ("KEY".to_owned(), binding(Value::Secret(sealed))),
+            ("META".to_owned(), binding(Value::VersionMetadata(catalog::Empty {}))),
+            ("URL".to_owned(), binding(Value::PlainText("https://example.com".to_owned()))),
+        ]),
+        removed: vec!["OLD".to_owned()],
+        limits: Some(catalog::Limits { cpu_ms: Some(50), subrequests: None }),
+    }
+}
+
+fn code() -> catalog::Code {
+    catalog::Code {
+        bundle_hash: vec![7; 32].into(),
+        bundle_size_bytes: 8,
+        syntax: catalog::Syntax::Modules.into(),
+        main_module: "index.js".to_owned(),
+        handlers: vec!["fetch".to_owned()],
+        compatibility_date: "2026-01-01".to_owned(),
+        compatibility_flags: vec!["nodejs_compat".to_owned()],
+        startup_ms: 3,
+    }
+}
+
+fn command() -> catalog::Command {
+    use catalog::{base, change::Kind, config_edit, expectation};
+    let upload = catalog::UploadVersion {
+        environment: Some(environment()),
+        version: Some(catalog::NewVersion {
+            id: "00000001-0000-4000-8000-000000000000".to_owned(),
+            code: Some(code()),
+            config: Some(config()),
+            keep_kinds: vec![catalog::BindingKind::Secret.into()],
+            keep_names: vec!["A".to_owned()],
+            base: Some(catalog::Base { kind: Some(base::Kind::Live(catalog::Empty {})) }),
+            annotations: BTreeMap::from([("workers/tag".to_owned(), "v1".to_owned())]),
+            source: "wrangler".to_owned(),
+        }),
+    };
+    let configure = catalog::Configure {
+        environment: Some(environment()),
+        edits: vec![catalog::ConfigEdit { kind: Some(config_edit::Kind::Unset("A".to_owned())) }],
+        ..catalog::Configure::default()
+    };
+    let expect = catalog::ExpectUnchanged { environment: Some(environment()), revision: 41 };
+    catalog::Command {
+        actor: Some(catalog::Actor { name: "admin".to_owned(), ..catalog::Actor::default() }),
+        at_ms: 1_790_000_000_000,
+        expects: vec![catalog::Expectation { kind: Some(expectation::Kind::Unchanged(expect)) }],
+        idempotency: Some(catalog::Idempotency { key: "k".to_owned(), fingerprint: vec![9; 32].into() }),
+        changes: [Kind::UploadVersion(upload), Kind::Configure(configure), Kind::RemoveCertificate("c".repeat(32))]
+            .map(|kind| catalog::Change { kind: Some(kind) })
+            .to_vec(),
+    }
+}
+
+fn whole_catalog() -> catalog::Catalog {
+    let version = catalog::Version {
+        id: "00000001-0000-4000-8000-000000000000".to_owned(),
+        number: 1,
+        code: Some(code()),
+        config: Some(config()),
+        ..catalog::Version::default()
+    };
+    let share = catalog::Share { version: version.id.clone(), hundredths: 10_000 };
+    let environment = catalog::Environment {
+        name: "staging".to_owned(),
+        parent: Some("production".to_owned()),
+        versions: vec![version],
+        next_number: 2,
+        deployments: vec![catalog::Deployment { shares: vec![share], ..catalog::Deployment::default() }],
+        workers_dev: catalog::Exposure::Public.into(),
+        crons: vec!["*/5 * * * *".to_owned()],
+        ..catalog::Environment::default()
+    };
+    catalog::Catalog {
+        revision: 42,
+        services: vec![catalog::Service { environments: vec![environment], ..catalog::Service::default() }],
+        tokens: vec![catalog::Token { scopes: vec!["all:write".to_owned()], ..catalog::Token::default() }],
+        ..catalog::Catalog::default()
+    }
+}
+
+#[test]
+fn code_is_stored_as_it_was() {
+    let module = bundle::Module {
+        name: "index.js".to_owned(),
+        content_type: "application/javascript+module".to_owned(),
+        content: b"export default {}".to_vec().into(),
+    };
+    let message = bundle::Bundle { main_module: "index.js".to_owned(), modules: vec![module] };
+    pinned("bundle", Kind::Bundle, &message);
+}
+
+#[test]
+fn kv_entries_are_stored_as_they_were() {
+    let message = kv::Entry {
+        value: Some(b"value".to_vec().into()),
+        metadata: Some("{}".to_owned()),
+        expiration: Some(1_790_000_000),
+        value_hash: Vec::new().into(),
+    };
+    pinned("kv_entry", Kind::Kv, &message);
+}
+
+#[test]
+fn commands_and_catalogs_are_stored_as_they_were() {
+    pinned("command", Kind::Command, &command());
+    pinned("catalog", Kind::Catalog, &whole_catalog());
+}
+
+#[test]
+fn what_a_voter_keeps_is_stored_as_it_was() {
+    let vote = raft::Vote { leader_id: log_id().leader_id, committed: true };
+    pinned("vote", Kind::Vote, &vote);
+    pinned("log_id", Kind::LogId, &log_id());
+    let payload = raft::entry::Payload::Command(encode(Kind::Command, &command()).into());
+    pinned("entry_command", Kind::Entry, &raft::Entry { log_id: Some(log_id()), payload: Some(payload) });
+    let payload = raft::entry::Payload::Membership(membership());
+    pinned("entry_membership", Kind::Entry, &raft::Entry { log_id: Some(log_id()), payload: Some(payload) });
+    let snapshot = raft::Snapshot {
+        last_log_id: Some(log_id()),
+        last_membership: Some(raft::StoredMembership { log_id: Some(log_id()), membership: Some(membership()) }),
+        catalog: encode(Kind::Catalog, &whole_catalog()).into(),
+    };
+    pinned("snapshot", Kind::Snapshot, &snapshot);
+}
+
+#[test]
+fn what_is_not_ours_newer_or_damaged_is_refused_with_the_reason() {
+    let bytes = encode(Kind::LogId, &log_id());
+    let refused = |bytes: &[u8], kind| decode::<raft::LogId>(kind, bytes).unwrap_err();
+    assert!(matches!(refused(&bytes[..5], Kind::LogId), DecodeError::Short { length: 5 }));
+    assert!(matches!(refused(&[b'X'; 40], Kind::LogId), DecodeError::Magic));
+    assert!(matches!(refused(&bytes, Kind::Vote), DecodeError::Kind { found: 'L', .. }));
+    let mut newer = bytes.clone();
+    newer[3] = FORMAT_VERSION + 1;
+    assert!(refused(&newer, Kind::LogId).to_string().contains("update Skerry"));
+    for at in 4..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        assert!(matches!(refused(&damaged, Kind::LogId), DecodeError::Damaged), "byte {at}");
+    }
+}
