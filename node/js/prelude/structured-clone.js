@@ -194,8 +194,8 @@ class Cloner {
     const message = Object.getOwnPropertyDescriptor(error, "message");
     const copy = this.keep(error, new (name ?? Error)());
     define(copy, "message", message !== undefined && "value" in message ? `${message.value}` : undefined);
-    const stack = Object.getOwnPropertyDescriptor(error, "stack");
-    if (typeof stack?.value === "string") define(copy, "stack", stack.value);
+    // An accessor in this engine, so it can not be read from a descriptor.
+    if (typeof error.stack === "string") define(copy, "stack", error.stack);
     const cause = Object.getOwnPropertyDescriptor(error, "cause");
     if (cause !== undefined && "value" in cause) define(copy, "cause", this.clone(cause.value));
     return copy;
