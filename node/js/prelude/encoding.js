@@ -25,7 +25,8 @@ export class TextEncoder {
     this.#encoding;
     const text = toDOMString(source);
     if (!(destination instanceof Uint8Array)) throw new TypeError("The destination is not a Uint8Array");
-    const [read, written] = host.utf8EncodeInto(text, destination);
+    const { buffer, byteOffset, byteLength } = destination;
+    const [read, written] = host.utf8EncodeInto(text, buffer, byteOffset, byteLength);
     return { read, written };
   }
 }

@@ -11,6 +11,7 @@ import { listDelete, listGet } from "./headers.js";
 import { Request, headOf, isRequest } from "./request.js";
 import { fetchedResponse, isRedirectStatus } from "./response.js";
 import { hostSocket, setConnector } from "./websocket.js";
+import { hashOf, hrefOf, originOf, parseUrl, protocolOf } from "./url-parts.js";
 
 // Fetch standard, "HTTP-redirect fetch".
 const REDIRECTS_MAX = 20;
@@ -62,9 +63,10 @@ function withoutFragment(url) {
 
 // Changes a request into the one that a redirect asks for.
 function redirect(request, status, location) {
-  const parts = op(OP.URL_PARSE, location, request.url);
+  const parts = parseUrl(location, request.url);
   if (parts === undefined) throw new TypeError("Invalid Location header; unable to follow redirect.");
-  if (parts[1] !== "http:" && parts[1] !== "https:") throw new TypeError("Invalid Location header; unable to follow redirect.");
+  const protocol = protocolOf(parts);
+  if (protocol !== "http:" && protocol !== "https:") throw new TypeError("Invalid Location header; unable to follow redirect.");
   const toGet =
     ((status === 301 || status === 302) && request.method === "POST") ||
     (status === 303 && request.method !== "GET" && request.method !== "HEAD");
@@ -79,11 +81,11 @@ function redirect(request, status, location) {
       "A request with a one-time-use body (it was initialized from a stream, not a buffer) encountered a redirect requiring the body to be retransmitted. To avoid this error in the future, construct this request from a buffer-like body initializer.",
     );
   }
-  const before = op(OP.URL_PARSE, request.url, undefined);
-  if (before[10] !== parts[10]) {
+  const before = parseUrl(request.url);
+  if (originOf(before) !== originOf(parts)) {
     for (const name of ["authorization", "cookie", "proxy-authorization", "host"]) listDelete(request.list, name);
   }
-  request.url = parts[9] === "" ? parts[0] + before[9] : parts[0];
+  request.url = hashOf(parts) === "" ? hrefOf(parts) + hashOf(before) : hrefOf(parts);
 }
 
 // One exchange with the host. Rejects with the signal's reason when it aborts, or with the failure of the request's body.

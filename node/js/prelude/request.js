@@ -3,13 +3,13 @@
 // **Owns** the head of a request. **Must not know** how requests are sent or answered. **Enter at** `Request`; `incomingRequest`
 // builds one from a FETCH event without checking anything twice.
 
-import { OP, op } from "./host.js";
 import { Body, cloneSource, defaultType, initBody, initHostBody, setSource, sourceOf, takeSource } from "./body.js";
 import { headersFrom, listFrom, listGet, listOfHeaders } from "./headers.js";
 import { cancelSignal } from "./event-context.js";
 import { createSignal, isAbortSignal } from "./abort.js";
 import { webClass } from "./errors.js";
 import { structuredClone } from "./structured-clone.js";
+import { hrefOf, parseUrl, passwordOf, usernameOf } from "./url-parts.js";
 
 // Marks a construction by the prelude itself; tenant code can not reach it.
 const INTERNAL = {};
@@ -107,7 +107,7 @@ export class Request extends Body {
     }
     const from = isRequest(input) ? input : undefined;
     if (from === undefined) {
-      this.#start = ["GET", parseUrl(`${input}`), undefined, undefined];
+      this.#start = ["GET", requestUrl(`${input}`), undefined, undefined];
       this.#head = [];
     } else {
       copyHead(this, from);
@@ -175,13 +175,13 @@ export class Request extends Body {
 
 webClass(Request);
 
-function parseUrl(text) {
-  const parts = op(OP.URL_PARSE, text, undefined);
+function requestUrl(text) {
+  const parts = parseUrl(text);
   if (parts === undefined) throw new TypeError(`Invalid URL: ${text}`);
-  if (parts[2] !== "" || parts[3] !== "") {
+  if (usernameOf(parts) !== "" || passwordOf(parts) !== "") {
     throw new TypeError(`Request cannot be constructed from a URL that includes credentials: ${text}`);
   }
-  return parts[0];
+  return hrefOf(parts);
 }
 
 function normalMethod(method) {

@@ -3,13 +3,13 @@
 // **Owns** the head of a response. **Must not know** how responses are sent. **Enter at** `Response`; `fetchedResponse` builds one
 // from what the host received, `statusOf`, `listOf`, `rareOf` are what the dispatcher hands to the host.
 
-import { OP, op } from "./host.js";
 import { Body, cloneSource, defaultType, initBody, initHostBody, setSource, sourceOf } from "./body.js";
 import { codingOf } from "./content-coding.js";
 import { webClass } from "./errors.js";
 import { headerValue } from "./header-text.js";
 import { headersFrom, listFrom, listGet, listOfHeaders } from "./headers.js";
 import { isWebSocket } from "./websocket.js";
+import { hrefOf, parseUrl } from "./url-parts.js";
 
 const NO_BODY = "Response with null body status (101, 204, 205, or 304) cannot have a body.";
 
@@ -105,13 +105,13 @@ export class Response extends Body {
   }
 
   static redirect(url, status = 302) {
-    const parts = op(OP.URL_PARSE, `${url}`, undefined);
+    const parts = parseUrl(`${url}`);
     if (parts === undefined) throw new TypeError(`Unable to parse URL: ${url}`);
     const code = Number(status) & 0xffff;
     if (!isRedirectStatus(code)) throw new RangeError(`${status} is not a redirect status code.`);
     const response = new Response(INTERNAL);
     response.#status = code;
-    response.#head = ["location", parts[0]];
+    response.#head = ["location", hrefOf(parts)];
     response.#rare = { immutable: true };
     return response;
   }

@@ -2,27 +2,27 @@
 //
 // **Owns** the object and its live `searchParams`. **Must not know** how URLs are parsed. **Enter at** `URL`.
 
-import { OP, op } from "./host.js";
 import { requireArguments, toDOMString, toUSVString, webClass } from "./errors.js";
+import {
+  hashOf, hostnameOf, hostOf, hrefOf, originOf, parseUrl, passwordOf, pathnameOf, portOf, protocolOf, searchOf, usernameOf,
+  withComponent,
+} from "./url-parts.js";
 import { linkedParams, resetParams, URLSearchParams } from "./url-search-params.js";
 
-// The places of URL_PARSE's reply (OPS.md).
-const HREF = 0, PROTOCOL = 1, USERNAME = 2, PASSWORD = 3, HOST = 4, HOSTNAME = 5, PORT = 6, PATHNAME = 7, SEARCH = 8,
-  HASH = 9, ORIGIN = 10;
-
 function parse(url, base) {
-  return op(OP.URL_PARSE, toDOMString(url), base === undefined ? undefined : toDOMString(base));
+  return parseUrl(toDOMString(url), base === undefined ? undefined : toDOMString(base));
 }
 
 export class URL {
   #parts;
-  #searchParams = undefined;
+  #searchParams;
 
+  // No arity check, which would cost: without arguments this is "undefined", which is no URL.
   constructor(url, base = undefined) {
-    requireArguments(arguments.length, 1, "URL");
     // Only `URL.parse` passes a list: it has parsed already.
-    this.#parts = url === PARSED ? base : parse(url, base);
-    if (this.#parts === undefined) throw invalid(url);
+    const parts = url === PARSED ? base : parse(url, base);
+    if (parts === undefined) throw invalid(url);
+    this.#parts = parts;
   }
 
   static canParse(url, base = undefined) {
@@ -36,62 +36,64 @@ export class URL {
     return parts === undefined ? null : new URL(PARSED, parts);
   }
 
-  get href() { return this.#parts[HREF]; }
+  get href() { return hrefOf(this.#parts); }
   set href(value) {
     const parts = parse(value, undefined);
     if (parts === undefined) throw invalid(value);
     this.#replace(parts);
   }
 
-  get origin() { return this.#parts[ORIGIN]; }
+  get origin() { return originOf(this.#parts); }
 
-  get protocol() { return this.#parts[PROTOCOL]; }
+  get protocol() { return protocolOf(this.#parts); }
   set protocol(value) { this.#set("protocol", value); }
 
-  get username() { return this.#parts[USERNAME]; }
+  get username() { return usernameOf(this.#parts); }
   set username(value) { this.#set("username", value); }
 
-  get password() { return this.#parts[PASSWORD]; }
+  get password() { return passwordOf(this.#parts); }
   set password(value) { this.#set("password", value); }
 
-  get host() { return this.#parts[HOST]; }
+  get host() { return hostOf(this.#parts); }
   set host(value) { this.#set("host", value); }
 
-  get hostname() { return this.#parts[HOSTNAME]; }
+  get hostname() { return hostnameOf(this.#parts); }
   set hostname(value) { this.#set("hostname", value); }
 
-  get port() { return this.#parts[PORT]; }
+  get port() { return portOf(this.#parts); }
   set port(value) { this.#set("port", value); }
 
-  get pathname() { return this.#parts[PATHNAME]; }
+  get pathname() { return pathnameOf(this.#parts); }
   set pathname(value) { this.#set("pathname", value); }
 
-  get search() { return this.#parts[SEARCH]; }
+  get search() { return searchOf(this.#parts); }
   set search(value) { this.#set("search", value); }
 
   get searchParams() {
-    return (this.#searchParams ??= linkedParams(this.#parts[SEARCH], (query) => this.#setQuery(query)));
+    return (this.#searchParams ??= linkedParams(searchOf(this.#parts), (query) => this.#setQuery(query)));
   }
 
-  get hash() { return this.#parts[HASH]; }
+  get hash() { return hashOf(this.#parts); }
   set hash(value) { this.#set("hash", value); }
 
-  toString() { return this.#parts[HREF]; }
-  toJSON() { return this.#parts[HREF]; }
+  toString() { return hrefOf(this.#parts); }
+  toJSON() { return hrefOf(this.#parts); }
 
   #set(component, value) {
-    this.#replace(op(OP.URL_SET, this.#parts[HREF], component, toUSVString(value)));
+    this.#replace(withComponent(this.#parts, component, toUSVString(value)));
   }
 
   #replace(parts) {
-    const changed = parts[SEARCH] !== this.#parts[SEARCH];
+    const before = this.#parts;
     this.#parts = parts;
-    if (changed && this.#searchParams !== undefined) resetParams(this.#searchParams, parts[SEARCH]);
+    if (this.#searchParams === undefined) return;
+    const query = searchOf(parts);
+    if (query !== searchOf(before)) resetParams(this.#searchParams, query);
   }
 
   /** The parameters changed: they have their new list already. */
   #setQuery(query) {
-    this.#parts = op(OP.URL_SET, this.#parts[HREF], "search", query);
+    this.#parts = withComponent(this.#parts, "search", query);
   }
 }
 webClass(URL);

@@ -16,6 +16,7 @@ import { domException, webClass, webConstants } from "./errors.js";
 import { CloseEvent, ErrorEvent, MessageEvent } from "./event-types.js";
 import { Event, EventTarget, dispatchTrusted, eventHandlers } from "./events.js";
 import { currentEvent, hold, isOpen, last, release } from "./event-context.js";
+import { hashOf, hrefOf, parseUrl, protocolOf } from "./url-parts.js";
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -272,16 +273,18 @@ function later(task) {
 }
 
 function checkAddress(text, protocols) {
-  const parts = op(OP.URL_PARSE, text, undefined);
+  const parts = parseUrl(text);
   if (parts === undefined) throw domException(`The URL '${text}' is invalid.`, "SyntaxError");
-  const scheme = { "ws:": "ws:", "wss:": "wss:", "http:": "ws:", "https:": "wss:" }[parts[1]];
+  const protocol = protocolOf(parts);
+  const scheme = { "ws:": "ws:", "wss:": "wss:", "http:": "ws:", "https:": "wss:" }[protocol];
   if (scheme === undefined) {
-    throw domException(`The URL's scheme must be either 'http', 'https', 'ws', or 'wss'. '${parts[1]}' is not allowed.`, "SyntaxError");
+    throw domException(`The URL's scheme must be either 'http', 'https', 'ws', or 'wss'. '${protocol}' is not allowed.`, "SyntaxError");
   }
-  if (parts[9] !== "") throw domException(`The URL contains a fragment identifier ('${parts[9]}').`, "SyntaxError");
+  const hash = hashOf(parts);
+  if (hash !== "") throw domException(`The URL contains a fragment identifier ('${hash}').`, "SyntaxError");
   const list = protocols === undefined ? [] : typeof protocols === "string" ? [protocols] : [...protocols];
   if (new Set(list).size !== list.length) throw domException("The list of protocols has duplicates.", "SyntaxError");
-  return { target: scheme + parts[0].slice(parts[1].length), list: list.map(String) };
+  return { target: scheme + hrefOf(parts).slice(protocol.length), list: list.map(String) };
 }
 
 function checkClose(code, reason) {

@@ -2,7 +2,7 @@
 //!
 //! **Owns** the list that describes a URL. **Must not know** the URL class. **Enter at** [`parse`].
 
-use ::url::{Host, Url, quirks};
+use ::url::{Host, Position, Url, quirks};
 
 use super::Replied;
 use crate::runtime::frame::{Reader, Writer};
@@ -56,22 +56,34 @@ pub(super) fn domain_to_ascii(args: &mut Reader<'_>, reply: &mut Writer) -> Repl
     }
 }
 
+/// The whole, and the places in it that JavaScript cuts the components out at: most are never asked for, and a number is
+/// cheaper to carry across than a string.
 fn describe(url: &Url, reply: &mut Writer) -> bool {
-    reply.list(11);
-    for part in [
-        quirks::href(url),
-        quirks::protocol(url),
-        quirks::username(url),
-        quirks::password(url),
-        quirks::host(url),
-        quirks::hostname(url),
-        quirks::port(url),
-        quirks::pathname(url),
-        quirks::search(url),
-        quirks::hash(url),
-    ] {
-        reply.text(part);
+    let until = |position: Position| url[..position].len();
+    let username_end = until(Position::AfterUsername);
+    // Not by `Position`: that asserts that a username is followed by a password.
+    let (password, password_end) = match url.password() {
+        Some(password) => (username_end + 1, username_end + 1 + password.len()),
+        None => (username_end, username_end),
+    };
+    let cuts = [
+        until(Position::AfterScheme),
+        until(Position::BeforeUsername),
+        username_end,
+        password,
+        password_end,
+        until(Position::BeforeHost),
+        until(Position::AfterHost),
+        until(Position::AfterPort),
+        until(Position::BeforePath),
+        until(Position::AfterPath),
+        until(Position::AfterQuery),
+    ];
+    reply.list(1 + cuts.len());
+    reply.text(url.as_str());
+    for cut in cuts {
+        // A URL came in a frame, whose length fits.
+        reply.int(i32::try_from(cut).unwrap_or(i32::MAX));
     }
-    reply.text(&quirks::origin(url));
     true
 }
