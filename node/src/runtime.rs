@@ -4,6 +4,7 @@
 //! [`Runtime`]. The modules in the order in which they build on each other, from the top: `workers` (one worker's isolates)
 //! over `seat` (one isolate at work) over `isolate` (the crossing) over `ops` (what a guest may ask for).
 
+pub mod component;
 pub mod validate;
 mod workers;
 
@@ -44,12 +45,13 @@ use crate::{
     runtime::{
         call::{Call, Guard, Place},
         census::Census,
+        component::{ComponentBuildError, ComponentConfig, ComponentRuntime},
         config::RuntimeConfig,
         isolate::Mould,
         lane::Lane,
         services::Services,
         ticker::Ticker,
-        worker::{Event, LoadError, Outcome, Syntax, WorkerError, WorkerKey, WorkerSpec},
+        worker::{Event, Outcome, Syntax, WorkerError, WorkerKey, WorkerSpec},
         workers::Workers,
     },
     task::Tasks,
@@ -67,6 +69,9 @@ pub enum BuildError {
     /// A thread can not be started. State: unchanged. Retry: yes.
     #[error("a thread can not be started")]
     Thread(#[from] std::io::Error),
+    /// Wasm components can not be run. State: unchanged. Retry: see the source.
+    #[error("the component runtime is not available")]
+    Component(#[from] ComponentBuildError),
 }
 
 /// Figures for metrics and the status page.
@@ -76,7 +81,7 @@ pub struct Stats {
     pub workers: usize,
     /// Isolates.
     pub isolates: usize,
-    /// Events that isolates have or that wait for one.
+    /// Events that isolates or instances have or that wait for one.
     pub events: usize,
     /// Linear memory of all isolates in bytes; most of it is shared with the engine image or was never touched.
     pub memory_bytes: usize,
@@ -86,6 +91,7 @@ pub struct Stats {
 #[derive(Clone)]
 pub struct Runtime {
     services: Arc<Services>,
+    components: ComponentRuntime,
     // BOUND: RuntimeConfig::isolates_max workers have an isolate; the sweep removes those without.
     workers: Arc<RwLock<HashMap<WorkerKey, Arc<Workers>>>>,
     tasks: Tasks,
@@ -101,6 +107,10 @@ impl Runtime {
         let engine = engine::build(config.isolates_max).map_err(BuildError::Engine)?;
         let module = image::load(&engine.engine, &config.cache_dir)?;
         let mould = Mould::new(&engine.engine, &module).map_err(BuildError::Engine)?;
+        let components = ComponentRuntime::build(&ComponentConfig {
+            heavy_threads: config.heavy_threads,
+            ..ComponentConfig::new(config.cache_dir.join("components"))
+        })?;
         let services = Arc::new(Services {
             ticker: Ticker::start(&engine.engine)?,
             lane: Lane::start(config.heavy_threads)?,
@@ -109,7 +119,7 @@ impl Runtime {
             mould,
             config,
         });
-        let runtime = Self { services, workers: Arc::default(), tasks: Tasks::new() };
+        let runtime = Self { services, components, workers: Arc::default(), tasks: Tasks::new() };
         runtime.start_sweep();
         Ok(runtime)
     }
@@ -123,7 +133,7 @@ impl Runtime {
         context: CallContext,
     ) -> Result<Outcome, WorkerError> {
         if worker.code.syntax == Syntax::Component {
-            return Err(WorkerError::Load(not_here("WASI components")));
+            return self.components.call(worker, event, context).await;
         }
         let workers = self.workers_of(worker);
         if workers.wants_room() {
@@ -151,7 +161,7 @@ impl Runtime {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
-        let mut stats = Stats { workers: workers.len(), ..Stats::default() };
+        let mut stats = Stats { workers: workers.len(), events: self.components.running(), ..Stats::default() };
         for workers in workers.values() {
             let (isolates, events, memory_bytes) = workers.tally();
             stats.isolates += isolates;
@@ -236,8 +246,4 @@ fn sweep(workers: &RwLock<HashMap<WorkerKey, Arc<Workers>>>, idle_ms: u64) {
 
 fn reset() -> WorkerError {
     WorkerError::Reset { reason: "the isolate was discarded".to_owned() }
-}
-
-fn not_here(what: &str) -> LoadError {
-    LoadError { message: format!("{what} are not available"), file: None, line: None, column: None }
 }

@@ -13,7 +13,7 @@ use super::{
     frame::Writer,
     isolate::{Fault, Isolate},
     ops::Ops,
-    worker::{LoadError, WorkerSpec},
+    worker::{LoadError, Syntax, WorkerSpec},
 };
 use crate::{bindings::outbound::CallContext, clock};
 
@@ -30,6 +30,11 @@ impl Runtime {
     /// Loads `worker` into an isolate of its own and says which handlers it has, or why it can not run. What its top-level
     /// scope logs goes to `context`.
     pub async fn validate(&self, worker: &Arc<WorkerSpec>, context: CallContext) -> Result<Validated, LoadError> {
+        if worker.code.syntax == Syntax::Component {
+            // A component has no top-level scope; its start-up is part of each request.
+            let handlers = self.components.validate(&worker.code).await?;
+            return Ok(Validated { handlers, startup: Duration::ZERO });
+        }
         let began = clock::monotonic();
         let ops = Ops::new(Arc::clone(worker), context);
         let isolate = self.services.mould.isolate(ops, worker.limits.memory_bytes, None);
