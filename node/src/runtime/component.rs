@@ -28,6 +28,9 @@ mod ticker;
 mod variables;
 mod wit;
 
+#[cfg(test)]
+mod tests;
+
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 pub use self::config::ComponentConfig;
