@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use skerry_control::kv::{KvEntry, KvError, KvListOptions, KvPage, KvPut, limits};
+use skerry_control::kv::{KvEntry, KvError, KvExpiry, KvListOptions, KvPage, KvPut, check_key, limits};
 use skerry_proto::id::NamespaceId;
 use wasmtime::component::{HasData, Resource, ResourceTable, ResourceTableError};
 
@@ -13,7 +13,10 @@ use super::{
     door::Door,
     wit::wasi::keyvalue::{atomics, batch, store},
 };
-use crate::bindings::outbound::{KvCall, KvReply};
+use crate::{
+    bindings::outbound::{KvCall, KvReply},
+    clock,
+};
 
 /// BOUND: listings of one bucket that a call may have in progress; a guest that wants more opens the bucket again.
 const CURSORS_MAX: usize = 1000;
@@ -73,7 +76,7 @@ impl KeyValueView<'_> {
 
     async fn read(&mut self, bucket: &Resource<Bucket>, keys: Vec<String>) -> Result<Vec<Option<KvEntry>>, Failure> {
         for key in &keys {
-            check_key("GET", key)?;
+            within("GET", check_key(key))?;
         }
         match self.call(bucket, KvCall::Get { keys, cache_ttl_seconds: None }).await? {
             KvReply::Entries(entries) => Ok(entries),
@@ -86,17 +89,13 @@ impl KeyValueView<'_> {
     }
 
     async fn write(&mut self, bucket: &Resource<Bucket>, key: String, value: Vec<u8>) -> Result<(), Failure> {
-        check_key("PUT", &key)?;
-        if value.len() > limits::VALUE_BYTES_MAX {
-            let (length, limit) = (value.len(), limits::VALUE_BYTES_MAX);
-            return Err(told(format!("KV PUT failed: 413 Value length of {length} exceeds limit of {limit}.")));
-        }
-        let put = KvPut { value: value.into(), metadata: None, expiration: None };
+        let put = KvPut::check(&key, value.into(), None, KvExpiry::default(), clock::unix_seconds());
+        let put = within("PUT", put)?;
         self.call(bucket, KvCall::Put { key, put }).await.map(|_done| ())
     }
 
     async fn remove(&mut self, bucket: &Resource<Bucket>, key: String) -> Result<(), Failure> {
-        check_key("DELETE", &key)?;
+        within("DELETE", check_key(&key))?;
         self.call(bucket, KvCall::Delete { key }).await.map(|_done| ())
     }
 
@@ -118,18 +117,12 @@ impl KeyValueView<'_> {
     }
 }
 
-fn check_key(operation: &str, key: &str) -> Result<(), Failure> {
-    let (length, limit) = (key.len(), limits::KEY_BYTES_MAX);
-    match key {
-        "" => Err(told(format!("KV {operation} failed: 400 Key names must not be empty"))),
-        "." | ".." => {
-            Err(told(format!("KV {operation} failed: 400 Illegal key name {key:?}. Please use a different name.")))
-        }
-        _ if length > limit => Err(told(format!(
-            "KV {operation} failed: 414 UTF-8 encoded length of {length} exceeds key length limit of {limit}."
-        ))),
-        _ => Ok(()),
-    }
+/// A broken limit in the words that users of Workers KV know.
+fn within<T>(operation: &str, checked: Result<T, KvError>) -> Result<T, Failure> {
+    checked.map_err(|error| match error {
+        KvError::Invalid { status, message } => told(format!("KV {operation} failed: {status} {message}")),
+        unavailable @ KvError::Unavailable { .. } => unavailable.into(),
+    })
 }
 
 impl store::Host for KeyValueView<'_> {
@@ -188,7 +181,7 @@ impl store::HostBucket for KeyValueView<'_> {
 
 impl atomics::Host for KeyValueView<'_> {
     async fn increment(&mut self, bucket: Resource<Bucket>, key: String, delta: u64) -> Result<u64, Failure> {
-        check_key("INCREMENT", &key)?;
+        within("INCREMENT", check_key(&key))?;
         let delta = i64::try_from(delta).map_err(|_too_large| told(format!("{delta} is more than {}", i64::MAX)))?;
         match self.call(&bucket, KvCall::Increment { key, delta }).await? {
             KvReply::Count(sum) => u64::try_from(sum).map_err(|_negative| told(format!("the sum {sum} is below 0"))),
