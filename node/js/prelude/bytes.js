@@ -9,6 +9,23 @@ export function utf8(text) {
   return new Uint8Array(host.utf8Encode(text));
 }
 
+// Characters that are encoded at once to be counted: enough to be fast, little enough to fit beside a large string.
+const COUNTED_AT_ONCE = 1 << 20;
+
+// How many bytes a string has in UTF-8, without holding them all.
+export function utf8Length(text) {
+  let length = 0;
+  for (let at = 0; at < text.length; ) {
+    let end = at + COUNTED_AT_ONCE;
+    // A pair of surrogates is four bytes together and six apart.
+    const last = text.charCodeAt(end - 1);
+    if (last >= 0xd800 && last <= 0xdbff) end -= 1;
+    length += host.utf8Encode(text.slice(at, end)).byteLength;
+    at = end;
+  }
+  return length;
+}
+
 // The text of UTF-8 bytes, without a byte order mark, malformed parts as U+FFFD.
 export function utf8Decode(bytes) {
   return host.utf8Decode(bytes.buffer, bytes.byteOffset, bytes.byteLength, false, false);

@@ -4,7 +4,7 @@
 // checks again; what is checked here fails with Cloudflare's own words before anything is sent.
 
 import { OP, now, start } from "./host.js";
-import { copyOf, isBufferSource, utf8, utf8Decode } from "./bytes.js";
+import { copyOf, isBufferSource, utf8, utf8Decode, utf8Length } from "./bytes.js";
 import { webClass } from "./errors.js";
 import { ReadableStream } from "./streams/index.js";
 import { createBytesReadable, readAllBytes } from "./streams/host-body.js";
@@ -45,10 +45,7 @@ export class KVNamespace {
     const name = checkKey("PUT", key);
     const { metadata, expiration, expirationTtl } = checkPutOptions(options);
     const content = await putValue(value);
-    const length = typeof content === "string" ? utf8(content).byteLength : content.byteLength;
-    if (length > VALUE_BYTES_MAX) {
-      throw failure("PUT", 413, `Value length of ${length} exceeds limit of ${VALUE_BYTES_MAX}.`);
-    }
+    checkValueLength(content);
     await start(OP.KV_PUT, this.#binding, name, content, metadata, expiration, expirationTtl);
   }
 
@@ -158,6 +155,15 @@ async function getBulk(binding, keys, options, withMetadata) {
     else found.set(name, { value, metadata: entry[1] === null || entry[1] === undefined ? null : JSON.parse(entry[1]) });
   });
   return found;
+}
+
+function checkValueLength(content) {
+  // A character takes three bytes at most, so most values need no counting.
+  if (typeof content === "string" && content.length * 3 <= VALUE_BYTES_MAX) return;
+  const length = typeof content === "string" ? utf8Length(content) : content.byteLength;
+  if (length > VALUE_BYTES_MAX) {
+    throw failure("PUT", 413, `Value length of ${length} exceeds limit of ${VALUE_BYTES_MAX}.`);
+  }
 }
 
 async function putValue(value) {
