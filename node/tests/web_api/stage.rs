@@ -70,6 +70,9 @@ impl Outbound for Surroundings {
                 kv.remove(&key);
                 KvReply::Done
             }
+            KvCall::Increment { .. } => {
+                return Err(KvError::Unavailable { reason: "JavaScript has no increment".to_owned() });
+            }
             KvCall::List(options) => {
                 let after = options.cursor.unwrap_or_default();
                 let limit = options.limit.unwrap_or(1000);
@@ -187,7 +190,7 @@ impl Stage {
     pub(crate) async fn text_of(&self, request: Request<Body>) -> String {
         match self.send(request).await {
             Ok(response) => support::read(response).await,
-            Err(error) => panic!("{error}; log: {:?}", self.messages()),
+            Err(error) => panic!("{error:?}; log: {:?}", self.messages()),
         }
     }
 
@@ -238,6 +241,7 @@ pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
 
 /// A body of several pieces, whose length nobody knows beforehand.
 pub(crate) fn pieces(pieces: &'static [&'static str]) -> Body {
-    let frames = pieces.iter().map(|piece| Ok::<_, BodyError>(http_body::Frame::data(Bytes::from_static(piece.as_bytes()))));
+    let frames =
+        pieces.iter().map(|piece| Ok::<_, BodyError>(http_body::Frame::data(Bytes::from_static(piece.as_bytes()))));
     StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
 }
