@@ -20,7 +20,7 @@ use skerry_proto::{
 
 use crate::{
     limits::BUNDLE_BYTES_MAX,
-    store::{Privacy, create_folder, write_file},
+    store::{Privacy, create_folder, remove_unfinished, write_file},
 };
 
 /// The bundles of one data directory. Clones share it.
@@ -71,6 +71,12 @@ impl Bundles {
     pub fn open(data_dir: &Path) -> io::Result<Self> {
         let folder = data_dir.join("bundles");
         create_folder(&folder)?;
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                remove_unfinished(&entry.path())?;
+            }
+        }
         Ok(Self { folder: folder.into() })
     }
 

@@ -76,7 +76,10 @@ pub struct Catalog {
     certificates: OrdMap<CertificateId, Arc<Certificate>>,
     tokens: OrdMap<TokenId, Arc<Token>>,
     audit: Vector<Arc<AuditEntry>>,
-    replays: Vector<Arc<apply::Replay>>,
+    /// By the revision that each made, so the oldest is the first.
+    replays: OrdMap<Revision, Arc<apply::Replay>>,
+    /// Derived: the replays by their key.
+    replay_keys: OrdMap<String, Revision>,
     /// Derived: the tokens by their hash.
     token_hashes: OrdMap<TokenHash, TokenId>,
     /// Derived: the routes by their pattern.

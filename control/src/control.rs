@@ -23,7 +23,7 @@ use crate::{
     raft::{Raft, RaftStatus},
     reconcile,
     seal::{Sealer, WhenMissing},
-    store::{Privacy, create_folder, write_file},
+    store::{Privacy, create_folder, remove_unfinished, write_file},
     task,
 };
 
@@ -47,7 +47,8 @@ pub async fn build(config: ControlConfig) -> Result<Control, BuildError> {
     if !found && config.bootstrap == Bootstrap::Never {
         return Err(BuildError::NotBootstrapped { path: data_dir.display().to_string() });
     }
-    create_folder(&data_dir).map_err(|source| BuildError::io(&data_dir, source))?;
+    let folder = create_folder(&data_dir).and_then(|()| remove_unfinished(&data_dir));
+    folder.map_err(|source| BuildError::io(&data_dir, source))?;
     let raft = Raft::start(&config).await?;
     match set_up(&config, &raft).await {
         Ok((sealer, bundles)) => {

@@ -9,15 +9,18 @@ pub mod control;
 
 mod reconcile;
 
-pub mod bundles;
+pub mod raft;
+
 pub mod config;
 pub mod error;
+
+pub mod bundles;
 pub mod identity;
-pub mod raft;
 pub mod seal;
 
-pub mod mint;
 mod store;
+
+pub mod mint;
 
 pub mod catalog;
 pub mod kv;

@@ -28,11 +28,11 @@ mod machine;
 mod network;
 #[cfg(test)]
 mod tests;
-mod types;
+mod type_config;
 mod wire;
 
-pub use self::types::{Outcome, TypeConfig};
-use self::{log::LogStore, machine::Machine, machine::Published, network::Network, types::Proposal};
+pub use self::type_config::{Outcome, TypeConfig};
+use self::{log::LogStore, machine::Machine, machine::Published, network::Network, type_config::Proposal};
 
 /// The first node of a cluster; later ones get theirs from the log.
 const FIRST_NODE: u64 = 1;

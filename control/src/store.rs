@@ -9,6 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How the name of a file ends before it is whole.
+const UNFINISHED: &str = ".unfinished";
+
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Privacy {
@@ -25,7 +28,7 @@ pub(crate) fn write_file(path: &Path, content: &[u8], privacy: Privacy) -> io::R
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));
     };
     let suffix = hex::encode(crate::mint::random::<8>());
-    let temporary: PathBuf = folder.join(format!(".{}.{suffix}.new", name.to_string_lossy()));
+    let temporary: PathBuf = folder.join(format!(".{}.{suffix}{UNFINISHED}", name.to_string_lossy()));
     let mode = match privacy {
         Privacy::Secret => 0o600,
         Privacy::Public => 0o644,
@@ -37,6 +40,17 @@ pub(crate) fn write_file(path: &Path, content: &[u8], privacy: Privacy) -> io::R
         let _ = fs::remove_file(&temporary);
     }
     written.and_then(|()| sync_folder(folder))
+}
+
+/// Removes what [`write_file`] left behind when the process died in it. Blocking; nobody may be writing.
+pub(crate) fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() && entry.file_name().to_string_lossy().ends_with(UNFINISHED) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a folder with its parents, durable when this returns. Blocking.
@@ -55,4 +69,21 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
 /// A new name in a folder is durable only once the folder itself is.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_crash_left_unfinished_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_file(&path, b"whole", Privacy::Secret).unwrap();
+        fs::write(folder.path().join(".file.0123.unfinished"), b"ha").unwrap();
+        remove_unfinished(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        write_file(&path, b"other", Privacy::Secret).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"other");
+    }
 }

@@ -61,7 +61,7 @@ impl Catalog {
         if !(1..=limits::IDEMPOTENCY_KEY_BYTES_MAX).contains(&wanted.key.len()) {
             return Err(Rejection::invalid("idempotency key", "use 1 to 200 bytes"));
         }
-        match self.replays.iter().rev().find(|replay| replay.key == wanted.key) {
+        match self.replay_keys.get(&wanted.key).and_then(|revision| self.replays.get(revision)) {
             None => Ok(None),
             Some(replay) if replay.fingerprint != wanted.fingerprint => {
                 Err(Rejection::KeyReused { key: wanted.key.clone() })
@@ -102,10 +102,14 @@ impl Step {
         }
         if let Some(idempotency) = &command.idempotency {
             let (key, fingerprint) = (idempotency.key.clone(), idempotency.fingerprint);
-            self.catalog.replays.push_back(Arc::new(Replay { key, fingerprint, applied: self.applied.clone() }));
+            self.catalog.replay_keys.insert(key.clone(), self.revision);
+            let replay = Replay { key, fingerprint, applied: self.applied.clone() };
+            self.catalog.replays.insert(self.revision, Arc::new(replay));
         }
         while self.catalog.replays.len() > limits::REPLAYS_MAX {
-            self.catalog.replays.pop_front();
+            let Some((revision, oldest)) = self.catalog.replays.get_min().cloned() else { break };
+            self.catalog.replays.remove(&revision);
+            self.catalog.replay_keys.remove(&oldest.key);
         }
         (self.catalog, self.applied)
     }

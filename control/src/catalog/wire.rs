@@ -18,6 +18,7 @@ use super::{Annotations, Catalog, Command};
 mod change;
 mod command;
 mod environment;
+mod part;
 mod resource;
 mod snapshot;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTran
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    types::{Entry, LogId, Vote},
+    type_config::{Entry, LogId, Vote},
     wire::{decode_entry, decode_log_id, decode_vote, encode_entry, encode_log_id, encode_vote},
 };
 

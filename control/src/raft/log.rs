@@ -21,7 +21,7 @@ use openraft::{
 
 use super::{
     disk::{Content, Disk, Write},
-    types::{Entry, LogId, TypeConfig, Vote},
+    type_config::{Entry, LogId, TypeConfig, Vote},
 };
 
 /// The raft log. Clones share it.

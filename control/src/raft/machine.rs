@@ -23,7 +23,7 @@ use skerry_proto::id::Revision;
 use tokio::sync::watch;
 
 use super::{
-    types::{Entry, LogId, Outcome, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
+    type_config::{Entry, LogId, Outcome, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
     wire::{decode_snapshot, encode_snapshot},
 };
 use crate::{

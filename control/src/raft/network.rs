@@ -13,7 +13,7 @@ use openraft::{
     raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse},
 };
 
-use super::types::{Snapshot, TypeConfig, Vote};
+use super::type_config::{Snapshot, TypeConfig, Vote};
 
 /// Makes connections to peers.
 #[derive(Debug, Clone, Copy)]

@@ -12,7 +12,7 @@ use skerry_proto::{
     versioned::{self, DecodeError, Kind},
 };
 
-use super::types::{Entry, LogId, Membership, Proposal, SnapshotMeta, StoredMembership, Vote};
+use super::type_config::{Entry, LogId, Membership, Proposal, SnapshotMeta, StoredMembership, Vote};
 use crate::catalog::{
     Catalog,
     wire::{WireError, decode_catalog, encode_catalog},

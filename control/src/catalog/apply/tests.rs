@@ -1,7 +1,9 @@
+use skerry_proto::id::TokenId;
+
 use super::*;
 use crate::catalog::{
-    Base, Binding, ConfigEdit, Expectation, Guard, Idempotency, Keep, Noun, Origin, Percentage, Pipeline, Share,
-    WhenBound, testing::*,
+    Base, Binding, ConfigEdit, Expectation, Guard, Idempotency, Keep, Noun, Origin, Percentage, Pipeline, Scope,
+    ServiceBinding, Share, Token, TokenHash, WhenBound, resolve_service, testing::*,
 };
 
 mod laws;
@@ -241,7 +243,7 @@ fn what_is_needed_is_not_deleted() {
     let mut lab = shop();
     let create = lab.create_service("caller");
     lab.run(vec![create]).unwrap();
-    let bound = Binding::Service(crate::catalog::ServiceBinding {
+    let bound = Binding::Service(ServiceBinding {
         service: lab.service("shop").name,
         environment: None,
         entrypoint: None,
@@ -344,6 +346,72 @@ fn a_fresh_service_moves_into_an_environment_of_another_in_one_command() {
     let delete = Change::DeleteService { service: lab.service("shop-staging"), bound: WhenBound::Delete };
     lab.run(vec![delete, create, Change::UploadVersion { environment: key, version }, deploy]).unwrap();
     assert_eq!(value(&lab, "staging", "KEY"), Some(secret));
+}
+
+#[test]
+fn the_last_token_that_may_do_everything_stays() {
+    let mut lab = Lab::new();
+    let token = |number: u64, scope: Scope| Token {
+        id: hex_id(TokenId::new, number),
+        account: None,
+        name: "admin".to_owned(),
+        scopes: [scope].into(),
+        hash: TokenHash::of(&number.to_string()),
+        created_at_ms: 1,
+        expires_at_ms: None,
+    };
+    let (one, two) = (token(1, Scope::ADMIN), token(2, Scope::ADMIN));
+    let reader = token(3, "all:read".parse().unwrap());
+    lab.run(vec![Change::CreateToken(one.clone()), Change::CreateToken(reader)]).unwrap();
+    let revoke = Change::RevokeToken { account: None, id: one.id };
+    assert!(matches!(lab.run(vec![revoke.clone()]), Err(Rejection::InUse { noun: Noun::Token, .. })));
+    lab.run(vec![Change::CreateToken(two), revoke]).unwrap();
+    assert!(lab.catalog.token_by_hash(&one.hash).is_none());
+}
+
+#[test]
+fn an_accounts_label_and_the_first_accounts_services_share_their_names() {
+    let mut lab = shop();
+    let account = |label: &str| {
+        let label = Some(lab.service(label).name);
+        Account { id: hex_id(AccountId::new, 7), name: "tenant".to_owned(), label, created_at_ms: 1 }
+    };
+    let (taken, free) = (Change::CreateAccount(account("shop")), Change::CreateAccount(account("tenant")));
+    assert!(matches!(lab.run(vec![taken]), Err(Rejection::Exists { noun: Noun::Account, .. })));
+    lab.run(vec![free]).unwrap();
+    let create = lab.create_service("tenant");
+    assert!(matches!(lab.run(vec![create]), Err(Rejection::Exists { noun: Noun::Service, .. })));
+}
+
+#[test]
+fn a_command_is_about_one_account() {
+    let mut lab = Lab::new();
+    let label = Some(lab.service("other").name);
+    let other = Account { id: hex_id(AccountId::new, 7), name: "other".to_owned(), label, created_at_ms: 1 };
+    let create = lab.create_service("shop");
+    assert!(lab.run(vec![create, Change::CreateAccount(other)]).is_err());
+}
+
+#[test]
+fn a_binding_without_an_environment_means_the_one_of_the_same_name() {
+    let mut lab = shop();
+    let create = lab.create_service("cart");
+    lab.run(vec![create]).unwrap();
+    let create = lab.create_environment("cart", "staging", None);
+    lab.run(vec![create]).unwrap();
+    let binding = |environment: Option<&str>| ServiceBinding {
+        service: lab.service("cart").name,
+        environment: environment.map(|name| lab.environment("cart", name).environment),
+        entrypoint: None,
+        props: None,
+    };
+    let found = |caller: &str, environment: Option<&str>| {
+        resolve_service(&lab.catalog, &lab.environment("shop", caller), &binding(environment))
+    };
+    assert_eq!(found("staging", None), Some(lab.environment("cart", "staging")));
+    assert_eq!(found("dev", None), Some(lab.environment("cart", "production")));
+    assert_eq!(found("production", Some("staging")), Some(lab.environment("cart", "staging")));
+    assert_eq!(found("production", Some("gone")), None);
 }
 
 #[test]

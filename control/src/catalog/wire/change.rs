@@ -2,15 +2,10 @@
 //!
 //! **Owns** their translation. **Must not know** what a change does. **Enter at** the `From` and `TryFrom` here.
 
-use std::collections::BTreeMap;
+use skerry_proto::catalog::{self as pb, change::Kind};
 
-use skerry_proto::catalog as pb;
-
-use super::{WireError, annotations, environment::exposure, id, list, maybe_id, need, parse, version::binding_kind};
-use crate::catalog::{
-    Base, Binding, Change, CloneSource, ConfigEdit, EnvironmentKey, Exposure, Guard, Keep, NewDeployment, NewRoute,
-    NewVersion, VersionConfig, WhenBound,
-};
+use super::{WireError, annotations, environment::exposure, id, list, maybe_id, need, parse};
+use crate::catalog::{Change, EnvironmentKey, Exposure, Guard, NewRoute, ServiceKey, WhenBound};
 
 impl From<&Change> for pb::Change {
     fn from(change: &Change) -> Self {
@@ -18,13 +13,10 @@ impl From<&Change> for pb::Change {
     }
 }
 
-#[allow(clippy::too_many_lines, reason = "one arm for each change, each a single message")]
-fn kind(change: &Change) -> pb::change::Kind {
-    use pb::change::Kind;
+/// Services and environments; the others are below.
+fn kind(change: &Change) -> Kind {
     let exposed = |exposure: Option<Exposure>| exposure.map_or(0, |exposure| pb::Exposure::from(exposure) as i32);
     match change {
-        Change::SetCluster(cluster) => Kind::SetCluster(cluster.into()),
-        Change::CreateAccount(account) => Kind::CreateAccount(account.into()),
         Change::CreateService { service, id, production } => Kind::CreateService(pb::CreateService {
             service: Some(service.into()),
             id: id.to_string(),
@@ -68,6 +60,13 @@ fn kind(change: &Change) -> pb::change::Kind {
         Change::SetTags { environment, tags } => {
             Kind::SetTags(pb::SetTags { environment: Some(environment.into()), tags: tags.clone() })
         }
+        other => version_kind(other),
+    }
+}
+
+/// Versions and deployments.
+fn version_kind(change: &Change) -> Kind {
+    match change {
         Change::UploadVersion { environment, version } => Kind::UploadVersion(pb::UploadVersion {
             environment: Some(environment.into()),
             version: Some(version.into()),
@@ -97,6 +96,15 @@ fn kind(change: &Change) -> pb::change::Kind {
                 skip_pipeline: *guard == Guard::Skip,
             })
         }
+        other => resource_kind(other),
+    }
+}
+
+/// Everything that is no service, environment, version or deployment.
+fn resource_kind(change: &Change) -> Kind {
+    match change {
+        Change::SetCluster(cluster) => Kind::SetCluster(cluster.into()),
+        Change::CreateAccount(account) => Kind::CreateAccount(account.into()),
         Change::PutRoute(route) => Kind::PutRoute(pb::NewRoute {
             account: route.account.to_string(),
             id: route.id.to_string(),
@@ -141,274 +149,154 @@ fn kind(change: &Change) -> pb::change::Kind {
         }),
         Change::PutCertificate(certificate) => Kind::PutCertificate(certificate.into()),
         Change::RemoveCertificate { id } => Kind::RemoveCertificate(id.to_string()),
+        other => unreachable!("{other:?} is about an environment, and `kind` has translated it"),
     }
 }
 
 impl TryFrom<pb::Change> for Change {
     type Error = WireError;
 
-    #[allow(clippy::too_many_lines, reason = "one arm for each change, each a single value")]
     fn try_from(change: pb::Change) -> Result<Self, WireError> {
-        use pb::change::Kind;
-        let key = |from: Option<pb::EnvironmentKey>| -> Result<EnvironmentKey, WireError> {
-            need("change.environment", from)?.try_into()
-        };
-        let service = |from: Option<pb::ServiceKey>| need("change.service", from)?.try_into();
-        Ok(match need("change.kind", change.kind)? {
-            Kind::SetCluster(cluster) => Self::SetCluster(cluster.try_into()?),
-            Kind::CreateAccount(account) => Self::CreateAccount(account.try_into()?),
-            Kind::CreateService(from) => Self::CreateService {
-                service: service(from.service)?,
-                id: id("change.id", &from.id)?,
-                production: id("change.production", &from.production)?,
-            },
-            Kind::RenameService(from) => {
-                Self::RenameService { service: service(from.service)?, to: id("change.to", &from.to)? }
-            }
-            Kind::DeleteService(from) => Self::DeleteService {
-                service: service(from.service)?,
-                bound: if from.although_bound { WhenBound::Delete } else { WhenBound::Refuse },
-            },
-            Kind::SetPipeline(from) => Self::SetPipeline {
-                service: service(from.service)?,
-                pipeline: from.pipeline.map(TryInto::try_into).transpose()?,
-            },
-            Kind::CreateEnvironment(from) => Self::CreateEnvironment {
-                environment: key(from.environment)?,
-                id: id("change.id", &from.id)?,
-                parent: maybe_id("change.parent", from.parent.as_ref())?,
-                clone: from.clone.map(TryInto::try_into).transpose()?,
-            },
-            Kind::RenameEnvironment(from) => {
-                Self::RenameEnvironment { environment: key(from.environment)?, to: id("change.to", &from.to)? }
-            }
-            Kind::DeleteEnvironment(environment) => Self::DeleteEnvironment { environment: environment.try_into()? },
-            Kind::SetParent(from) => {
-                Self::SetParent { environment: key(from.environment)?, parent: id("change.parent", &from.parent)? }
-            }
-            Kind::SetExposure(from) => Self::SetExposure {
-                environment: key(from.environment)?,
-                workers_dev: exposure("change.workers_dev", from.workers_dev)?,
-                preview_urls: exposure("change.preview_urls", from.preview_urls)?,
-            },
-            Kind::SetCrons(from) => {
-                let crons = from.crons.iter().map(|cron| parse("change.crons", cron));
-                Self::SetCrons { environment: key(from.environment)?, crons: crons.collect::<Result<_, _>>()? }
-            }
-            Kind::SetTags(from) => Self::SetTags { environment: key(from.environment)?, tags: from.tags },
-            Kind::UploadVersion(from) => Self::UploadVersion {
-                environment: key(from.environment)?,
-                version: need("change.version", from.version)?.try_into()?,
-            },
-            Kind::Deploy(from) => Self::Deploy {
-                environment: key(from.environment)?,
-                deployment: need("change.deployment", from.deployment)?.try_into()?,
-            },
-            Kind::Configure(from) => Self::Configure {
-                environment: key(from.environment)?,
-                base: need("change.base", from.base)?.try_into()?,
-                edits: list(from.edits)?,
-                version: id("change.version", &from.version)?,
-                deployment: maybe_id("change.deployment", from.deployment.as_ref())?,
-                annotations: annotations(from.annotations),
-                source: from.source,
-            },
-            Kind::Promote(from) => Self::Promote {
-                source: key(from.source)?,
-                target: id("change.target", &from.target)?,
-                version: maybe_id("change.version", from.version.as_ref())?,
-                new_version: id("change.new_version", &from.new_version)?,
-                deployment: id("change.deployment", &from.deployment)?,
-                annotations: annotations(from.annotations),
-                guard: if from.skip_pipeline { Guard::Skip } else { Guard::Enforce },
-            },
-            Kind::PutRoute(from) => Self::PutRoute(NewRoute {
-                account: id("change.account", &from.account)?,
-                id: id("change.id", &from.id)?,
-                pattern: parse("change.pattern", &from.pattern)?,
-                target: from.target.map(TryInto::try_into).transpose()?,
-            }),
-            Kind::DeleteRoute(from) => {
-                Self::DeleteRoute { account: id("change.account", &from.account)?, id: id("change.id", &from.id)? }
-            }
-            Kind::ReplaceRoutes(from) => {
-                let routes = from.routes.iter().map(|route| {
-                    Ok::<_, WireError>((id("change.id", &route.id)?, parse("change.pattern", &route.pattern)?))
-                });
-                Self::ReplaceRoutes { environment: key(from.environment)?, routes: routes.collect::<Result<_, _>>()? }
-            }
-            Kind::PutDomain(from) => Self::PutDomain {
-                id: id("change.id", &from.id)?,
-                hostname: id("change.hostname", &from.hostname)?,
-                environment: key(from.environment)?,
-            },
-            Kind::DeleteDomain(from) => Self::DeleteDomain {
-                account: id("change.account", &from.account)?,
-                hostname: id("change.hostname", &from.hostname)?,
-            },
-            Kind::CreateNamespace(from) => Self::CreateNamespace {
-                account: id("change.account", &from.account)?,
-                id: id("change.id", &from.id)?,
-                title: from.title,
-            },
-            Kind::RenameNamespace(from) => Self::RenameNamespace {
-                account: id("change.account", &from.account)?,
-                id: id("change.id", &from.id)?,
-                title: from.title,
-            },
-            Kind::DeleteNamespace(from) => {
-                Self::DeleteNamespace { account: id("change.account", &from.account)?, id: id("change.id", &from.id)? }
-            }
-            Kind::CreateToken(token) => Self::CreateToken(token.try_into()?),
-            Kind::RevokeToken(from) => Self::RevokeToken {
-                account: maybe_id("change.account", from.account.as_ref())?,
-                id: id("change.id", &from.id)?,
-            },
-            Kind::PutCertificate(certificate) => Self::PutCertificate(certificate.try_into()?),
-            Kind::RemoveCertificate(certificate) => Self::RemoveCertificate { id: id("change.id", &certificate)? },
-        })
+        from_kind(need("change.kind", change.kind)?)
     }
 }
 
-impl From<&CloneSource> for pb::CloneSource {
-    fn from(source: &CloneSource) -> Self {
-        Self {
-            environment: source.environment.to_string(),
-            version: source.version.to_string(),
-            deployment: source.deployment.to_string(),
-            replace: source.replace.iter().map(|(name, binding)| (name.clone(), binding.into())).collect(),
+fn key(from: Option<pb::EnvironmentKey>) -> Result<EnvironmentKey, WireError> {
+    need("change.environment", from)?.try_into()
+}
+
+fn service(from: Option<pb::ServiceKey>) -> Result<ServiceKey, WireError> {
+    need("change.service", from)?.try_into()
+}
+
+/// Services and environments; the others are below.
+fn from_kind(kind: Kind) -> Result<Change, WireError> {
+    Ok(match kind {
+        Kind::CreateService(from) => Change::CreateService {
+            service: service(from.service)?,
+            id: id("change.id", &from.id)?,
+            production: id("change.production", &from.production)?,
+        },
+        Kind::RenameService(from) => {
+            Change::RenameService { service: service(from.service)?, to: id("change.to", &from.to)? }
         }
-    }
-}
-
-impl TryFrom<pb::CloneSource> for CloneSource {
-    type Error = WireError;
-
-    fn try_from(source: pb::CloneSource) -> Result<Self, WireError> {
-        let replace = source.replace.into_iter().map(|(name, binding)| Ok((name, binding.try_into()?)));
-        Ok(Self {
-            environment: id("clone.environment", &source.environment)?,
-            version: id("clone.version", &source.version)?,
-            deployment: id("clone.deployment", &source.deployment)?,
-            replace: replace.collect::<Result<BTreeMap<String, Binding>, WireError>>()?,
-        })
-    }
-}
-
-impl From<&Base> for pb::Base {
-    fn from(base: &Base) -> Self {
-        use pb::base::Kind;
-        let kind = match base {
-            Base::Live => Kind::Live(pb::Empty {}),
-            Base::Latest => Kind::Latest(pb::Empty {}),
-            Base::Version(id) => Kind::Version(id.to_string()),
-        };
-        Self { kind: Some(kind) }
-    }
-}
-
-impl TryFrom<pb::Base> for Base {
-    type Error = WireError;
-
-    fn try_from(base: pb::Base) -> Result<Self, WireError> {
-        use pb::base::Kind;
-        Ok(match need("base.kind", base.kind)? {
-            Kind::Live(pb::Empty {}) => Self::Live,
-            Kind::Latest(pb::Empty {}) => Self::Latest,
-            Kind::Version(version) => Self::Version(id("base.version", &version)?),
-        })
-    }
-}
-
-impl From<&NewVersion> for pb::NewVersion {
-    fn from(version: &NewVersion) -> Self {
-        let config = VersionConfig {
-            bindings: version.bindings.clone(),
-            removed: version.removed.clone(),
-            limits: version.limits,
-        };
-        Self {
-            id: version.id.to_string(),
-            code: Some((&version.code).into()),
-            config: Some((&config).into()),
-            keep_kinds: version.keep.kinds.iter().map(|kind| pb::BindingKind::from(*kind).into()).collect(),
-            keep_names: version.keep.names.iter().cloned().collect(),
-            base: Some((&version.base).into()),
-            annotations: version.annotations.entries.clone(),
-            source: version.source.clone(),
+        Kind::DeleteService(from) => Change::DeleteService {
+            service: service(from.service)?,
+            bound: if from.although_bound { WhenBound::Delete } else { WhenBound::Refuse },
+        },
+        Kind::SetPipeline(from) => Change::SetPipeline {
+            service: service(from.service)?,
+            pipeline: from.pipeline.map(TryInto::try_into).transpose()?,
+        },
+        Kind::CreateEnvironment(from) => Change::CreateEnvironment {
+            environment: key(from.environment)?,
+            id: id("change.id", &from.id)?,
+            parent: maybe_id("change.parent", from.parent.as_ref())?,
+            clone: from.clone.map(TryInto::try_into).transpose()?,
+        },
+        Kind::RenameEnvironment(from) => {
+            Change::RenameEnvironment { environment: key(from.environment)?, to: id("change.to", &from.to)? }
         }
-    }
-}
-
-impl TryFrom<pb::NewVersion> for NewVersion {
-    type Error = WireError;
-
-    fn try_from(version: pb::NewVersion) -> Result<Self, WireError> {
-        let config: VersionConfig = version.config.unwrap_or_default().try_into()?;
-        let kinds = version.keep_kinds.into_iter().map(binding_kind);
-        Ok(Self {
-            id: id("version.id", &version.id)?,
-            code: need("version.code", version.code)?.try_into()?,
-            bindings: config.bindings,
-            removed: config.removed,
-            limits: config.limits,
-            keep: Keep { kinds: kinds.collect::<Result<_, _>>()?, names: version.keep_names.into_iter().collect() },
-            base: need("version.base", version.base)?.try_into()?,
-            annotations: annotations(version.annotations),
-            source: version.source,
-        })
-    }
-}
-
-impl From<&NewDeployment> for pb::NewDeployment {
-    fn from(deployment: &NewDeployment) -> Self {
-        Self {
-            id: deployment.id.to_string(),
-            shares: deployment.shares.iter().map(Into::into).collect(),
-            annotations: deployment.annotations.entries.clone(),
-            source: deployment.source.clone(),
+        Kind::DeleteEnvironment(environment) => Change::DeleteEnvironment { environment: environment.try_into()? },
+        Kind::SetParent(from) => {
+            Change::SetParent { environment: key(from.environment)?, parent: id("change.parent", &from.parent)? }
         }
-    }
+        Kind::SetExposure(from) => Change::SetExposure {
+            environment: key(from.environment)?,
+            workers_dev: exposure("change.workers_dev", from.workers_dev)?,
+            preview_urls: exposure("change.preview_urls", from.preview_urls)?,
+        },
+        Kind::SetCrons(from) => {
+            let crons = from.crons.iter().map(|cron| parse("change.crons", cron));
+            Change::SetCrons { environment: key(from.environment)?, crons: crons.collect::<Result<_, _>>()? }
+        }
+        Kind::SetTags(from) => Change::SetTags { environment: key(from.environment)?, tags: from.tags },
+        other => return version_from_kind(other),
+    })
 }
 
-impl TryFrom<pb::NewDeployment> for NewDeployment {
-    type Error = WireError;
-
-    fn try_from(deployment: pb::NewDeployment) -> Result<Self, WireError> {
-        Ok(Self {
-            id: id("deployment.id", &deployment.id)?,
-            shares: list(deployment.shares)?,
-            annotations: annotations(deployment.annotations),
-            source: deployment.source,
-        })
-    }
+/// Versions and deployments.
+fn version_from_kind(kind: Kind) -> Result<Change, WireError> {
+    Ok(match kind {
+        Kind::UploadVersion(from) => Change::UploadVersion {
+            environment: key(from.environment)?,
+            version: need("change.version", from.version)?.try_into()?,
+        },
+        Kind::Deploy(from) => Change::Deploy {
+            environment: key(from.environment)?,
+            deployment: need("change.deployment", from.deployment)?.try_into()?,
+        },
+        Kind::Configure(from) => Change::Configure {
+            environment: key(from.environment)?,
+            base: need("change.base", from.base)?.try_into()?,
+            edits: list(from.edits)?,
+            version: id("change.version", &from.version)?,
+            deployment: maybe_id("change.deployment", from.deployment.as_ref())?,
+            annotations: annotations(from.annotations),
+            source: from.source,
+        },
+        Kind::Promote(from) => Change::Promote {
+            source: key(from.source)?,
+            target: id("change.target", &from.target)?,
+            version: maybe_id("change.version", from.version.as_ref())?,
+            new_version: id("change.new_version", &from.new_version)?,
+            deployment: id("change.deployment", &from.deployment)?,
+            annotations: annotations(from.annotations),
+            guard: if from.skip_pipeline { Guard::Skip } else { Guard::Enforce },
+        },
+        other => return resource_from_kind(other),
+    })
 }
 
-impl From<&ConfigEdit> for pb::ConfigEdit {
-    fn from(edit: &ConfigEdit) -> Self {
-        use pb::config_edit::Kind;
-        let kind = match edit {
-            ConfigEdit::Set { name, binding } => {
-                Kind::Set(pb::SetBinding { name: name.clone(), binding: Some(binding.into()) })
-            }
-            ConfigEdit::Unset { name } => Kind::Unset(name.clone()),
-            ConfigEdit::Remove { name } => Kind::Remove(name.clone()),
-            ConfigEdit::Limits(limits) => Kind::Limits((*limits).into()),
-        };
-        Self { kind: Some(kind) }
-    }
-}
-
-impl TryFrom<pb::ConfigEdit> for ConfigEdit {
-    type Error = WireError;
-
-    fn try_from(edit: pb::ConfigEdit) -> Result<Self, WireError> {
-        use pb::config_edit::Kind;
-        Ok(match need("edit.kind", edit.kind)? {
-            Kind::Set(set) => Self::Set { name: set.name, binding: need("edit.binding", set.binding)?.try_into()? },
-            Kind::Unset(name) => Self::Unset { name },
-            Kind::Remove(name) => Self::Remove { name },
-            Kind::Limits(limits) => Self::Limits(limits.into()),
-        })
-    }
+/// Everything that is no service, environment, version or deployment.
+fn resource_from_kind(kind: Kind) -> Result<Change, WireError> {
+    Ok(match kind {
+        Kind::SetCluster(cluster) => Change::SetCluster(cluster.try_into()?),
+        Kind::CreateAccount(account) => Change::CreateAccount(account.try_into()?),
+        Kind::PutRoute(from) => Change::PutRoute(NewRoute {
+            account: id("change.account", &from.account)?,
+            id: id("change.id", &from.id)?,
+            pattern: parse("change.pattern", &from.pattern)?,
+            target: from.target.map(TryInto::try_into).transpose()?,
+        }),
+        Kind::DeleteRoute(from) => {
+            Change::DeleteRoute { account: id("change.account", &from.account)?, id: id("change.id", &from.id)? }
+        }
+        Kind::ReplaceRoutes(from) => {
+            let routes = from.routes.iter().map(|route| {
+                Ok::<_, WireError>((id("change.id", &route.id)?, parse("change.pattern", &route.pattern)?))
+            });
+            Change::ReplaceRoutes { environment: key(from.environment)?, routes: routes.collect::<Result<_, _>>()? }
+        }
+        Kind::PutDomain(from) => Change::PutDomain {
+            id: id("change.id", &from.id)?,
+            hostname: id("change.hostname", &from.hostname)?,
+            environment: key(from.environment)?,
+        },
+        Kind::DeleteDomain(from) => Change::DeleteDomain {
+            account: id("change.account", &from.account)?,
+            hostname: id("change.hostname", &from.hostname)?,
+        },
+        Kind::CreateNamespace(from) => Change::CreateNamespace {
+            account: id("change.account", &from.account)?,
+            id: id("change.id", &from.id)?,
+            title: from.title,
+        },
+        Kind::RenameNamespace(from) => Change::RenameNamespace {
+            account: id("change.account", &from.account)?,
+            id: id("change.id", &from.id)?,
+            title: from.title,
+        },
+        Kind::DeleteNamespace(from) => {
+            Change::DeleteNamespace { account: id("change.account", &from.account)?, id: id("change.id", &from.id)? }
+        }
+        Kind::CreateToken(token) => Change::CreateToken(token.try_into()?),
+        Kind::RevokeToken(from) => Change::RevokeToken {
+            account: maybe_id("change.account", from.account.as_ref())?,
+            id: id("change.id", &from.id)?,
+        },
+        Kind::PutCertificate(certificate) => Change::PutCertificate(certificate.try_into()?),
+        Kind::RemoveCertificate(certificate) => Change::RemoveCertificate { id: id("change.id", &certificate)? },
+        _ => return Err(WireError::field("change.kind", "is not about a resource")),
+    })
 }

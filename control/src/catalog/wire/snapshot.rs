@@ -27,7 +27,7 @@ impl From<&Catalog> for pb::Catalog {
             certificates: catalog.certificates.values().map(|certificate| certificate.as_ref().into()).collect(),
             tokens: catalog.tokens.values().map(|token| token.as_ref().into()).collect(),
             audit: catalog.audit.iter().map(|entry| entry.as_ref().into()).collect(),
-            replays: catalog.replays.iter().map(|replay| replay.as_ref().into()).collect(),
+            replays: catalog.replays.values().map(|replay| replay.as_ref().into()).collect(),
         }
     }
 }
@@ -53,7 +53,8 @@ impl TryFrom<pb::Catalog> for Catalog {
             route_patterns: routes.iter().map(|route| (route.pattern.to_string(), route.id.clone())).collect(),
             routes: keyed(routes, |route| route.id.clone()),
             audit: audit.into_iter().map(Arc::new).collect(),
-            replays: replays.into_iter().map(Arc::new).collect(),
+            replay_keys: replays.iter().map(|replay| (replay.key.clone(), replay.applied.revision)).collect(),
+            replays: keyed(replays, |replay| replay.applied.revision),
         })
     }
 }

@@ -2,7 +2,105 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
-use crate::catalog::testing::Lab;
+use crate::catalog::{
+    Account, Base, BindingKind, Certificate, CertificateIssuer, Change, ConfigEdit, Exposure, Guard, Idempotency, Keep,
+    LimitsConfig, Pipeline, Scope, SealScope, Sealed, Token, TokenHash, WhenBound,
+    testing::{Lab, hex_id, set, text},
+};
+use skerry_proto::id::{CertificateId, DomainId, Hostname, NamespaceId, RouteId, ServiceName, TokenId};
+
+fn resources(lab: &mut Lab) -> Vec<Change> {
+    let (account, environment) = (lab.account.clone(), lab.environment("shop", "production"));
+    let hostname = Hostname::new("shop.example").unwrap();
+    let (route, namespace) = (hex_id(RouteId::new, 1), hex_id(NamespaceId::new, 2));
+    let (certificate, token) = (hex_id(CertificateId::new, 3), hex_id(TokenId::new, 4));
+    let key = Sealed { scope: SealScope::certificate(&certificate), bytes: vec![1].into() };
+    let label = Some(ServiceName::new("tenant").unwrap());
+    vec![
+        Change::SetCluster(lab.catalog.cluster().unwrap().as_ref().clone()),
+        Change::CreateAccount(Account { id: account.clone(), name: "a".to_owned(), label, created_at_ms: 5 }),
+        lab.put_route("https://*.example.com/a*", Some(environment.clone())),
+        lab.put_route("example.com/none", None),
+        Change::DeleteRoute { account: account.clone(), id: route.clone() },
+        Change::ReplaceRoutes {
+            environment: environment.clone(),
+            routes: vec![(route, "a.example/*".parse().unwrap())],
+        },
+        Change::PutDomain { id: hex_id(DomainId::new, 5), hostname: hostname.clone(), environment },
+        Change::DeleteDomain { account: account.clone(), hostname },
+        lab.create_namespace("cache").1,
+        Change::RenameNamespace { account: account.clone(), id: namespace.clone(), title: "t".to_owned() },
+        Change::DeleteNamespace { account: account.clone(), id: namespace },
+        Change::CreateToken(Token {
+            id: token.clone(),
+            account: Some(account.clone()),
+            name: "ci".to_owned(),
+            scopes: ["workers:write".parse().unwrap(), Scope::ADMIN].into(),
+            hash: TokenHash::of("text"),
+            created_at_ms: 1,
+            expires_at_ms: Some(2),
+        }),
+        Change::RevokeToken { account: Some(account.clone()), id: token },
+        Change::PutCertificate(Certificate {
+            id: certificate.clone(),
+            account: Some(account),
+            names: vec!["*.example".to_owned()],
+            chain: vec![vec![1, 2].into()],
+            key,
+            not_before_ms: -1,
+            not_after_ms: 1,
+            issuer: CertificateIssuer::Acme,
+        }),
+        Change::RemoveCertificate { id: certificate },
+    ]
+}
+
+fn services(lab: &mut Lab) -> Vec<Change> {
+    let (service, environment) = (lab.service("shop"), lab.environment("shop", "production"));
+    let stages = vec![environment.environment.clone(), lab.environment("shop", "qa").environment];
+    let (clone, version) = (lab.clone_of("production"), lab.version_id());
+    let mut upload = lab.new_version(&[("A", text("1"))]);
+    upload.keep = Keep { kinds: BindingKind::ALL.into(), names: ["B".to_owned()].into() };
+    upload.base = Base::Version(version.clone());
+    let limits = LimitsConfig { cpu_ms: Some(1), subrequests: None };
+    let (unset, remove) = (ConfigEdit::Unset { name: "U".to_owned() }, ConfigEdit::Remove { name: "R".to_owned() });
+    let mut promote = lab.promote("shop", "qa", "production");
+    if let Change::Promote { guard, .. } = &mut promote {
+        *guard = Guard::Skip;
+    }
+    vec![
+        lab.create_service("shop"),
+        Change::RenameService { service: service.clone(), to: service.name.clone() },
+        Change::DeleteService { service: service.clone(), bound: WhenBound::Delete },
+        Change::SetPipeline { service: service.clone(), pipeline: Some(Pipeline { stages }) },
+        Change::SetPipeline { service, pipeline: None },
+        lab.create_environment("shop", "qa", Some(clone)),
+        Change::RenameEnvironment { environment: environment.clone(), to: environment.environment.clone() },
+        Change::DeleteEnvironment { environment: environment.clone() },
+        Change::SetParent { environment: environment.clone(), parent: environment.environment.clone() },
+        Change::SetExposure {
+            environment: environment.clone(),
+            workers_dev: Some(Exposure::Hidden),
+            preview_urls: None,
+        },
+        Change::SetCrons { environment: environment.clone(), crons: vec!["0 0 L * *".parse().unwrap()] },
+        Change::SetTags { environment: environment.clone(), tags: vec!["a".to_owned()] },
+        Change::UploadVersion { environment: environment.clone(), version: upload },
+        lab.deploy_change(&environment, &version),
+        lab.configure("shop", "production", vec![set("A", text("1")), unset, remove, ConfigEdit::Limits(limits)]),
+        promote,
+    ]
+}
+
+#[test]
+fn every_change_is_read_back_as_it_was_written() {
+    let mut lab = Lab::new();
+    for change in resources(&mut lab).into_iter().chain(services(&mut lab)) {
+        let mut command = lab.command(vec![change]);
+        command.idempotency = Some(Idempotency { key: "k".to_owned(), fingerprint: [1; 32] });
+        assert_eq!(decode_command(&encode_command(&command)).unwrap(), command);
+    }
+}
 
 #[test]
 fn a_field_that_breaks_its_rule_is_named() {
