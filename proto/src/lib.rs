@@ -14,6 +14,7 @@ pub mod bundle {
 
 /// The catalog and the commands that change it.
 #[allow(missing_docs, reason = "generated from catalog.proto, whose comments are its documentation")]
+#[allow(clippy::large_enum_variant, reason = "generated; few messages exist at once")]
 pub mod catalog {
     include!(concat!(env!("OUT_DIR"), "/skerry.catalog.rs"));
 }

@@ -88,6 +88,10 @@ pub enum Expectation {
 }
 
 /// One thing done to the catalog.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "uploads are the largest and among the commonest; few changes exist at once"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Says what the cluster is; at bootstrap, and when the operator changes the domain.

@@ -86,16 +86,14 @@ pub fn diff_between(
 
 /// What differs between two versions' code.
 fn diff_code(left: Option<&Code>, right: Option<&Code>, out: &mut Vec<Difference>) {
-    let fields: [(&str, fn(&Code) -> String); 5] = [
-        ("bundle", |code| code.bundle.hash.to_string()),
-        ("main_module", |code| code.main_module.clone()),
-        ("compatibility_date", |code| code.compatibility_date.clone()),
-        ("compatibility_flags", |code| code.compatibility_flags.join(", ")),
-        ("handlers", |code| code.handlers.join(", ")),
-    ];
-    for (field, value) in fields {
-        push(out, field, left.map(value).map(own), right.map(value).map(own));
-    }
+    let mut field = |name: &str, value: fn(&Code) -> String| {
+        push(out, name, left.map(value).map(own), right.map(value).map(own));
+    };
+    field("bundle", |code| code.bundle.hash.to_string());
+    field("main_module", |code| code.main_module.clone());
+    field("compatibility_date", |code| code.compatibility_date.clone());
+    field("compatibility_flags", |code| code.compatibility_flags.join(", "));
+    field("handlers", |code| code.handlers.join(", "));
 }
 
 /// What differs between two effective configurations.

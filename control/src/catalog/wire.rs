@@ -94,7 +94,7 @@ where
 
 /// 32 bytes.
 fn hash(field: &'static str, bytes: &[u8]) -> Result<[u8; 32], WireError> {
-    bytes.try_into().map_err(|_| WireError::field(field, "is not 32 bytes"))
+    bytes.try_into().map_err(|_length| WireError::field(field, "is not 32 bytes"))
 }
 
 /// A list, each entry converted.

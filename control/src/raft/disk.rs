@@ -72,7 +72,7 @@ impl Disk {
 
     /// Queues a write; `done` is called once it is durable or has failed.
     pub(super) async fn submit(&self, write: Write, done: Done) -> io::Result<()> {
-        self.writes.send((write, done)).await.map_err(|_| gone())
+        self.writes.send((write, done)).await.map_err(|_unsent| gone())
     }
 
     /// Queues a write and waits until it is durable.
@@ -83,7 +83,7 @@ impl Disk {
             let _ = tell.send(result);
         });
         self.submit(write, done).await?;
-        told.await.map_err(|_| gone())?
+        told.await.map_err(|_dropped| gone())?
     }
 }
 

@@ -62,14 +62,10 @@ impl Step {
 
     pub(super) fn delete_service(&mut self, key: &ServiceKey, bound: WhenBound) -> Result<(), Rejection> {
         self.service(key)?;
-        if bound == WhenBound::Refuse {
-            if let Some(by) = self.binder(key) {
-                return Err(Rejection::InUse {
-                    noun: Noun::Service,
-                    name: key.to_string(),
-                    by: format!("the binding of {by}"),
-                });
-            }
+        let binder = if bound == WhenBound::Refuse { self.binder(key) } else { None };
+        if let Some(by) = binder {
+            let by = format!("the binding of {by}");
+            return Err(Rejection::InUse { noun: Noun::Service, name: key.to_string(), by });
         }
         self.remove_own_certificates(key);
         self.catalog.services.remove(key);
