@@ -178,8 +178,10 @@ function dispatch(target, event, state, onException) {
   const listeners = listenersOf(target);
   const list = listeners?.get(state.type);
   if (list !== undefined) {
-    runListeners(listeners, [...list], true, event, state, onException);
-    if (!state.stopped) runListeners(listeners, [...list], false, event, state, onException);
+    // Removing a listener replaces the list and adding one appends to it: the first `count` are those of now.
+    const count = list.length;
+    runListeners(listeners, list, count, true, event, state, onException);
+    if (!state.stopped) runListeners(listeners, list, count, false, event, state, onException);
   }
   state.phase = Event.NONE;
   state.currentTarget = null;
@@ -187,8 +189,9 @@ function dispatch(target, event, state, onException) {
   return !state.canceled;
 }
 
-function runListeners(listeners, list, capture, event, state, onException) {
-  for (const listener of list) {
+function runListeners(listeners, list, count, capture, event, state, onException) {
+  for (let at = 0; at < count; at++) {
+    const listener = list[at];
     if (state.stoppedNow) return;
     if (listener.removed || listener.capture !== capture) continue;
     if (listener.once) removeListener(listeners, state.type, listener);

@@ -10,9 +10,18 @@ import { OP, op } from "./host.js";
 const HREF = 0, SCHEME_END = 1, USERNAME = 2, USERNAME_END = 3, PASSWORD = 4, PASSWORD_END = 5, HOST = 6, HOST_END = 7,
   PORT_END = 8, PATH = 9, PATH_END = 10, QUERY_END = 11;
 
+// BOUND: one. A request's URL is parsed again by every layer that looks at it, and by the next request for the same.
+let lastText;
+let lastParts;
+
 /** The parts of `text`, or undefined when it is not a URL. The list is never changed, so it may be shared. */
 export function parseUrl(text, base = undefined) {
-  return op(OP.URL_PARSE, text, base);
+  if (base !== undefined) return op(OP.URL_PARSE, text, base);
+  if (text !== lastText) {
+    lastParts = op(OP.URL_PARSE, text, undefined);
+    lastText = text;
+  }
+  return lastParts;
 }
 
 /** The parts of `parts` after one component was assigned `value`: the same when the standard ignores it. */

@@ -19,6 +19,9 @@ export class Controller {
     this.pulling = false;
     this.pullAgain = false;
     this.closeRequested = false;
+    // The reactions to a pull, made at the first and kept: a closure for each would cost as much as the pull.
+    this.onPulled = undefined;
+    this.onFailed = undefined;
     stream.controllerMade = this;
   }
 
@@ -44,10 +47,9 @@ export class Controller {
       this.pullAgain = false;
       const pulled = this.source.pull(this);
       if (pulled !== undefined) {
-        pulled.then(
-          () => this.pulled(),
-          (reason) => this.error(reason),
-        );
+        this.onPulled ??= () => this.pulled();
+        this.onFailed ??= (reason) => this.error(reason);
+        pulled.then(this.onPulled, this.onFailed);
         return;
       }
       this.pulling = false;

@@ -10,7 +10,7 @@
 import { host, OP, op, start, startWith } from "../host.js";
 import { toBytes } from "../errors.js";
 import { ByteController } from "./byte-controller.js";
-import { acquireReader, cancelReadable, Readable } from "./readable.js";
+import { acquireReader, cancelReadable, Readable, Reader } from "./readable.js";
 import { readableOf, shellOf } from "./readable-stream.js";
 
 /** A byte stream of host body `id`. Nothing is read before somebody reads. */
@@ -118,8 +118,11 @@ export function knownLength(shell) {
   return stream.disturbed ? undefined : stream.body?.length;
 }
 
+// Holds the lock of every sealed stream: nobody reads through it.
+const SEAL = new Reader(new Readable(), false);
+
 function seal(stream) {
-  acquireReader(stream);
+  stream.reader = SEAL;
   stream.disturbed = true;
   stream.state = "closed";
 }
@@ -138,14 +141,20 @@ export function discard(shell, reason) {
 }
 
 /** All bytes of the stream, which ends locked and disturbed. A TypeError when it is locked, or for chunks of other kinds. */
-export async function readAllBytes(shell) {
+export function readAllBytes(shell) {
   const stream = readableOf(shell);
-  const constant = takeConstant(shell);
-  if (constant !== undefined) {
-    return typeof constant === "string" ? new Uint8Array(host.utf8Encode(constant)) : constant.slice();
+  if (untouched(stream)) {
+    const { constant, id } = stream.body;
+    if (constant !== undefined) {
+      seal(stream);
+      return Promise.resolve(typeof constant === "string" ? new Uint8Array(host.utf8Encode(constant)) : constant.slice());
+    }
+    if (id !== undefined) {
+      seal(stream);
+      return readHostChunks(id).then(join);
+    }
   }
-  const id = takeHostBody(shell);
-  return join(id === undefined ? await readChunks(stream) : await readHostChunks(id));
+  return readChunks(stream).then(join);
 }
 
 async function readHostChunks(id) {
@@ -158,7 +167,7 @@ async function readHostChunks(id) {
 }
 
 /** Reads without a promise for each chunk. */
-function readChunks(stream) {
+async function readChunks(stream) {
   const reader = acquireReader(stream);
   const chunks = [];
   const { promise, resolve, reject } = Promise.withResolvers();

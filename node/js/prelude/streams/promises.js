@@ -15,57 +15,89 @@ export function handledRejection(reason) {
   return handled(Promise.reject(reason));
 }
 
-/** "A promise resolved with": always a new promise, unlike `Promise.resolve`. */
+/** "A promise resolved with": not the promise itself when `value` is one, unlike `Promise.resolve`. */
 export function resolvedWith(value) {
-  return new Promise((resolve) => resolve(value));
+  return value === undefined ? DONE : new Promise((resolve) => resolve(value));
+}
+
+/** Fulfilled with undefined; shared, because a promise and its resolving functions cost more than the reaction. */
+export const DONE = Promise.resolve(undefined);
+
+/** A worker's result as a promise. */
+export function toPromise(result) {
+  return result === undefined ? DONE : Promise.resolve(result);
 }
 
 /** Calls a worker's function whose result is a promise; what it throws becomes a rejection. */
-export function callAsync(callback, self, ...args) {
+export function callAsync(callback, self) {
   try {
-    return Promise.resolve(callback.apply(self, args));
+    return toPromise(callback.call(self));
   } catch (error) {
     return Promise.reject(error);
   }
 }
 
+/** As `callAsync`, with one argument: spreading a list of them costs more than the call. */
+export function callAsync1(callback, self, argument) {
+  try {
+    return toPromise(callback.call(self, argument));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/** As `callAsync`, with two arguments. */
+export function callAsync2(callback, self, first, second) {
+  try {
+    return toPromise(callback.call(self, first, second));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+const PENDING = 0, FULFILLED = 1, REJECTED = 2;
+
 /** A promise made when somebody first looks, because most are never looked at. */
 export class LazyPromise {
   constructor() {
+    this.state = PENDING;
+    this.reason = undefined;
     this.deferred = undefined;
-    this.settled = undefined;
   }
 
   get promise() {
     if (this.deferred === undefined) {
       this.deferred = Promise.withResolvers();
       handled(this.deferred.promise);
-      this.settled?.(this.deferred);
+      if (this.state === FULFILLED) this.deferred.resolve(undefined);
+      else if (this.state === REJECTED) this.deferred.reject(this.reason);
     }
     return this.deferred.promise;
   }
 
   get pending() {
-    return this.settled === undefined;
+    return this.state === PENDING;
   }
 
   resolve() {
-    this.settle((deferred) => deferred.resolve(undefined));
+    if (this.state !== PENDING) return;
+    this.state = FULFILLED;
+    if (this.deferred !== undefined) this.deferred.resolve(undefined);
   }
 
   reject(reason) {
-    this.settle((deferred) => deferred.reject(reason));
-  }
-
-  settle(how) {
-    if (this.settled !== undefined) return;
-    this.settled = how;
-    if (this.deferred !== undefined) how(this.deferred);
+    if (this.state !== PENDING) return;
+    this.state = REJECTED;
+    this.reason = reason;
+    if (this.deferred !== undefined) this.deferred.reject(reason);
   }
 
   /** Rejects, taking the place of an outcome that was there already. */
   replaceByRejection(reason) {
-    if (this.settled !== undefined) this.deferred = this.settled = undefined;
+    if (this.state !== PENDING) {
+      this.state = PENDING;
+      this.deferred = undefined;
+    }
     this.reject(reason);
   }
 }

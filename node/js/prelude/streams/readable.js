@@ -135,19 +135,30 @@ export function cancelByReader(reader, reason) {
   return cancelReadable(reader.stream, reason);
 }
 
-/** Resolves the promise of a `read()` call. */
+/** The promise of a `read()` call. One that is answered before anybody asks for the promise needs no resolving functions. */
 export class PromiseRequest {
-  constructor(deferred) {
-    this.deferred = deferred;
+  constructor() {
+    this.answer = undefined;
+    this.deferred = undefined;
   }
+
+  get promise() {
+    return this.answer ?? (this.deferred = Promise.withResolvers()).promise;
+  }
+
   onChunk(value) {
-    this.deferred.resolve({ value, done: false });
+    if (this.deferred === undefined) this.answer = Promise.resolve({ value, done: false });
+    else this.deferred.resolve({ value, done: false });
   }
+
   onClose(value) {
-    this.deferred.resolve({ value, done: true });
+    if (this.deferred === undefined) this.answer = Promise.resolve({ value, done: true });
+    else this.deferred.resolve({ value, done: true });
   }
+
   onError(reason) {
-    this.deferred.reject(reason);
+    if (this.deferred === undefined) this.answer = Promise.reject(reason);
+    else this.deferred.reject(reason);
   }
 }
 

@@ -33,9 +33,9 @@ export class ReadableStreamDefaultReader {
   read() {
     if (!(#reader in this)) return wrongReceiver("ReadableStreamDefaultReader");
     if (this.#reader.stream === undefined) return Promise.reject(new TypeError(RELEASED));
-    const deferred = Promise.withResolvers();
-    this.#reader.read(new PromiseRequest(deferred));
-    return deferred.promise;
+    const request = new PromiseRequest();
+    this.#reader.read(request);
+    return request.promise;
   }
 
   releaseLock() { this.#reader.release(); }
@@ -59,15 +59,15 @@ export class ReadableStreamBYOBReader {
 
   read(view, options = undefined) {
     if (!(#reader in this)) return wrongReceiver("ReadableStreamBYOBReader");
-    const deferred = Promise.withResolvers();
+    const request = new PromiseRequest();
     try {
       const min = toMinimum(view, options);
       if (this.#reader.stream === undefined) throw new TypeError(RELEASED);
-      this.#reader.readInto(view, min, new PromiseRequest(deferred));
+      this.#reader.readInto(view, min, request);
     } catch (error) {
-      deferred.reject(error);
+      request.onError(error);
     }
-    return deferred.promise;
+    return request.promise;
   }
 
   /** Workers' older name for `read(view, { min })`. */

@@ -5,13 +5,13 @@
 // A source has `pull(controller)`: a promise, or undefined when it is done at once; and `cancel(reason)`: a promise.
 
 import { isObject, toCallback, toEnforcedRange } from "../errors.js";
-import { callAsync } from "./promises.js";
+import { callAsync1, DONE } from "./promises.js";
 
 /** A source that produces nothing by itself. */
 export const IDLE_SOURCE = {
   pull() {},
   cancel() {
-    return Promise.resolve(undefined);
+    return DONE;
   },
 };
 
@@ -30,12 +30,12 @@ class WorkerSource {
 
   pull() {
     const { pull } = this.members;
-    return pull === undefined ? Promise.resolve(undefined) : callAsync(pull, this.object, this.shell);
+    return pull === undefined ? DONE : callAsync1(pull, this.object, this.shell);
   }
 
   cancel(reason) {
     const { cancel } = this.members;
-    return cancel === undefined ? Promise.resolve(undefined) : callAsync(cancel, this.object, reason);
+    return cancel === undefined ? DONE : callAsync1(cancel, this.object, reason);
   }
 }
 

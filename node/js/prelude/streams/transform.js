@@ -7,7 +7,7 @@
 // (done at once; it may throw) for the prelude's own.
 
 import { DefaultController } from "./default-controller.js";
-import { callAsync } from "./promises.js";
+import { callAsync, callAsync2 } from "./promises.js";
 import { Readable } from "./readable.js";
 import { Writable, WritableController } from "./writable.js";
 
@@ -20,6 +20,8 @@ export class Transform {
     this.backpressureChange = undefined;
     // The outcome that a close, abort or cancel already under way will have: whoever comes second shares it.
     this.finishing = undefined;
+    // The reaction to a failed transform, made at the first and kept.
+    this.onFailed = undefined;
     this.setBackpressure(true);
   }
 
@@ -78,10 +80,11 @@ export class Transform {
   }
 
   transform(chunk) {
-    return callAsync(this.transformer.transform, this.transformer, chunk, this).catch((reason) => {
+    this.onFailed ??= (reason) => {
       this.error(reason);
       throw reason;
-    });
+    };
+    return callAsync2(this.transformer.transform, this.transformer, chunk, this).catch(this.onFailed);
   }
 }
 

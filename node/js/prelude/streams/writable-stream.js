@@ -4,7 +4,7 @@
 // state machine. **Enter at** `WritableStream`; the prelude wraps its own with `shellOfWritable`.
 
 import { INTERNAL, isObject, requireArguments, requireInternal, toCallback, webClass } from "../errors.js";
-import { callAsync } from "./promises.js";
+import { callAsync, callAsync1, callAsync2 } from "./promises.js";
 import { highWaterMarkOf, toStrategy } from "./queue.js";
 import { wrongReceiver } from "./readable.js";
 import { abortWritable, closeWritable, Writable, WritableController, Writer } from "./writable.js";
@@ -24,7 +24,7 @@ class WorkerSink {
 
   write(chunk) {
     const { write } = this.members;
-    return write === undefined ? undefined : callAsync(write, this.object, chunk, this.shell);
+    return write === undefined ? undefined : callAsync2(write, this.object, chunk, this.shell);
   }
 
   close() {
@@ -34,7 +34,7 @@ class WorkerSink {
 
   abort(reason) {
     const { abort } = this.members;
-    return abort === undefined ? undefined : callAsync(abort, this.object, reason);
+    return abort === undefined ? undefined : callAsync1(abort, this.object, reason);
   }
 }
 

@@ -11,7 +11,7 @@
 //   undefined (done at once) for the prelude's own sinks.
 
 import { createSignal, signalAbort } from "../abort.js";
-import { LazyPromise, resolvedWith } from "./promises.js";
+import { DONE, LazyPromise, resolvedWith } from "./promises.js";
 import { SizedQueue } from "./queue.js";
 
 const CLOSE = Symbol("close");
@@ -93,7 +93,7 @@ function finishErroring(stream) {
   }
   const { sink } = stream.controller;
   stream.controller.clearSink();
-  (sink.abort(abort.reason) ?? Promise.resolve(undefined)).then(
+  (sink.abort(abort.reason) ?? DONE).then(
     () => {
       abort.deferred.resolve(undefined);
       rejectCloseAndClosed(stream);
@@ -151,6 +151,9 @@ export class WritableController {
     this.queue = new SizedQueue();
     this.started = false;
     this.abortSignal = undefined;
+    // The reactions to a write, made at the first and kept.
+    this.onWritten = undefined;
+    this.onWriteFailed = undefined;
     stream.controller = this;
     updateBackpressure(stream, this.backpressure);
   }
@@ -247,7 +250,7 @@ export class WritableController {
     stream.closeInFlight = stream.closeRequest;
     stream.closeRequest = undefined;
     this.queue.shift();
-    const closed = sink.close() ?? Promise.resolve(undefined);
+    const closed = sink.close() ?? DONE;
     this.clearSink();
     closed.then(
       () => finishClose(stream),
@@ -258,15 +261,17 @@ export class WritableController {
   processWrite(chunk) {
     const { stream } = this;
     stream.writeInFlight = stream.writes.shift();
-    (this.sink.write(chunk) ?? Promise.resolve(undefined)).then(
-      () => this.written(),
-      (reason) => {
-        if (stream.state === "writable") this.clearSink();
-        stream.writeInFlight.reject(reason);
-        stream.writeInFlight = undefined;
-        dealWithRejection(stream, reason);
-      },
-    );
+    this.onWritten ??= () => this.written();
+    this.onWriteFailed ??= (reason) => this.writeFailed(reason);
+    (this.sink.write(chunk) ?? DONE).then(this.onWritten, this.onWriteFailed);
+  }
+
+  writeFailed(reason) {
+    const { stream } = this;
+    if (stream.state === "writable") this.clearSink();
+    stream.writeInFlight.reject(reason);
+    stream.writeInFlight = undefined;
+    dealWithRejection(stream, reason);
   }
 
   written() {
