@@ -15,11 +15,12 @@ fn pinned<M: Message + Default + PartialEq + Debug>(name: &str, kind: Kind, mess
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.hex"));
     let found = hex::encode(encode(kind, message));
     if env::var_os("SKERRY_WRITE_GOLDEN").is_some() {
-        fs::write(&file, format!("{found}\n")).unwrap();
+        fs::write(&file, format!("{found}\n")).expect("the golden folder is there");
     }
-    let golden = fs::read_to_string(&file).unwrap();
+    let golden = fs::read_to_string(&file).expect("every pinned message has its file");
     assert_eq!(found, golden.trim(), "the bytes of {name} have changed");
-    assert_eq!(decode::<M>(kind, &hex::decode(golden.trim()).unwrap()).unwrap(), *message);
+    let bytes = hex::decode(golden.trim()).expect("golden files are hexadecimal");
+    assert_eq!(decode::<M>(kind, &bytes).as_ref(), Ok(message));
 }
 
 fn log_id() -> raft::LogId {

@@ -1,3 +1,8 @@
+//! What commands promise, one by one; what holds after any sequence of them is in [`laws`].
+//!
+//! **Owns** the catalog's promises as tests. **Must not know** raft and storage. **Enter at** [`shop`], a service to try
+//! things on.
+
 use skerry_proto::id::TokenId;
 
 use super::*;
