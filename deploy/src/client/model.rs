@@ -69,10 +69,10 @@ pub(crate) struct Deployed {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Effective {
+    pub(crate) parent: Option<String>,
     pub(crate) bindings: Vec<Binding>,
     pub(crate) removed: Vec<String>,
     pub(crate) shared_state: Vec<SharedState>,
-    pub(crate) compatibility_date: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -5,6 +5,7 @@
 
 use clap::Args;
 use serde_json::json;
+use skerry_proto::id::EnvironmentName;
 
 use crate::bundle::Mode;
 use crate::client::path::EnvironmentPath;
@@ -22,6 +23,8 @@ pub(crate) struct DeployArgs {
 pub(crate) async fn run(context: &Context, args: DeployArgs) -> anyhow::Result<()> {
     let release = release::prepare(context, &args.upload, Mode::Production).await?;
     release::report(context, &release.built);
+    let path = path_of(context, &release.plan).await?;
+    let before = config(context, &path).await?;
     let deployed = publish(context, &release, args.upload.dry_run).await?;
     context.out.document(&deployed.raw);
     let Plan { service, environment, .. } = &release.plan;
@@ -32,10 +35,35 @@ pub(crate) async fn run(context: &Context, args: DeployArgs) -> anyhow::Result<(
         context.out.line(format!("Deployed {service} to {environment}: version {number}, start-up {startup_ms} ms"));
     }
     if let Some(config) = &deployed.result.config {
-        effective(context, config);
+        effective(context, &path, config).await?;
+        if let Some(before) = &before {
+            lost(context, before, config);
+        }
     }
     urls(context, &deployed.result.hostnames).await;
     Ok(())
+}
+
+/// The effective configuration as it is now; `None` where nothing is live.
+async fn config(context: &Context, path: &EnvironmentPath) -> anyhow::Result<Option<model::Effective>> {
+    match context.client().await?.send(Call::get(path.below(&["config"]))).await {
+        Ok(found) => Ok(Some(found.result)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Says what the environment had and has no more: set by hand perhaps, and in no file.
+fn lost(context: &Context, before: &model::Effective, after: &model::Effective) {
+    let gone = before.bindings.iter().filter(|old| !after.bindings.iter().any(|new| new.name == old.name));
+    for binding in gone {
+        let name = &binding.name;
+        context.out.note(format!(
+            "{name} ({}, was {}) is gone: the project file does not mention it; `skerry rollback` brings it back",
+            binding.kind,
+            value(binding)
+        ));
+    }
 }
 
 /// Uploads the release and makes it live, then sets what lies outside versions. A dry run is checked by the API too.
@@ -182,35 +210,51 @@ async fn set_triggers(client: &Client, path: &EnvironmentPath, plan: &Plan) -> a
     Ok(())
 }
 
-/// Shows what code finds in `env`, where each entry comes from, and what state is shared.
-pub(crate) fn effective(context: &Context, config: &model::Effective) {
+/// Shows what code finds in `env`, where each entry comes from, what it overrides, and what state is shared.
+pub(crate) async fn effective(
+    context: &Context,
+    path: &EnvironmentPath,
+    config: &model::Effective,
+) -> anyhow::Result<()> {
+    let parent = match config.parent.as_deref().map(EnvironmentName::new) {
+        Some(Ok(environment)) => Some(EnvironmentPath { environment, ..path.clone() }),
+        _ => None,
+    };
+    let inherited = match &parent {
+        Some(parent) => self::config(context, parent).await?.unwrap_or_default().bindings,
+        None => Vec::new(),
+    };
     if !config.bindings.is_empty() {
         context.out.line("");
-        bindings(context, &config.bindings);
+        table(context, &config.bindings, &inherited, config.parent.as_deref().unwrap_or_default());
     }
     if !config.removed.is_empty() {
         context.out.line(format!("Not inherited: {}", config.removed.join(", ")));
     }
     for shared in &config.shared_state {
         let id = shared.namespace_id.as_deref().unwrap_or_default();
-        context.out.line(format!(
-            "Shared state: {} {} {id} is also used by {}",
-            shared.kind,
-            shared.name,
-            shared.with.join(", ")
-        ));
+        let with = shared.with.join(", ");
+        context.out.line(format!("Shared state: {} {} {id} is also used by {with}", shared.kind, shared.name));
     }
+    Ok(())
 }
 
 /// A table of bindings.
 pub(crate) fn bindings(context: &Context, bindings: &[model::Binding]) {
+    table(context, bindings, &[], "");
+}
+
+fn table(context: &Context, bindings: &[model::Binding], inherited: &[model::Binding], parent: &str) {
     context.out.table(
         ["BINDING", "TYPE", "VALUE", "ORIGIN"],
         bindings.iter().map(|binding| {
+            // Secrets are never inherited, so one of the same name is no override.
+            let overrides = !binding.kind.starts_with("secret")
+                && inherited.iter().any(|other| other.name == binding.name && !other.kind.starts_with("secret"));
             let origin = match (binding.origin.as_deref(), binding.from.as_deref()) {
                 (Some("inherited"), Some(from)) => format!("inherited from {from}"),
-                (Some(origin), _) => origin.to_owned(),
-                (None, _) => "own".to_owned(),
+                (_, _) if overrides => format!("own, overrides {parent}"),
+                (origin, _) => origin.unwrap_or("own").to_owned(),
             };
             [binding.name.clone(), binding.kind.clone(), value(binding), origin]
         }),

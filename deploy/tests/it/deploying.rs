@@ -15,6 +15,7 @@ fn deployed() -> Value {
         "version_id": "1b4e28ba-2fa1-4d3b-a3f5-ef19b5a7633b", "version_number": 7, "startup_time_ms": 3,
         "hostnames": ["staging.shop.workers.localhost"],
         "config": {
+            "parent": "production",
             "bindings": [
                 { "name": "COLOR", "type": "plain_text", "text": "green", "origin": "own" },
                 { "name": "CART", "type": "kv_namespace", "namespace_id": "ab", "origin": "inherited", "from": "production" },
@@ -30,6 +31,12 @@ fn cluster(call: &Recorded) -> Option<Reply> {
         "GET /workers/services/shop/environments/staging" => {
             Reply::Tagged(json!({ "name": "staging", "parent": "production" }), "\"41\"")
         }
+        "GET /workers/services/shop/environments/staging/config" => Reply::Result(
+            json!({ "bindings": [{ "name": "BY_HAND", "type": "plain_text", "text": "x", "origin": "own" }] }),
+        ),
+        "GET /workers/services/shop/environments/production/config" => Reply::Result(
+            json!({ "bindings": [{ "name": "COLOR", "type": "plain_text", "text": "blue", "origin": "own" }] }),
+        ),
         "GET /storage/kv/namespaces" => Reply::Result(json!([{ "id": "cd".repeat(16), "title": "other" }])),
         "POST /storage/kv/namespaces" => Reply::Result(json!({ "id": "ef".repeat(16), "title": "shop-cart" })),
         what if what.starts_with("PUT /workers/services/shop/environments/") => Reply::Result(deployed()),
@@ -54,6 +61,7 @@ fn a_deploy_uploads_only_the_differences_and_says_what_is_inherited() {
     for text in [
         "Deployed shop to staging: version 7",
         "inherited from production",
+        "own, overrides production",
         "(hidden)",
         "Shared state: kv_namespace CART ab is also used by production",
         "https://staging.shop.workers.localhost:8443/",
@@ -62,6 +70,7 @@ fn a_deploy_uploads_only_the_differences_and_says_what_is_inherited() {
     ] {
         assert!(outcome.stdout.contains(text), "{text:?} in\n{}", outcome.stdout);
     }
+    assert!(outcome.stderr.contains("BY_HAND (plain_text, was \"x\") is gone"), "{}", outcome.stderr);
 }
 
 #[test]
