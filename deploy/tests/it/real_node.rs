@@ -3,10 +3,10 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -39,9 +39,48 @@ struct Node {
     dir: tempfile::TempDir,
 }
 
+/// The engine image that this very program compiled at its first start, kept for the next nodes of the tests.
+struct EngineCache(PathBuf);
+
+impl EngineCache {
+    fn of(program: &Path) -> Self {
+        let made = program.metadata().unwrap();
+        let since = made.modified().unwrap().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("engine-{}-{since}", made.len())))
+    }
+
+    /// Gives a node's empty data directory the cache, if there is one.
+    fn seed(&self, data_dir: &Path) {
+        if self.0.is_dir() {
+            copy(&self.0, &data_dir.join("cache"));
+        }
+    }
+
+    /// Keeps what a node has made. Another process may do so at the same time; the first whole copy stays.
+    fn keep(&self, data_dir: &Path) {
+        if !self.0.is_dir() {
+            let copied = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            copy(&data_dir.join("cache"), &copied.path().join("cache"));
+            let _ = std::fs::rename(copied.path().join("cache"), &self.0);
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
 impl Node {
-    fn start(program: &PathBuf) -> Self {
+    fn start(program: &Path) -> Self {
+        // One at a time, so that the first compiles the engine image and the others find it.
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().unwrap();
+        let cache = EngineCache::of(program);
+        cache.seed(dir.path());
         let mut command = Command::new(program);
         command.arg("--data-dir").arg(dir.path()).args(["--bootstrap", "--node-name", "test", "--log-format", "json"]);
         command.args(["--domain", "workers.localhost", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0"]);
@@ -60,6 +99,7 @@ impl Node {
                 _ => {}
             }
         };
+        cache.keep(dir.path());
         Self { child, _stdout: stdout, addresses, dir }
     }
 
@@ -188,7 +228,8 @@ fn dev_serves_again_after_a_change_and_survives_a_mistake() {
     let Some(program) = program() else { return };
     let mut shop = Workspace::new(&[("wrangler.toml", PROJECT), ("src/index.ts", CODE), (".dev.vars", "KEY=local\n")]);
     shop.set("SKERRY_NODE_BIN", &program.display().to_string());
-    let mut child = shop.command(&["dev", "--port", "0"]).spawn().unwrap();
+    EngineCache::of(&program).seed(&shop.path("data"));
+    let mut child = shop.command(&["dev", "--port", "0", "--data-dir", "data"]).spawn().unwrap();
     let lines = follow(child.stderr.take().unwrap());
     let logs = follow(child.stdout.take().unwrap());
 
