@@ -30,6 +30,9 @@ const MAX_ATTEMPTS: u32 = 4;
 /// BOUND: 1000 pages of 100 are far beyond any list a person reads.
 const MAX_PAGES: u64 = 1000;
 const PER_PAGE: u64 = 100;
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// BOUND: a component of several megabytes is compiled for most of a minute on a slow machine.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Whom to talk to, and as whom.
 #[derive(Debug, Clone)]
@@ -39,8 +42,9 @@ pub(crate) struct ClientConfig {
     pub(crate) token: Option<String>,
     /// A PEM file with the cluster's CA, trusted beside the public ones.
     pub(crate) ca: Option<PathBuf>,
-    /// How long one answer may take. Too short makes slow writes *unknown*; too long hides a dead node.
-    pub(crate) timeout: Duration,
+    /// How long one answer may take; 60 s when absent, 300 s for uploads, whose code the node compiles before it
+    /// answers. Too short makes slow writes *unknown*; too long hides a dead node.
+    pub(crate) timeout: Option<Duration>,
     /// The account, when not the token's first.
     pub(crate) account: Option<String>,
 }
@@ -253,7 +257,7 @@ impl Client {
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
-        let mut request = self.http.request(call.method.clone(), url).timeout(self.config.timeout);
+        let mut request = self.http.request(call.method.clone(), url).timeout(self.timeout(call));
         if let Some(token) = &self.config.token {
             request = request.bearer_auth(token);
         }
@@ -269,6 +273,11 @@ impl Client {
             Body::Bytes(bytes) => request.header("content-type", "application/octet-stream").body(bytes.clone()),
             Body::Form(parts) => request.multipart(call::form(parts).map_err(ClientError::Config)?),
         })
+    }
+
+    fn timeout(&self, call: &Call) -> Duration {
+        let usual = if matches!(call.body, Body::Form(_)) { UPLOAD_TIMEOUT } else { TIMEOUT };
+        self.config.timeout.unwrap_or(usual)
     }
 
     async fn body(&self, call: &Call, response: reqwest::Response) -> Result<Vec<u8>, ClientError> {
@@ -288,7 +297,7 @@ impl Client {
             return ClientError::Interrupted { what, source: error };
         }
         let reason = if error.is_timeout() {
-            format!("no answer within {} s", self.config.timeout.as_secs_f32())
+            format!("no answer within {} s", self.timeout(call).as_secs_f32())
         } else {
             "the connection broke before the answer".to_owned()
         };

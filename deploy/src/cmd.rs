@@ -32,7 +32,7 @@ use crate::context::{Context, Global};
 
 /// Deploys and operates services on a Skerry cluster.
 #[derive(Debug, Parser)]
-#[command(name = "skerry", version, about, max_term_width = 110)]
+#[command(name = "skerry", version, max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,

@@ -19,7 +19,6 @@ use crate::project::Project;
 
 /// Where `skerry-node` serves its API unless told otherwise.
 const DEFAULT_API: &str = "http://127.0.0.1:8700";
-const DEFAULT_TIMEOUT_S: f64 = 60.0;
 
 /// Flags of every command, accepted before and after it.
 #[derive(Debug, Clone, Args)]
@@ -40,9 +39,9 @@ pub(crate) struct Global {
     /// The account, when the token sees several [env: SKERRY_ACCOUNT]
     #[arg(long, global = true, value_name = "ID")]
     pub(crate) account: Option<String>,
-    /// Seconds that one answer may take
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT_S)]
-    pub(crate) timeout: f64,
+    /// Seconds that one answer may take [default: 60, uploads 300]
+    #[arg(long, global = true, value_name = "SECONDS")]
+    pub(crate) timeout: Option<f64>,
     /// The environment [default: production]
     #[arg(long, short, global = true, value_name = "ENV")]
     pub(crate) env: Option<String>,
@@ -164,13 +163,15 @@ impl Context {
             },
         };
         let api = self.global.api.clone().or_else(|| variable("SKERRY_API")).or(user.api);
-        let seconds = self.global.timeout;
-        let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|timeout| !timeout.is_zero());
+        let timeout = self.global.timeout.map(|seconds| {
+            let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|timeout| !timeout.is_zero());
+            timeout.ok_or_else(|| Usage(format!("--timeout {seconds}: must be more than 0 seconds")))
+        });
         Ok(ClientConfig {
             api: api.unwrap_or_else(|| DEFAULT_API.to_owned()),
             token,
             ca: self.global.ca.clone().or_else(|| variable("SKERRY_CA").map(PathBuf::from)).or(user.ca),
-            timeout: timeout.ok_or_else(|| Usage(format!("--timeout {seconds}: must be more than 0 seconds")))?,
+            timeout: timeout.transpose()?,
             account: self.global.account.clone().or_else(|| variable("SKERRY_ACCOUNT")).or(user.account),
         })
     }
