@@ -98,7 +98,13 @@ pub(crate) enum ClientError {
     Refused { status: u16, errors: Vec<ApiError> },
     /// Something answered that is not this API. State: unknown for writes. Retry: no.
     #[error("{what} was answered with something that is not Skerry's API ({status}): {text}")]
-    NotTheApi { what: String, status: u16, text: String },
+    NotTheApi {
+        what: String,
+        status: u16,
+        text: String,
+        #[source]
+        source: Option<serde_json::Error>,
+    },
 }
 
 impl ClientError {
@@ -155,10 +161,10 @@ impl Client {
         let response = self.exchange(&call).await?;
         let (status, etag) = (response.status().as_u16(), header(&response, "etag"));
         let text = self.body(&call, response).await?;
-        let strange = || ClientError::NotTheApi { what: call.describe(), status, text: shorten(&text) };
-        let envelope: Envelope = serde_json::from_slice(&text).map_err(|_| strange())?;
+        let strange = |source| strange(&call, status, &text, Some(source));
+        let envelope: Envelope = serde_json::from_slice(&text).map_err(strange)?;
         let raw = envelope.into_result(status, &call.describe())?;
-        let result = serde_json::from_value(raw.clone()).map_err(|_| strange())?;
+        let result = serde_json::from_value(raw.clone()).map_err(strange)?;
         let info = serde_json::from_slice::<envelope::Info>(&text).map(|info| info.result_info).unwrap_or_default();
         Ok(Answer { result, raw, etag, info: info.unwrap_or_default() })
     }
@@ -171,16 +177,13 @@ impl Client {
         if status.is_success() {
             return Ok(bytes);
         }
-        let envelope: Envelope = serde_json::from_slice(&bytes).map_err(|_| ClientError::NotTheApi {
-            what: call.describe(),
-            status: status.as_u16(),
-            text: shorten(&bytes),
-        })?;
-        Err(envelope.into_result(status.as_u16(), &call.describe()).err().unwrap_or_else(|| ClientError::NotTheApi {
-            what: call.describe(),
-            status: status.as_u16(),
-            text: shorten(&bytes),
-        }))
+        let status = status.as_u16();
+        let envelope: Envelope =
+            serde_json::from_slice(&bytes).map_err(|source| strange(&call, status, &bytes, Some(source)))?;
+        match envelope.into_result(status, &call.describe()) {
+            Ok(_) => Err(strange(&call, status, &bytes, None)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Collects the pages of a list until `limit` entries are there. A list inside the result is named by `inside`.
@@ -205,11 +208,8 @@ impl Client {
         }
         items.truncate(limit);
         let raw = Value::Array(items);
-        let result = serde_json::from_value(raw.clone()).map_err(|error| ClientError::NotTheApi {
-            what: call.describe(),
-            status: 200,
-            text: error.to_string(),
-        })?;
+        let result = serde_json::from_value(raw.clone())
+            .map_err(|source| strange(&call, 200, raw.to_string().as_bytes(), Some(source)))?;
         Ok(Answer { result, raw, etag, info: ResultInfo::default() })
     }
 
@@ -310,6 +310,10 @@ pub(crate) type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::M
 
 fn header(response: &reqwest::Response, name: &str) -> Option<String> {
     response.headers().get(name)?.to_str().ok().map(str::to_owned)
+}
+
+fn strange(call: &Call, status: u16, text: &[u8], source: Option<serde_json::Error>) -> ClientError {
+    ClientError::NotTheApi { what: call.describe(), status, text: shorten(text), source }
 }
 
 fn shorten(text: &[u8]) -> String {

@@ -53,9 +53,8 @@ pub(crate) async fn run(context: &Context, args: DevArgs) -> anyhow::Result<()> 
     let local = context.with_node(node.api.clone(), node.token.clone(), Some(node.ca.clone()));
     let http = node.http.clone();
     context.out.note(format!("skerry-node answers at http://{http} (API {})", node.api));
-    match serve(&local, &args, Some(node)).await? {
-        Some(node) => node.stop().await,
-        None => {}
+    if let Some(node) = serve(&local, &args, Some(node)).await? {
+        node.stop().await;
     }
     Ok(())
 }

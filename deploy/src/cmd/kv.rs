@@ -65,7 +65,7 @@ async fn find(context: &Context, title: &str) -> anyhow::Result<model::Namespace
     let call = Call::get(crate::client::path::kv(client.account().await?, &[]));
     let all = client.list::<model::Namespace>(call, None, usize::MAX).await?.result;
     let found = all.into_iter().find(|one| one.title == title || one.id == title);
-    Ok(found.ok_or_else(|| anyhow::anyhow!("there is no KV namespace {title:?}"))?)
+    found.ok_or_else(|| anyhow::anyhow!("there is no KV namespace {title:?}"))
 }
 
 /// The namespace that the environment's live version has under this name, inherited or own.

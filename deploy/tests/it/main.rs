@@ -1,5 +1,7 @@
 //! The built `skerry`, run as a person runs it: against an API that the test plays, and against a real node.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod deploying;
 mod environments;
 mod fake;

@@ -131,7 +131,7 @@ fn get(address: &str, host: &str) -> Result<Value, String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(|error| error.to_string())?;
     let body = &answer[answer.find('{').unwrap_or(0)..=answer.rfind('}').unwrap_or(answer.len().saturating_sub(1))];
-    serde_json::from_str(body).map_err(|_| answer.clone())
+    serde_json::from_str(body).map_err(|error| format!("{error}: {answer}"))
 }
 
 #[test]
