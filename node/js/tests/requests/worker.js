@@ -171,6 +171,7 @@ const routes = {
   async aborted(request, env, ctx) {
     const gone = new Promise((resolve) => request.signal.addEventListener("abort", () => resolve(request.signal.reason.name)));
     ctx.waitUntil(gone.then((name) => console.log(`caller gone: ${name}`)));
+    console.log("waiting");
     await wait(60_000);
     return new Response("late");
   },
