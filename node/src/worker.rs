@@ -150,7 +150,8 @@ impl std::fmt::Debug for EnvValue {
     }
 }
 
-/// What a service binding points at, as written; which environment serves it is decided at each call (DESIGN 4.11).
+/// What a service binding points at, as written; in the extensions of a request, how it calls its target (absent: the
+/// default export, without props); which environment serves it is decided at each call (DESIGN 4.11).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceTarget {
     /// The name of the binding, for messages.
@@ -221,15 +222,6 @@ pub enum Event {
         /// Milliseconds since the Unix epoch.
         scheduled_time_ms: i64,
     },
-}
-
-/// How a service binding calls its target, an extension of the request. Absent: the default export, without props.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Invocation {
-    /// The named entry point.
-    pub entrypoint: Option<String>,
-    /// JSON that the target sees as `ctx.props`.
-    pub props: Option<String>,
 }
 
 /// What came of an event.

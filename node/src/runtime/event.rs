@@ -11,7 +11,7 @@ use super::{
     frame::Writer,
     limits,
     ops::{Ops, body::Incoming, pending::Done},
-    worker::{Body, EnvValue, Invocation, ModuleKind, RequestCf, Syntax, WorkerSpec},
+    worker::{Body, EnvValue, ModuleKind, RequestCf, ServiceTarget, Syntax, WorkerSpec},
 };
 use crate::bindings::outbound::SocketMessage;
 
@@ -89,17 +89,17 @@ pub(crate) fn fetch(out: &mut Writer, ops: &mut Ops, id: i32, request: Request<B
         Arrived::Stream(incoming) => out.int(ops.bodies.insert_incoming(incoming)),
     };
     out.optional_text(parts.extensions.get::<RequestCf>().map(|cf| &*cf.0));
-    match parts.extensions.get::<Invocation>().filter(|invocation| **invocation != Invocation::default()) {
-        Some(invocation) => out.text(&meta(invocation)),
+    match parts.extensions.get::<ServiceTarget>().filter(|to| to.entrypoint.is_some() || to.props.is_some()) {
+        Some(target) => out.text(&meta(target)),
         None => out.undefined(),
     };
     out.number(ops.now_ms);
 }
 
 /// `{ entrypoint, props }` as JSON; `props` is JSON already.
-fn meta(invocation: &Invocation) -> String {
-    let entrypoint = serde_json::Value::from(invocation.entrypoint.as_deref());
-    format!("{{\"entrypoint\":{entrypoint},\"props\":{}}}", invocation.props.as_deref().unwrap_or("null"))
+fn meta(target: &ServiceTarget) -> String {
+    let entrypoint = serde_json::Value::from(target.entrypoint.as_deref());
+    format!("{{\"entrypoint\":{entrypoint},\"props\":{}}}", target.props.as_deref().unwrap_or("null"))
 }
 
 /// SCHEDULED

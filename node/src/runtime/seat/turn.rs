@@ -11,7 +11,7 @@ use crate::{
         frame::Writer,
         isolate::Fault,
         services::Services,
-        worker::{Event, Invocation, Limits, LoadError, WorkerError, WorkerSpec},
+        worker::{Event, Limits, LoadError, ServiceTarget, WorkerError, WorkerSpec},
     },
 };
 
@@ -82,7 +82,7 @@ fn begin_call(isolate: &mut Isolate, frame: &mut Writer, call: Call, handlers: &
     let Call { event, context, answer, place, .. } = call;
     let (handler, entrypoint) = match &event {
         Event::Fetch(request) => {
-            ("fetch", request.extensions().get::<Invocation>().and_then(|to| to.entrypoint.as_ref()))
+            ("fetch", request.extensions().get::<ServiceTarget>().and_then(|to| to.entrypoint.as_ref()))
         }
         Event::Scheduled { .. } => ("scheduled", None),
     };
