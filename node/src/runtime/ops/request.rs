@@ -240,6 +240,15 @@ impl Ops {
         self.requests.touched = touched;
     }
 
+    /// Nobody waits for the event any more: `waitUntil` may go on as after an answer, and what it still writes is refused.
+    pub(crate) fn gave_up(&mut self, id: i32, now: Instant) {
+        let Some(request) = self.requests.table.get_mut(&id) else { return };
+        request.answered.get_or_insert(now);
+        if let Some(pipe) = request.pipe.take() {
+            self.bodies.break_pipe(pipe, "the caller went away");
+        }
+    }
+
     /// Ends an event now; `error` goes to whoever still waits for its answer.
     pub(crate) fn end(&mut self, id: i32, error: WorkerError) {
         let Some(mut request) = self.requests.table.remove(&id) else { return };

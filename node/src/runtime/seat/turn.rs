@@ -125,6 +125,7 @@ fn open_mail(
             if !ops.requests.contains(request) {
                 return None;
             }
+            ops.gave_up(request, clock::monotonic());
             event::cancel(frame, request);
             Some(request)
         }
