@@ -100,12 +100,12 @@ export function createSignal() {
   return new AbortSignal(INTERNAL);
 }
 
-export function abortError() {
+function abortError() {
   return domException("The operation was aborted", "AbortError");
 }
 
 /** A signal that aborts when the first of `signals` does. */
-export function anySignal(signals) {
+function anySignal(signals) {
   const result = createSignal();
   const state = stateOf(result);
   const aborted = signals.find((signal) => stateOf(signal).aborted);

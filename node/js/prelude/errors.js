@@ -70,15 +70,6 @@ export function toUSVString(value) {
   return (typeof value === "string" ? value : `${value}`).toWellFormed();
 }
 
-const NOT_BYTES = /[^\x00-\xff]/;
-
-/** ByteString: a TypeError for any code unit above 255. */
-export function toByteString(value) {
-  const text = toDOMString(value);
-  if (NOT_BYTES.test(text)) throw new TypeError("Cannot convert to a ByteString: a character is greater than 255");
-  return text;
-}
-
 /** `[EnforceRange]` integer in `0..=max`. */
 export function toEnforcedRange(value, max, what) {
   const number = Math.trunc(+value);

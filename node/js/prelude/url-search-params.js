@@ -1,7 +1,7 @@
 // URLSearchParams (URL standard §6.2) and application/x-www-form-urlencoded (§5).
 //
 // **Owns** the list of pairs and its text form. **Must not know** URL: it is told of changes through a function.
-// **Enter at** `URLSearchParams`; `parseForm` and `serializeForm` are for bodies, too.
+// **Enter at** `URLSearchParams`.
 
 import { host } from "./host.js";
 import { isObject, requireArguments, toRecord, toSequence, toUSVString, webClass } from "./errors.js";
@@ -9,7 +9,7 @@ import { isObject, requireArguments, toRecord, toSequence, toUSVString, webClass
 const PERCENT = 0x25;
 
 /** The pairs of a form-encoded text, in order. */
-export function parseForm(text) {
+function parseForm(text) {
   const pairs = [];
   for (const part of text.split("&")) {
     if (part === "") continue;
@@ -54,7 +54,7 @@ function hexValue(byte) {
 }
 
 /** The form-encoded text of pairs of well-formed strings. */
-export function serializeForm(pairs) {
+function serializeForm(pairs) {
   return pairs.map(([name, value]) => `${encodePart(name)}=${encodePart(value)}`).join("&");
 }
 

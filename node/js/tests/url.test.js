@@ -103,6 +103,16 @@ test("setters follow the standard", () => {
   equal(set("https://a.b/x", "hash", 5), "https://a.b/x#5");
 });
 
+test("URLs of the same text are independent of each other", () => {
+  const [first, second] = [new URL("https://a.b/c?d=1"), new URL("https://a.b/c?d=1")];
+  first.pathname = "/changed";
+  first.searchParams.set("d", "2");
+  equal(second.href, "https://a.b/c?d=1");
+  equal(new URL("https://a.b/c?d=1").search, "?d=1");
+  throws(() => new URL("nope"), TypeError);
+  throws(() => new URL("nope"), TypeError);
+});
+
 test("a bad href leaves the URL as it was", () => {
   const url = new URL("https://a.b/c?d=1");
   throws(() => { url.href = "nope"; }, TypeError);

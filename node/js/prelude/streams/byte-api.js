@@ -57,7 +57,7 @@ class RequestLink {
   }
 }
 
-export function requireView(view) {
+function requireView(view) {
   if (!ArrayBuffer.isView(view)) throw new TypeError("The chunk is not a view on an ArrayBuffer");
 }
 

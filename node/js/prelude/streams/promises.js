@@ -10,11 +10,6 @@ export function handled(promise) {
   return promise;
 }
 
-/** A rejected promise that nobody needs to handle. */
-export function handledRejection(reason) {
-  return handled(Promise.reject(reason));
-}
-
 /** "A promise resolved with": not the promise itself when `value` is one, unlike `Promise.resolve`. */
 export function resolvedWith(value) {
   return value === undefined ? DONE : new Promise((resolve) => resolve(value));
@@ -24,7 +19,7 @@ export function resolvedWith(value) {
 export const DONE = Promise.resolve(undefined);
 
 /** A worker's result as a promise. */
-export function toPromise(result) {
+function toPromise(result) {
   return result === undefined ? DONE : Promise.resolve(result);
 }
 

@@ -123,10 +123,6 @@ export function readableOf(value) {
   return stateOf(value);
 }
 
-export function isReadableStream(value) {
-  return isReadable(value);
-}
-
 /** The object that workers see of `stream`. */
 export function shellOf(stream) {
   return (stream.shell ??= new ReadableStream(INTERNAL, stream));

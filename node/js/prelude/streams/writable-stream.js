@@ -169,10 +169,6 @@ export function writableOf(value) {
   return stateOf(value);
 }
 
-export function isWritableStream(value) {
-  return isWritable(value);
-}
-
 /** The object that workers see of `stream`. */
 export function shellOfWritable(stream) {
   return (stream.shell ??= new WritableStream(INTERNAL, stream));

@@ -62,7 +62,7 @@ export function closeWritable(stream) {
   return deferred.promise;
 }
 
-export function startErroring(stream, reason) {
+function startErroring(stream, reason) {
   stream.state = "erroring";
   stream.error = reason;
   stream.writer?.ensureReadyRejected(reason);
