@@ -187,7 +187,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Err(ApiError::Unauthenticated(SEND_A_TOKEN));
     };
-    let text = value.to_str().map_err(|_| ApiError::Unauthenticated("the Authorization header is not text"))?;
+    let text = value.to_str().ok().ok_or(ApiError::Unauthenticated("the Authorization header is not text"))?;
     match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
         _ => Err(ApiError::Unauthenticated("the Authorization header is not `Bearer TOKEN`")),

@@ -19,7 +19,28 @@ use super::error::ApiError;
 /// BOUND: a JSON body other than KV bulk; the largest honest one, a bulk of secrets, is far below.
 pub(crate) const JSON_BYTES_MAX: usize = 1 << 20;
 
-/// Reads a body of at most `limit_bytes`; past it the rest is not read.
+/// BOUND: how much of a body that is too large is read and thrown away. A client that is still sending when the connection
+/// closes sees a broken connection and never the answer; past this it may.
+const DRAIN_BYTES_MAX: usize = 256 << 20;
+
+/// The length that a request declares.
+pub(crate) fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads a body to throw it away, so that its sender gets to see the answer.
+pub(crate) async fn drain(mut body: Body) {
+    let mut left = DRAIN_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        let size = frame.data_ref().map_or(0, Bytes::len);
+        left = left.saturating_sub(size);
+        if left == 0 {
+            break;
+        }
+    }
+}
+
+/// Reads a body of at most `limit_bytes`.
 pub(crate) async fn read(
     headers: &HeaderMap,
     mut body: Body,
@@ -27,8 +48,9 @@ pub(crate) async fn read(
     limit_bytes: usize,
 ) -> Result<Bytes, ApiError> {
     let too_large = || ApiError::TooLarge { what: what.into(), limit_bytes };
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let declared = declared_length(headers);
     if declared.is_some_and(|length| length > limit_bytes) {
+        drain(body).await;
         return Err(too_large());
     }
     let mut bytes = BytesMut::with_capacity(declared.unwrap_or(0).min(64 << 10));
@@ -49,7 +71,8 @@ pub(crate) fn parse_json<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Resul
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
-        let field = if path == "." { what.to_owned() } else { path };
+        // "." is the document itself, "?" a place that the parser did not get to.
+        let field = if matches!(path.as_str(), "." | "?") { what.to_owned() } else { path };
         ApiError::Field { field, problem: error.inner().to_string() }
     })?;
     deserializer.end().map_err(|error| ApiError::field(what, error.to_string()))?;

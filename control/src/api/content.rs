@@ -6,7 +6,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use http::{HeaderValue, header};
 use skerry_proto::bundle::Bundle;
 
@@ -80,7 +80,7 @@ fn main_module(bundle: &Bundle) -> Result<Response, ApiError> {
     let Some(main) = bundle.modules.iter().find(|module| module.name == bundle.main_module) else {
         return Err(ApiError::Unavailable("the bundle has lost its entry module".into()));
     };
-    let mut response = Bytes::from(main.content.clone()).into_response();
+    let mut response = main.content.clone().into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, header_value(&main.content_type));
     Ok(response)
 }

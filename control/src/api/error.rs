@@ -71,14 +71,12 @@ pub(crate) enum ApiError {
         problem: String,
     },
     /// What the call is about does not exist. State: unchanged. Retry: no.
-    #[error("{what} {id} not found{hint}")]
+    #[error("{what} {id} not found")]
     NotFound {
         /// What kind of thing.
         what: Thing,
         /// Its identity as asked for.
         id: String,
-        /// What to do about it, starting with `; `, or nothing.
-        hint: &'static str,
     },
     /// It is there already, or another thing has its place. State: unchanged. Retry: no.
     #[error("{0}")]
@@ -231,7 +229,7 @@ impl ApiError {
 
     /// Something that does not exist.
     pub(crate) fn not_found(what: Thing, id: impl ToString) -> Self {
-        Self::NotFound { what, id: id.to_string(), hint: "" }
+        Self::NotFound { what, id: id.to_string() }
     }
 
     /// A failure that no caller can mend: logs the chain under a fresh request id, which is all that the caller sees.

@@ -122,12 +122,11 @@ pub(crate) async fn carry_out(
     body: &PromotionsBody,
 ) -> Reply<PromotionsView> {
     let plan = Plan::of(account, body)?;
-    let (after, rehearsed) = writer.rehearse(&account.id, plan.expects.clone(), plan.changes.clone())?;
+    let (after, _) = writer.rehearse(&account.id, plan.expects.clone(), plan.changes.clone())?;
     let mut views = plan.views(&account.catalog, &after)?;
     if body.dry_run {
         return Ok(Answer::ok(PromotionsView { dry_run: true, revision: None, promotions: views }));
     }
-    drop(rehearsed);
     let applied = writer.propose(&account.id, plan.expects, plan.changes).await?;
     for (view, made) in views.iter_mut().zip(&applied.versions) {
         view.version_id = Some(made.id.to_string());
@@ -223,5 +222,5 @@ fn plan_changes(before: &Catalog, after: &Catalog, key: &EnvironmentKey) -> Resu
 
 fn parse_etag(place: usize, text: &str) -> Result<Revision, ApiError> {
     let wrong = || ApiError::field(format!("promotions[{place}].if_match"), "use the target's `etag`");
-    u64::from_str_radix(text.trim_matches('"'), 16).map(Revision).map_err(|_| wrong())
+    u64::from_str_radix(text.trim_matches('"'), 16).ok().map(Revision).ok_or_else(wrong)
 }

@@ -58,6 +58,8 @@ mod bindings;
 mod code;
 mod form;
 mod metadata;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use bindings::Scene as BindingScene;
 pub(crate) use form::Form as UploadForm;

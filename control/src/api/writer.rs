@@ -32,6 +32,7 @@ pub(crate) struct Writer {
     /// Milliseconds since the Unix epoch, one reading for the whole request.
     pub now_ms: i64,
     if_match: Option<Revision>,
+    if_none_match: bool,
     key: Option<String>,
     call: String,
     digest: BodyDigest,
@@ -47,6 +48,7 @@ impl FromRequestParts<Deps> for Writer {
             caller,
             now_ms: deps.clock.now_ms(),
             if_match: if_match(parts)?,
+            if_none_match: if_none_match(parts)?,
             key: idempotency_key(parts)?,
             call: format!("{} {}", parts.method, parts.uri),
             digest: parts.extensions.get::<BodyDigest>().cloned().unwrap_or_default(),
@@ -55,10 +57,11 @@ impl FromRequestParts<Deps> for Writer {
 }
 
 impl Writer {
-    /// What `If-Match` asks of an environment; nothing when the header is absent or `*`.
+    /// What `If-Match` and `If-None-Match` ask of an environment; nothing when they are absent.
     pub(crate) fn expects(&self, environment: &EnvironmentKey) -> Vec<Expectation> {
         let unchanged = |revision| Expectation::Unchanged { environment: environment.clone(), revision };
-        self.if_match.map(unchanged).into_iter().collect()
+        let absent = Expectation::Absent { environment: environment.clone() };
+        self.if_match.map(unchanged).into_iter().chain(self.if_none_match.then_some(absent)).collect()
     }
 
     /// What `If-Match` asks of a service.
@@ -130,13 +133,21 @@ pub(crate) fn require_first(applied: &Applied, what: &str) -> Result<(), ApiErro
 fn if_match(parts: &Parts) -> Result<Option<Revision>, ApiError> {
     let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(None) };
     let wrong = || ApiError::field("If-Match", "use the ETag of an earlier answer, such as \"1f\", or *");
-    let text = value.to_str().map_err(|_| wrong())?.trim();
+    let text = value.to_str().ok().ok_or_else(wrong)?.trim();
     if text == "*" {
         return Ok(None);
     }
     let inner = text.strip_prefix("W/").unwrap_or(text);
     let inner = inner.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(inner);
-    u64::from_str_radix(inner, 16).map(|number| Some(Revision(number))).map_err(|_| wrong())
+    u64::from_str_radix(inner, 16).ok().map(|number| Some(Revision(number))).ok_or_else(wrong)
+}
+
+fn if_none_match(parts: &Parts) -> Result<bool, ApiError> {
+    match parts.headers.get(header::IF_NONE_MATCH).map(|value| value.as_bytes()) {
+        None => Ok(false),
+        Some(b"*") => Ok(true),
+        Some(_) => Err(ApiError::field("If-None-Match", "use *: the write is for something that does not exist yet")),
+    }
 }
 
 fn idempotency_key(parts: &Parts) -> Result<Option<String>, ApiError> {

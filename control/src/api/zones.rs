@@ -156,7 +156,7 @@ async fn show_route(State(deps): State<Deps>, caller: Caller, query: Query, para
 fn find<'a>(catalog: &'a Catalog, account: &AccountId, params: &Params) -> Result<&'a Route, ApiError> {
     let text = params.text("route")?;
     let missing = || ApiError::not_found(Thing::Route, format!("{text:.80}"));
-    let id = RouteId::new(text).map_err(|_| missing())?;
+    let id = RouteId::new(text).ok().ok_or_else(missing)?;
     let found = catalog.route(&id).filter(|route| route.account == *account);
     found.map(|route| &**route).ok_or_else(missing)
 }

@@ -3,4 +3,11 @@
 mod fakes;
 mod node;
 
+mod access;
+mod deploy;
+mod environments;
+mod kv;
 mod openapi;
+mod tails;
+mod uploads;
+mod wrangler;

@@ -69,7 +69,7 @@ impl FromRequestParts<Deps> for Named {
         let params = Params::from_request_parts(parts, deps).await?;
         let text = params.text("namespace")?;
         let missing = || ApiError::not_found(Thing::Namespace, text);
-        let id = NamespaceId::new(text).map_err(|_| missing())?;
+        let id = NamespaceId::new(text).ok().ok_or_else(missing)?;
         let catalog = deps.control.catalog();
         let found = catalog.namespace(&id).filter(|found| found.account == account.id).ok_or_else(missing)?;
         Ok(Self(Arc::clone(found)))

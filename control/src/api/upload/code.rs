@@ -123,7 +123,7 @@ fn module(part: &Part, entry: &Part, syntax: Syntax) -> Result<Module, ApiError>
         }
     };
     check_content(part, content_type)?;
-    Ok(Module { name: part.name.clone(), content_type: content_type.to_owned(), content: part.content.clone().into() })
+    Ok(Module { name: part.name.clone(), content_type: content_type.to_owned(), content: part.content.clone() })
 }
 
 fn check_content(part: &Part, content_type: &str) -> Result<(), ApiError> {

@@ -48,7 +48,7 @@ impl Form {
     /// Reads the body that these headers describe.
     pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, ApiError> {
         let content_type = match headers.get(header::CONTENT_TYPE) {
-            Some(value) => value.to_str().map_err(|_| content_type_error("is not readable text"))?,
+            Some(value) => value.to_str().ok().ok_or_else(|| content_type_error("is not readable text"))?,
             None => return Err(content_type_error("is missing")),
         };
         if matches!(essence(content_type).as_str(), "application/javascript" | "text/javascript") {
@@ -58,8 +58,9 @@ impl Form {
         }
         let boundary = multer::parse_boundary(content_type)
             .map_err(|error| content_type_error(&format!("is {content_type:?} ({error})")))?;
-        let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        if declared.is_some_and(|length| length > UPLOAD_BYTES_MAX + METADATA_BYTES_MAX + FRAMING_BYTES_MAX) {
+        let whole_max = UPLOAD_BYTES_MAX + METADATA_BYTES_MAX + FRAMING_BYTES_MAX;
+        if body::declared_length(headers).is_some_and(|length| length > whole_max) {
+            body::drain(body).await;
             return Err(too_large());
         }
         let stream = TryStreamExt::map_err(body.into_data_stream(), std::io::Error::other);

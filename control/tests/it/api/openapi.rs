@@ -42,7 +42,7 @@ async fn every_described_call_is_routed_and_names_its_operation_once() {
             assert!(ids.insert(id.to_owned()), "operationId {id} is used twice");
             assert!(!operation["summary"].as_str().unwrap().is_empty());
             // A path that no route has is answered with 7003, one without this method with 405.
-            let concrete = path.replace('{', "x").replace('}', "x");
+            let concrete = path.replace(['{', '}'], "x");
             let reply = node.call(&method.to_uppercase(), &concrete).await;
             let code = reply.envelope()["errors"][0]["code"].as_u64();
             let unrouted = code == Some(7003) && reply.envelope()["errors"].as_array().unwrap().len() == 2;

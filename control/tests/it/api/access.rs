@@ -1,0 +1,133 @@
+//! Who may call, and what a caller is told when it may not.
+
+use axum::body::Body;
+use http::Request;
+use serde_json::json;
+
+use super::node::{HELLO, Node};
+
+async fn with_token(node: &Node, token: &str, method: &str, path: &str) -> super::node::Reply {
+    let path = path.replace(":a", &node.account);
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/client/v4{path}"))
+        .header("authorization", format!("Bearer {token}"));
+    node.send(request.body(Body::empty()).unwrap()).await
+}
+
+async fn token(node: &Node, scopes: serde_json::Value) -> serde_json::Value {
+    node.json("POST", "/accounts/:a/tokens", json!({ "name": "ci", "scopes": scopes })).await.ok()
+}
+
+#[tokio::test]
+async fn a_call_without_a_good_token_is_refused() {
+    let node = Node::start().await;
+    let bare = Request::builder().uri("/client/v4/user").body(Body::empty()).unwrap();
+    node.send(bare).await.fails(401, 10000, "Authorization: Bearer");
+    with_token(&node, "wrong", "GET", "/user").await.fails(401, 10000, "unknown");
+    let basic = Request::builder().uri("/client/v4/user").header("authorization", "Basic eDp5").body(Body::empty());
+    node.send(basic.unwrap()).await.fails(401, 10000, "Bearer");
+}
+
+#[tokio::test]
+async fn a_token_does_what_its_scopes_say_and_no_more() {
+    let node = Node::start().await;
+    let made = token(&node, json!(["workers:read", "kv:write"])).await;
+    let text = made["value"].as_str().unwrap();
+    with_token(&node, text, "GET", "/accounts/:a/workers/services").await.ok();
+    with_token(&node, text, "GET", "/accounts/:a/storage/kv/namespaces").await.ok();
+    with_token(&node, text, "GET", "/user").await.ok();
+    with_token(&node, text, "DELETE", "/accounts/:a/workers/services/x").await.fails(403, 9109, "workers:write");
+    with_token(&node, text, "GET", "/accounts/:a/audit_logs").await.fails(403, 9109, "audit:read");
+    with_token(&node, text, "GET", "/accounts/0123456789abcdef0123456789abcdef/workers/services").await.fails(
+        403,
+        9109,
+        "not for account",
+    );
+}
+
+#[tokio::test]
+async fn nobody_makes_a_token_stronger_than_the_one_it_holds() {
+    let node = Node::start().await;
+    let made = token(&node, json!(["tokens:write", "kv:read"])).await;
+    let text = made["value"].as_str().unwrap();
+    let body = json!({ "name": "more", "scopes": ["kv:write"] }).to_string();
+    let request = Request::builder()
+        .method("POST")
+        .uri(format!("/client/v4/accounts/{}/tokens", node.account))
+        .header("authorization", format!("Bearer {text}"));
+    node.send(request.body(Body::from(body)).unwrap()).await.fails(403, 9109, "kv:write");
+}
+
+#[tokio::test]
+async fn a_token_stops_working_when_it_is_revoked_or_expires() {
+    let node = Node::start().await;
+    let made = token(&node, json!(["all:read"])).await;
+    let (id, text) = (made["id"].as_str().unwrap(), made["value"].as_str().unwrap());
+    assert_eq!(with_token(&node, text, "GET", "/user/tokens/verify").await.ok()["id"], id);
+    node.call("DELETE", &format!("/accounts/:a/tokens/{id}")).await.ok();
+    with_token(&node, text, "GET", "/user").await.fails(401, 10000, "revoked");
+
+    let at = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string();
+    let body = json!({ "name": "short", "scopes": ["all:read"], "expires_on": at });
+    let made = node.json("POST", "/accounts/:a/tokens", body).await.ok();
+    with_token(&node, made["value"].as_str().unwrap(), "GET", "/user").await.ok();
+    node.advance(2 * 3_600_000);
+    with_token(&node, made["value"].as_str().unwrap(), "GET", "/user").await.fails(401, 10000, "expired");
+}
+
+#[tokio::test]
+async fn a_tokens_text_is_shown_once() {
+    let node = Node::start().await;
+    let made = token(&node, json!(["admin"])).await;
+    let list = node.get("/accounts/:a/tokens").await.to_string();
+    assert!(!list.contains(made["value"].as_str().unwrap()), "{list}");
+    assert!(list.contains("all:write"), "{list}");
+    let audit = node.get("/accounts/:a/audit_logs").await.to_string();
+    assert!(!audit.contains(made["value"].as_str().unwrap()), "{audit}");
+}
+
+#[tokio::test]
+async fn a_token_in_clear_from_another_machine_is_refused() {
+    let mut node = Node::start().await;
+    node.connect_from("192.0.2.7:5000", false);
+    node.call("GET", "/user").await.fails(403, 9106, "https");
+    node.connect_from("192.0.2.7:5000", true);
+    node.call("GET", "/user").await.ok();
+    node.connect_from("[::ffff:127.0.0.1]:5000", false);
+    node.call("GET", "/user").await.ok();
+}
+
+#[tokio::test]
+async fn bad_tokens_bodies_name_their_field() {
+    let node = Node::start().await;
+    let post = |body| node.json("POST", "/accounts/:a/tokens", body);
+    post(json!({ "name": "x", "scopes": ["workers:fly"] })).await.fails(400, 10001, "scopes[0]");
+    post(json!({ "name": "x", "scopes": [] })).await.fails(400, 10001, "scopes");
+    post(json!({ "name": "x", "scopes": ["kv:read"], "expires_on": "soon" })).await.fails(400, 10001, "expires_on");
+    post(json!({ "name": "x", "scopes": ["kv:read"], "expires_on": "2001-01-01T00:00:00Z" })).await.fails(
+        400,
+        10001,
+        "expires_on",
+    );
+    post(json!({ "name": "x", "scopes": ["kv:read"], "extra": 1 })).await.fails(400, 10001, "extra");
+    post(json!({ "scopes": ["kv:read"] })).await.fails(400, 10001, "name");
+    post(json!("x")).await.fails(400, 10001, "body");
+}
+
+#[tokio::test]
+async fn lists_are_paged() {
+    let node = Node::start().await;
+    for name in ["a", "b", "c"] {
+        node.deploy(name, "production", HELLO, json!({})).await.ok();
+    }
+    let reply = node.call("GET", "/accounts/:a/workers/services?page=2&per_page=2").await;
+    let envelope = reply.envelope();
+    assert_eq!(envelope["result"][0]["id"], "c");
+    assert_eq!(
+        envelope["result_info"],
+        json!({ "page": 2, "per_page": 2, "count": 1, "total_count": 3, "total_pages": 2 })
+    );
+    node.call("GET", "/accounts/:a/workers/services?page=0").await.fails(400, 10001, "page");
+    node.call("GET", "/accounts/:a/workers/services?per_page=x").await.fails(400, 10001, "per_page");
+}
