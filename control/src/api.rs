@@ -12,6 +12,7 @@ use std::sync::Arc;
 use axum::{Router, extract::Request, response::IntoResponse, routing::get};
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::{
     endpoint::Endpoints,
@@ -66,6 +67,10 @@ mod versions;
 mod writer;
 mod zones;
 
+/// BOUND: uploads and KV bulk calls at a time; each holds up to 64 or 100 MB a few times over, so this many stay within a
+/// few GB in the worst case. Others wait.
+const LARGE_BODIES_MAX: usize = 8;
+
 /// What the API says of the node it runs on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ApiConfig {
@@ -99,10 +104,16 @@ pub(crate) struct Deps {
     tails: Arc<dyn Tails>,
     clock: Arc<dyn Clock>,
     sessions: Arc<Sessions>,
+    large: Arc<Semaphore>,
     config: ApiConfig,
 }
 
 impl Deps {
+    /// Waits for its turn with a large body; the turn ends when the permit is dropped.
+    async fn large_body(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.large).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
     /// Seconds since the Unix epoch.
     fn now_s(&self) -> u64 {
         u64::try_from(self.clock.now_ms() / 1000).unwrap_or(0)
@@ -112,7 +123,8 @@ impl Deps {
 /// The whole API, to be served as it is.
 pub fn router(config: ApiConfig, deps: ApiDeps) -> Router {
     let ApiDeps { control, validator, kv, tails, clock } = deps;
-    let deps = Deps { control, validator, kv, tails, clock, sessions: Arc::default(), config };
+    let (sessions, large) = (Arc::default(), Arc::new(Semaphore::new(LARGE_BODIES_MAX)));
+    let deps = Deps { control, validator, kv, tails, clock, sessions, large, config };
     let (calls, document) = endpoints(&deps).finish(env!("CARGO_PKG_VERSION"));
     let document = Bytes::from(document.to_json().expect("a document of names, texts and lists is JSON"));
     let describe = move || async move {

@@ -102,6 +102,7 @@ async fn read_list<T: serde::de::DeserializeOwned>(request: Request) -> Result<V
 }
 
 async fn put_bulk(State(deps): State<Deps>, Named(namespace): Named, request: Request) -> Reply<BulkView> {
+    let _turn = deps.large_body().await;
     let pairs: Vec<BulkPair> = read_list(request).await?;
     let now_s = deps.now_s();
     let mut entries = Vec::with_capacity(pairs.len());
@@ -128,6 +129,7 @@ fn decode(place: usize, value: String, is_base64: bool) -> Result<Bytes, ApiErro
 }
 
 async fn delete_bulk(State(deps): State<Deps>, Named(namespace): Named, request: Request) -> Reply<BulkView> {
+    let _turn = deps.large_body().await;
     let keys: Vec<String> = read_list(request).await?;
     keys.iter().try_for_each(|key| check_key(key))?;
     let count = keys.len() as u64;
