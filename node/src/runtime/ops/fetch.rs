@@ -110,6 +110,7 @@ fn uri(href: &str) -> Result<Uri, OpError> {
     let invalid = || OpError::throw("TypeError", format!("Invalid URL: {href}"));
     let href = href.split('#').next().unwrap_or(href);
     if let Ok(uri) = href.parse::<Uri>()
+        && uri.scheme().is_some()
         && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
     {
         return Ok(uri);
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn urls_become_uris_without_fragment_and_user() {
         assert_eq!(uri("https://u:p@example.com/a?b#c").unwrap(), "https://example.com/a?b");
-        assert_eq!(uri("http://example.com?q=`").unwrap(), "http://example.com/?q=%60");
+        assert_eq!(uri("http://u@example.com?q=^`").unwrap(), "http://example.com/?q=%5E%60");
     }
 
     #[test]
