@@ -89,7 +89,7 @@ impl App {
         let data_dir = DataDir::lock(&config.data_dir)?;
         let kv = LocalKv::build(&KvConfig { path: data_dir.join("kv.redb"), cache_bytes: config.kv_cache_bytes })?;
         let control = start_control(&config, data_dir.path().to_owned()).await?;
-        let runtime = start_runtime(data_dir.join("cache")).await?;
+        let runtime = start_runtime(config.cache_dir.clone()).await?;
         let metrics = Arc::new(Metrics::new(vec![Box::new(RuntimeFigures(runtime.clone()))]));
         let tails = Arc::new(Tails::new());
         let dispatch = Dispatch::new(DispatchDeps {

@@ -55,6 +55,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Cidr>,
     /// Bytes of hot KV entries kept in memory.
     pub kv_cache_bytes: usize,
+    /// Compiled engine and component images; made again when lost.
+    pub cache_dir: PathBuf,
     /// How long a stopping node waits for requests in flight.
     pub drain_timeout: Duration,
 }

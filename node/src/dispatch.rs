@@ -22,6 +22,7 @@ use skerry_control::{
     kv::KvStore,
 };
 use skerry_proto::id::VersionId;
+use tracing::Instrument;
 
 use self::{
     door::Door,
@@ -205,7 +206,15 @@ impl Dispatch {
             None => self.inner.spec(site, slot).await?,
         };
         let (cx, door) = self.context(&spec, site, lineage, || fetch_info(&request));
-        let result = self.inner.deps.runtime.call(&spec, Event::Fetch(request), cx).await;
+        let span = tracing::debug_span!(
+            "request",
+            request_id = &*cx.request_id,
+            service = %spec.key.service,
+            environment = %spec.key.environment,
+            version = %spec.key.version,
+            node = &*self.inner.deps.node_name,
+        );
+        let result = self.inner.deps.runtime.call(&spec, Event::Fetch(request), cx).instrument(span).await;
         door.answered(&result);
         match result? {
             Outcome::Response(response) => Ok(response),

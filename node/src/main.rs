@@ -89,7 +89,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn serve(config: Config) -> anyhow::Result<()> {
-    telemetry::start(config.log_format, &config.log)?;
+    let _flush = telemetry::start(config.log_format, &config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("skerry").build();
     runtime.context("the event loop can not be started")?.block_on(async {
         // Before the start, so that a signal during a long one is not lost.

@@ -13,9 +13,7 @@ mod changes;
 
 use std::{collections::HashMap, sync::Arc};
 
-use skerry_control::catalog::{
-    Catalog, Domain, Environment, EnvironmentKey, Route, RouteTable, Scheme, find_host, hostname,
-};
+use skerry_control::catalog::{Catalog, Domain, Environment, EnvironmentKey, RouteTable, Scheme, find_host, hostname};
 use skerry_proto::id::VersionId;
 
 use self::changes::changed_services;
@@ -27,8 +25,8 @@ pub struct Router<T> {
     environments: imbl::HashMap<EnvironmentKey, Arc<T>>,
     hosts: imbl::HashMap<Box<str>, Arc<T>>,
     domains: Arc<HashMap<Box<str>, Arc<Domain>>>,
-    routes: Arc<RouteTable>,
-    route_list: Vec<Arc<Route>>,
+    /// `None` when there is no route, as on most nodes.
+    routes: Option<Arc<RouteTable>>,
 }
 
 /// Who answers.
@@ -47,8 +45,7 @@ impl<T> Clone for Router<T> {
             environments: self.environments.clone(),
             hosts: self.hosts.clone(),
             domains: Arc::clone(&self.domains),
-            routes: Arc::clone(&self.routes),
-            route_list: self.route_list.clone(),
+            routes: self.routes.clone(),
         }
     }
 }
@@ -60,8 +57,7 @@ impl<T> Default for Router<T> {
             environments: imbl::HashMap::new(),
             hosts: imbl::HashMap::new(),
             domains: Arc::default(),
-            routes: Arc::default(),
-            route_list: Vec::new(),
+            routes: None,
         }
     }
 }
@@ -131,8 +127,8 @@ impl<T> Router<T> {
         path_and_query: &str,
         except: Option<&EnvironmentKey>,
     ) -> Option<Found<'_, T>> {
-        if !self.route_list.is_empty()
-            && let Some(route) = self.routes.find(scheme, host, path_and_query)
+        if let Some(routes) = &self.routes
+            && let Some(route) = routes.find(scheme, host, path_and_query)
             && (except.is_none() || route.target.as_ref() != except)
         {
             let target = self.environments.get(route.target.as_ref()?)?;
@@ -156,23 +152,15 @@ impl<T> Router<T> {
     }
 
     fn update_domains(&mut self, catalog: &Catalog) {
-        let same = self.domains.len() == catalog.domains().count()
-            && catalog.domains().all(|domain| {
-                self.domains.get(domain.hostname.as_str()).is_some_and(|known| Arc::ptr_eq(known, domain))
-            });
-        if !same {
+        if !catalog.same_domains(&self.catalog) {
             let domains = catalog.domains().map(|domain| (domain.hostname.as_str().into(), Arc::clone(domain)));
             self.domains = Arc::new(domains.collect());
         }
     }
 
     fn update_routes(&mut self, catalog: &Catalog) {
-        let routes: Vec<_> = catalog.routes().map(Arc::clone).collect();
-        let same = routes.len() == self.route_list.len()
-            && routes.iter().zip(&self.route_list).all(|(new, old)| Arc::ptr_eq(new, old));
-        if !same {
-            self.routes = Arc::new(RouteTable::build(&routes));
-            self.route_list = routes;
+        if !catalog.same_routes(&self.catalog) {
+            self.routes = catalog.routes().next().map(|_| Arc::new(RouteTable::build(catalog.routes())));
         }
     }
 }

@@ -5,14 +5,17 @@
 
 mod latency;
 mod metrics;
+mod writer;
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
+use self::writer::LineWriter;
 pub use self::{
     latency::Latency,
     metrics::{Metrics, OutcomeClass, Process},
+    writer::FlushGuard,
 };
 use crate::config::LogFormat;
 
@@ -29,18 +32,20 @@ pub enum TelemetryError {
     },
 }
 
-/// Sends log lines to standard error. Call it once; a second call in one process changes nothing.
-pub fn start(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
+/// Sends log lines to standard error, until the guard is dropped with the last of them. Call it once; a second call in one process changes nothing.
+pub fn start(format: LogFormat, filter: &str) -> Result<FlushGuard, TelemetryError> {
     let wrong = |error: tracing_subscriber::filter::ParseError| TelemetryError::Filter {
         filter: filter.to_owned(),
         message: error.to_string(),
     };
     let filter = EnvFilter::builder().parse(filter).map_err(wrong)?;
+    let writer = LineWriter::start();
+    let guard = writer.guard();
     let lines = match format {
-        LogFormat::Text => fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).boxed(),
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
+        LogFormat::Text => fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(writer).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
     };
     // Several nodes in one test process share the first one's lines.
     let _already = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
-    Ok(())
+    Ok(guard)
 }

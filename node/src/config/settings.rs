@@ -91,6 +91,9 @@ pub struct Settings {
     /// Bytes of hot KV entries kept in memory [default: 67108864]
     #[arg(long, global = true, value_name = "BYTES", env = "SKERRY_KV_CACHE_BYTES")]
     pub kv_cache_bytes: Option<usize>,
+    /// Directory for compiled engine and component images, made again when lost; nodes may share it [default: DIR/cache]
+    #[arg(long, global = true, value_name = "DIR", env = "SKERRY_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
     /// Milliseconds that a stopping node waits for requests in flight, 0 to 3 600 000 [default: 30000]
     #[arg(long, global = true, value_name = "MS", env = "SKERRY_DRAIN_TIMEOUT_MS")]
     pub drain_timeout_ms: Option<u64>,
@@ -165,6 +168,7 @@ impl Settings {
             egress_allow,
             trusted_proxies,
             kv_cache_bytes,
+            cache_dir,
             drain_timeout_ms,
         )
     }
@@ -176,8 +180,10 @@ impl Settings {
         if role == Role::Edge {
             return Err(unsupported("role", "a single node is its own voter; use role = \"voter\""));
         }
+        let data_dir = self.data_dir.unwrap_or_else(|| "skerry-data".into());
         Ok(Config {
-            data_dir: self.data_dir.unwrap_or_else(|| "skerry-data".into()),
+            cache_dir: self.cache_dir.unwrap_or_else(|| data_dir.join("cache")),
+            data_dir,
             node_name: node_name(self.node_name)?,
             region: self.region.unwrap_or_default(),
             zone: self.zone.unwrap_or_default(),

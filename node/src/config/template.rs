@@ -62,6 +62,9 @@ pub const TEMPLATE: &str = r#"# skerry-node configuration. Every key is also a f
 # Bytes of hot KV entries kept in memory; 0 disables.
 #kv_cache_bytes = 67108864
 
+# Directory for compiled engine and component images; made again when lost; nodes of one machine may share it.
+#cache_dir = "skerry-data/cache"
+
 # Milliseconds (0 to 3600000) that a stopping node waits for requests in flight.
 #drain_timeout_ms = 30000
 "#;

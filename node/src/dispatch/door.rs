@@ -21,7 +21,7 @@ use crate::{
     clock,
     router::Found,
     tails::Trace,
-    worker::{Body, Outcome, ServiceTarget, WorkerError, WorkerKey},
+    worker::{Body, Invocation, Outcome, ServiceTarget, WorkerError, WorkerKey},
 };
 
 /// BOUND: workers between the end user and the last one; the same number as invocations in all.
@@ -110,7 +110,8 @@ impl Outbound for Door {
         };
         let Some(site) = site else { return Err(unbound(target)) };
         if target.entrypoint.is_some() || target.props.is_some() {
-            request.extensions_mut().insert(target.clone());
+            let (entrypoint, props) = (target.entrypoint.clone(), target.props.clone());
+            request.extensions_mut().insert(Invocation { entrypoint, props });
         }
         self.nested(cx, &site, None, request).await
     }

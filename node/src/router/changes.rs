@@ -18,6 +18,9 @@ pub(super) struct ServiceChange<'a> {
 pub(super) fn changed_services<'a>(old: &'a Catalog, new: &'a Catalog) -> Vec<ServiceChange<'a>> {
     let same_names = old.cluster().map(Arc::as_ptr) == new.cluster().map(Arc::as_ptr)
         && old.accounts().map(Arc::as_ptr).eq(new.accounts().map(Arc::as_ptr));
+    if same_names && old.same_services(new) {
+        return Vec::new();
+    }
     let (mut olds, mut news) = (old.all_services().peekable(), new.all_services().peekable());
     let mut changes = Vec::new();
     loop {

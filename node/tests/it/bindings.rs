@@ -1,0 +1,149 @@
+//! What a worker can reach, and what it can not.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Node, PATIENCE, says};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_and_the_api_see_the_same_keys() {
+    let node = Node::start().await;
+    let namespace = node.namespace("things").await;
+    let code = r#"export default { async fetch(request, env) {
+        const key = new URL(request.url).pathname.slice(1);
+        if (request.method === "PUT") await env.KV.put(key, request.body, { metadata: { by: "worker" } });
+        const { value, metadata } = await env.KV.getWithMetadata(key);
+        const { keys, list_complete } = await env.KV.list();
+        return Response.json({ value, metadata, keys: keys.map((key) => key.name), list_complete });
+    } };"#;
+    let binding = json!([{ "type": "kv_namespace", "name": "KV", "namespace_id": namespace }]);
+    node.deploy("app", "production", code, binding).await;
+
+    let value = format!("/accounts/ACCOUNT/storage/kv/namespaces/{namespace}/values");
+    let put = node.api(Method::PUT, &format!("{value}/rest")).body("from rest").send().await.unwrap();
+    assert!(put.status().is_success(), "{}", put.text().await.unwrap());
+    let seen: Value = node.get("app.workers.test", "/rest").send().await.unwrap().json().await.unwrap();
+    assert_eq!(seen, json!({ "value": "from rest", "metadata": null, "keys": ["rest"], "list_complete": true }));
+    let put = node.request(Method::PUT, "app.workers.test", "/worker").body("from worker").send().await.unwrap();
+    let seen: Value = put.json().await.unwrap();
+    assert_eq!(seen["metadata"], json!({ "by": "worker" }));
+    assert_eq!(seen["keys"], json!(["rest", "worker"]));
+    let read = node.api(Method::GET, &format!("{value}/worker")).send().await.unwrap();
+    assert_eq!(read.text().await.unwrap(), "from worker");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_and_secrets_reach_the_worker_and_follow_the_parent() {
+    let node = Node::start().await;
+    let code = "export default { fetch(request, env) { return Response.json(env) } };";
+    let binding = json!([
+        { "type": "plain_text", "name": "PLAIN", "text": "text" },
+        { "type": "json", "name": "JSON", "json": { "a": [1] } },
+        { "type": "secret_text", "name": "SECRET", "text": "hush" },
+    ]);
+    node.deploy("app", "production", code, binding).await;
+    node.deploy("app", "staging", code, json!([{ "type": "plain_text", "name": "OWN", "text": "own" }])).await;
+    let seen: Value = node.get("app.workers.test", "/").send().await.unwrap().json().await.unwrap();
+    assert_eq!(seen, json!({ "PLAIN": "text", "JSON": { "a": [1] }, "SECRET": "hush" }));
+    let staging =
+        async || -> Value { node.get("staging.app.workers.test", "/").send().await.unwrap().json().await.unwrap() };
+    assert_eq!(staging().await, json!({ "PLAIN": "text", "JSON": { "a": [1] }, "OWN": "own" }));
+    // The child's code and version stay; what it inherits is new at once.
+    node.deploy("app", "production", code, json!([{ "type": "plain_text", "name": "PLAIN", "text": "changed" }])).await;
+    assert_eq!(staging().await, json!({ "PLAIN": "changed", "OWN": "own" }));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_binding_prefers_the_environment_of_its_callers_name() {
+    let node = Node::start().await;
+    let caller = "export default { fetch(request, env) { return env.BACK.fetch('http://back/') } };";
+    let binding = json!([{ "type": "service", "name": "BACK", "service": "back" }]);
+    node.deploy("front", "production", caller, binding).await;
+    node.deploy("front", "staging", caller, json!([])).await;
+    node.deploy("front", "demo", caller, json!([])).await;
+    let missing = node.get("front.workers.test", "/").send().await.unwrap();
+    assert_eq!(missing.status(), 500, "a binding may point at a service that does not exist yet: only the call fails");
+    node.deploy("back", "production", &says("production"), json!([])).await;
+    node.deploy("back", "staging", &says("staging"), json!([])).await;
+    assert_eq!(node.text("front.workers.test", "/").await, "production");
+    assert_eq!(node.text("staging.front.workers.test", "/").await, "staging");
+    assert_eq!(node.text("demo.front.workers.test", "/").await, "production");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_of_workers_ends_at_the_documented_depth() {
+    let node = Node::start().await;
+    let code = r#"export default { async fetch(request, env) {
+        const hops = Number(request.headers.get("hops") ?? 0);
+        try {
+            return await env.SELF.fetch("http://self/", { headers: { hops: String(hops + 1) } });
+        } catch (error) {
+            return Response.json({ hops, message: error.message });
+        }
+    } };"#;
+    let binding = json!([{ "type": "service", "name": "SELF", "service": "loop" }]);
+    node.deploy("loop", "production", code, binding).await;
+    let seen: Value = node.get("loop.workers.test", "/").send().await.unwrap().json().await.unwrap();
+    assert_eq!(seen["hops"], 31, "{seen}");
+    assert!(seen["message"].as_str().unwrap().contains("depth limit"), "{seen}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostname_of_this_cluster_is_answered_without_a_socket() {
+    let node = Node::start().await;
+    let code = "export default { fetch() { return fetch('http://other.workers.test/') } };";
+    node.deploy("app", "production", code, json!([])).await;
+    node.deploy("other", "production", &says("other"), json!([])).await;
+    assert_eq!(node.text("app.workers.test", "/").await, "other");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inner_addresses_are_out_of_reach_even_through_a_redirect() {
+    let node = Node::start().await;
+    let code = r#"export default { async fetch(request) {
+        try {
+            return await fetch(decodeURIComponent(new URL(request.url).search.slice(1)));
+        } catch (error) {
+            return new Response(`${error.name}: ${error.message}`);
+        }
+    } };"#;
+    node.deploy("app", "production", code, json!([])).await;
+    let target = format!("http://{}/healthz", node.addresses.metrics.unwrap());
+    let redirect = format!("export default {{ fetch() {{ return Response.redirect({target:?}) }} }};");
+    node.deploy("redirect", "production", &redirect, json!([])).await;
+    for url in [&*target, "http://localhost:1/", "http://169.254.169.254/", "http://redirect.workers.test/"] {
+        let text = node.text("app.workers.test", &format!("/?{}", url.replace('/', "%2F"))).await;
+        assert!(text.contains("not a public address"), "{url}: {text}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_of_an_event_reaches_its_listener() {
+    let node = Node::start().await;
+    let code = r#"export default { fetch(request, env, ctx) {
+        console.log("one", { two: 2 });
+        ctx.waitUntil(scheduler.wait(1).then(() => console.warn("late")));
+        return new Response("ok");
+    } };"#;
+    node.deploy("app", "production", code, json!([])).await;
+    let path = "/accounts/ACCOUNT/workers/scripts/app/tails";
+    let tail = node.call(Method::POST, path, json!({})).await;
+    let url = tail["url"].as_str().unwrap();
+    let (mut socket, _) = crate::sockets::connect_url(url, &[("sec-websocket-protocol", "trace-v1")]).await;
+    node.text("app.workers.test", "/path").await;
+    let mut lines = Vec::new();
+    for _event_then_late_line in 0..2 {
+        let item = tokio::time::timeout(PATIENCE, socket.next_text()).await.unwrap();
+        let item: Value = serde_json::from_str(&item).unwrap();
+        assert!(item["event"]["request"]["url"].as_str().unwrap().ends_with("/path"), "{item}");
+        lines.extend(item["logs"].as_array().unwrap().iter().map(|log| log["level"].clone()));
+    }
+    assert_eq!(lines, [json!("log"), json!("warn")]);
+    node.stop().await;
+}

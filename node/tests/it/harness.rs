@@ -1,0 +1,166 @@
+//! A node under test and its client.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use reqwest::{
+    Client, Method, RequestBuilder, Response,
+    multipart::{Form, Part},
+};
+use serde_json::{Value, json};
+use skerry_node::{
+    app::App,
+    config::{Config, Settings},
+    ingress::Addresses,
+    telemetry,
+};
+use tempfile::TempDir;
+
+/// How long a condition may take to come true on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const DOMAIN: &str = "workers.test";
+
+/// A node that stops when the test ends.
+pub struct Node {
+    app: Option<App>,
+    pub dir: Arc<TempDir>,
+    pub addresses: Addresses,
+    pub account: String,
+    pub token: String,
+    pub client: Client,
+}
+
+impl Node {
+    pub async fn start() -> Self {
+        Self::start_with(Settings::default()).await
+    }
+
+    pub async fn start_with(settings: Settings) -> Self {
+        Self::start_in(Arc::new(TempDir::new().unwrap()), settings).await
+    }
+
+    /// With an API that only TLS reaches; [`Node::account`] stays empty.
+    pub async fn start_tls_api(settings: Settings) -> Self {
+        Self::start_with(settings).await
+    }
+
+    /// On a directory that another node may have used before.
+    pub async fn start_in(dir: Arc<TempDir>, settings: Settings) -> Self {
+        // Lines are captured by the test runner and shown for a test that fails.
+        std::mem::forget(telemetry::start(skerry_node::config::LogFormat::Text, "info").unwrap());
+        let app = App::build(Config::resolve(None, settings.or(defaults(dir.path()))).unwrap()).await.unwrap();
+        let token = std::fs::read_to_string(dir.path().join("admin.token")).unwrap().trim().to_owned();
+        let addresses = app.ready().addresses;
+        let mut node = Self { app: Some(app), dir, addresses, account: String::new(), token, client: Client::new() };
+        if !addresses.api.unwrap().ip().is_loopback() {
+            return node;
+        }
+        let accounts = node.api(Method::GET, "/accounts").send().await.unwrap().json::<Value>().await.unwrap();
+        node.account = accounts["result"][0]["id"].as_str().unwrap().to_owned();
+        node
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        self.addresses.http.unwrap()
+    }
+
+    /// A call of the API; `path` is below `/client/v4`, with `ACCOUNT` for the account.
+    pub fn api(&self, method: Method, path: &str) -> RequestBuilder {
+        let path = path.replace("ACCOUNT", &self.account);
+        let url = format!("http://{}/client/v4{path}", self.addresses.api.unwrap());
+        self.client.request(method, url).bearer_auth(&self.token)
+    }
+
+    /// A call that must succeed; its `result`.
+    pub async fn call(&self, method: Method, path: &str, body: Value) -> Value {
+        let response = self.api(method, path).json(&body).send().await.unwrap();
+        result(response, path).await
+    }
+
+    /// Deploys a module to an environment; the id of the version.
+    pub async fn deploy(&self, service: &str, environment: &str, code: &str, bindings: Value) -> String {
+        let path = format!("/accounts/ACCOUNT/workers/services/{service}/environments/{environment}");
+        let response = self.api(Method::PUT, &path).multipart(upload(code, bindings)).send().await.unwrap();
+        result(response, &path).await["version_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Uploads a version without deploying it; its id.
+    pub async fn upload(&self, service: &str, code: &str) -> String {
+        let path = format!("/accounts/ACCOUNT/workers/services/{service}/environments/production/versions");
+        let response = self.api(Method::POST, &path).multipart(upload(code, json!([]))).send().await.unwrap();
+        result(response, &path).await["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Shares requests between versions of a production environment.
+    pub async fn split(&self, service: &str, shares: &[(&str, u32)]) {
+        let path = format!("/accounts/ACCOUNT/workers/services/{service}/environments/production/deployments");
+        let shares: Vec<_> =
+            shares.iter().map(|(id, percentage)| json!({ "version_id": id, "percentage": percentage })).collect();
+        self.call(Method::POST, &path, json!({ "strategy": "percentage", "versions": shares })).await;
+    }
+
+    /// A request to a host of this node.
+    pub fn get(&self, host: &str, path: &str) -> RequestBuilder {
+        self.request(Method::GET, host, path)
+    }
+
+    pub fn request(&self, method: Method, host: &str, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.http())).header("host", host)
+    }
+
+    /// The text that a host answers with 200.
+    pub async fn text(&self, host: &str, path: &str) -> String {
+        let response = self.get(host, path).send().await.unwrap();
+        let status = response.status();
+        let text = response.text().await.unwrap();
+        assert_eq!(status, 200, "{host}{path}: {text}");
+        text
+    }
+
+    /// Makes a KV namespace; its id.
+    pub async fn namespace(&self, title: &str) -> String {
+        let result =
+            self.call(Method::POST, "/accounts/ACCOUNT/storage/kv/namespaces", json!({ "title": title })).await;
+        result["id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn stop(mut self) -> Arc<TempDir> {
+        self.app.take().unwrap().stop().await;
+        Arc::clone(&self.dir)
+    }
+}
+
+fn defaults(dir: &Path) -> Settings {
+    let free = || Some("127.0.0.1:0".to_owned());
+    Settings {
+        data_dir: Some(dir.to_owned()),
+        cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("engine-cache")),
+        node_name: Some("test".into()),
+        domain: Some(DOMAIN.into()),
+        http: free(),
+        https: free(),
+        api: free(),
+        metrics: free(),
+        bootstrap: Some(true),
+        ..Settings::default()
+    }
+}
+
+fn upload(code: &str, bindings: Value) -> Form {
+    let metadata = json!({ "main_module": "index.js", "compatibility_date": "2026-01-01", "bindings": bindings });
+    let part = |text: String, name: &'static str, mime: &str| Part::text(text).file_name(name).mime_str(mime).unwrap();
+    Form::new()
+        .part("metadata", part(metadata.to_string(), "metadata.json", "application/json"))
+        .part("index.js", part(code.to_owned(), "index.js", "application/javascript+module"))
+}
+
+async fn result(response: Response, what: &str) -> Value {
+    let status = response.status();
+    let body: Value = response.json().await.unwrap();
+    assert!(status.is_success(), "{what}: {status} {body}");
+    body["result"].clone()
+}
+
+/// A worker that answers every request with one text.
+pub fn says(text: &str) -> String {
+    format!("export default {{ fetch() {{ return new Response({text:?}) }} }};")
+}

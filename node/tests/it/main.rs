@@ -1,0 +1,11 @@
+//! A real node in this process: deployed to through its API, asked through its sockets.
+//!
+//! Each test has a node of its own on port 0 with a directory of its own; they share the compiled engine image.
+
+mod bindings;
+mod harness;
+mod http;
+mod lifecycle;
+mod routing;
+mod sockets;
+mod tls;

@@ -1,0 +1,109 @@
+//! WebSockets, from the end user through ingress to a worker.
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message, client::IntoClientRequest, handshake::client::Response, protocol::frame::coding::CloseCode,
+    },
+};
+
+use crate::harness::Node;
+
+/// A WebSocket of the test.
+pub struct Socket(WebSocketStream<TcpStream>);
+
+impl Socket {
+    pub async fn send(&mut self, message: Message) {
+        self.0.send(message).await.unwrap();
+    }
+
+    pub async fn next(&mut self) -> Message {
+        loop {
+            match self.0.next().await.unwrap().unwrap() {
+                Message::Ping(_) | Message::Pong(_) => {}
+                message => return message,
+            }
+        }
+    }
+
+    pub async fn next_text(&mut self) -> String {
+        match self.next().await {
+            Message::Text(text) => text.as_str().to_owned(),
+            Message::Binary(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+            other => panic!("{other:?} is no text"),
+        }
+    }
+}
+
+/// Opens a WebSocket at a URL whose host is an address.
+pub async fn connect_url(url: &str, headers: &[(&'static str, &str)]) -> (Socket, Response) {
+    let mut request = url.into_client_request().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    let address = request.uri().authority().unwrap().to_string();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (socket, response) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+    (Socket(socket), response)
+}
+
+const ECHO: &str = r#"export default { fetch(request) {
+    if (request.headers.get("Upgrade") !== "websocket") return new Response("no socket", { status: 426 });
+    const [client, server] = Object.values(new WebSocketPair());
+    server.accept();
+    server.addEventListener("message", (event) => {
+        if (event.data === "close") return server.close(4000, "done");
+        server.send(typeof event.data === "string" ? `echo ${event.data}` : event.data);
+    });
+    return new Response(null, { status: 101, webSocket: client });
+} };"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_pass_both_ways_and_the_worker_closes() {
+    let node = Node::start().await;
+    node.deploy("app", "production", ECHO, json!([])).await;
+    assert_eq!(node.get("app.workers.test", "/").send().await.unwrap().status(), 426);
+    let url = format!("ws://{}/", node.http());
+    let (mut socket, response) = connect_url(&url, &[("host", "app.workers.test")]).await;
+    assert_eq!(response.headers()["x-skerry-request-id"].len(), 32);
+    socket.send(Message::text("hello")).await;
+    assert_eq!(socket.next().await, Message::text("echo hello"));
+    socket.send(Message::binary(vec![0, 1, 255])).await;
+    assert_eq!(socket.next().await, Message::binary(vec![0, 1, 255]));
+    socket.send(Message::text("close")).await;
+    let Message::Close(Some(frame)) = socket.next().await else { panic!("the worker closes") };
+    assert_eq!((frame.code, frame.reason.as_str()), (CloseCode::Library(4000), "done"));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_node_says_goodbye() {
+    let node = Node::start().await;
+    node.deploy("app", "production", ECHO, json!([])).await;
+    let url = format!("ws://{}/", node.http());
+    let (mut socket, _) = connect_url(&url, &[("host", "app.workers.test")]).await;
+    socket.send(Message::text("hello")).await;
+    assert_eq!(socket.next().await, Message::text("echo hello"));
+    let stopping = skerry_node::task::spawn("stop", node.stop());
+    let Message::Close(Some(frame)) = socket.next().await else { panic!("the node closes") };
+    assert_eq!(frame.code, CloseCode::Away);
+    drop(socket);
+    stopping.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_passes_through_a_service_binding() {
+    let node = Node::start().await;
+    node.deploy("echo", "production", ECHO, json!([])).await;
+    let front = "export default { fetch(request, env) { return env.ECHO.fetch(request) } };";
+    let binding = json!([{ "type": "service", "name": "ECHO", "service": "echo" }]);
+    node.deploy("front", "production", front, binding).await;
+    let url = format!("ws://{}/", node.http());
+    let (mut socket, _) = connect_url(&url, &[("host", "front.workers.test")]).await;
+    socket.send(Message::text("through")).await;
+    assert_eq!(socket.next().await, Message::text("echo through"));
+    node.stop().await;
+}
