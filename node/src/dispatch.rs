@@ -8,6 +8,7 @@ pub mod overrides;
 pub mod pick;
 pub mod request_id;
 pub mod site;
+pub mod socket;
 pub mod spec;
 
 use std::{

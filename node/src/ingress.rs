@@ -13,7 +13,6 @@ mod operations;
 mod peer;
 mod respond;
 mod tls;
-mod websocket;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -22,7 +22,7 @@ use http_body_util::BodyExt;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{
-        Client,
+        Builder, Client,
         connect::{HttpConnector, dns::Name},
     },
     rt::{TokioExecutor, TokioTimer},
@@ -52,6 +52,8 @@ type Connector = HttpsConnector<HttpConnector<GuardedResolver>>;
 #[derive(Debug, Clone)]
 pub struct Egress {
     client: Client<Connector, Body>,
+    /// For WebSockets, which need HTTP/1.1 and keep their connection.
+    sockets: Client<Connector, Body>,
     rule: Arc<EgressRule>,
 }
 
@@ -73,36 +75,39 @@ impl Egress {
     #[must_use]
     pub fn build(rule: EgressRule) -> Self {
         let rule = Arc::new(rule);
-        let mut tcp = HttpConnector::new_with_resolver(GuardedResolver { rule: Arc::clone(&rule) });
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let tls = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
-            .expect("ring offers the default protocol versions")
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-            .http1_max_buf_size(HEADER_BYTES_MAX)
-            .http2_max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX))
-            .build(tls);
-        Self { client, rule }
+        let tls = || {
+            let provider = rustls::crypto::ring::default_provider();
+            let builder = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider);
+            builder.expect("ring offers the default protocol versions").https_or_http()
+        };
+        let client = self::client().build(tls().enable_all_versions().wrap_connector(tcp(&rule)));
+        let sockets = self::client().build(tls().enable_http1().wrap_connector(tcp(&rule)));
+        Self { client, sockets, rule }
     }
 
     /// Sends a request with an absolute URI and waits for the answer's headers.
     pub async fn fetch(&self, mut request: Request<Body>) -> Result<Response<Body>, OutboundError> {
-        self.check_literal(request.uri())?;
         remove_hop_by_hop(request.headers_mut());
+        self.send(&self.client, request).await
+    }
+
+    /// Sends a WebSocket's handshake, whose headers the caller has written. When the answer is 101, its extensions hold what
+    /// [`hyper::upgrade::on`] waits for.
+    pub async fn handshake(&self, request: Request<Body>) -> Result<Response<Body>, OutboundError> {
+        self.send(&self.sockets, request).await
+    }
+
+    async fn send(
+        &self,
+        client: &Client<Connector, Body>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, OutboundError> {
+        self.check_literal(request.uri())?;
         // The client writes the host of the URI; a worker can not claim to want another.
         request.headers_mut().remove(header::HOST);
         *request.version_mut() = http::Version::HTTP_11;
         let host = request.uri().host().unwrap_or_default().to_owned();
-        match tokio::time::timeout(ANSWER_TIMEOUT, self.client.request(request)).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, client.request(request)).await {
             Ok(Ok(mut response)) => {
                 remove_hop_by_hop(response.headers_mut());
                 Ok(response.map(|body| body.map_err(|error| BodyError::Aborted(chain(&error).into())).boxed_unsync()))
@@ -126,6 +131,26 @@ impl Egress {
             _ => Ok(()),
         }
     }
+}
+
+fn tcp(rule: &Arc<EgressRule>) -> HttpConnector<GuardedResolver> {
+    let mut tcp = HttpConnector::new_with_resolver(GuardedResolver { rule: Arc::clone(rule) });
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp
+}
+
+fn client() -> Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+        .http1_max_buf_size(HEADER_BYTES_MAX)
+        .http2_max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX));
+    builder
 }
 
 /// Resolves names and drops the addresses that workers may not reach.

@@ -5,22 +5,31 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri, header};
+use hyper::upgrade::OnUpgrade;
 use skerry_control::{
     catalog::{EnvironmentKey, Scheme, ServiceBinding, ServiceKey, resolve_service},
     kv::KvError,
 };
 use skerry_proto::id::{NamespaceId, VersionId};
+use tokio_util::sync::CancellationToken;
 
-use super::{Dispatch, DispatchError, Lineage, site::Site};
+use super::{
+    Dispatch, DispatchError, Lineage,
+    site::Site,
+    socket::{self, Role},
+};
 use crate::{
     bindings::{
         self,
+        egress::{Egress, remove_hop_by_hop},
         outbound::{CallContext, KvCall, KvReply, LogLevel, LogRecord, Outbound, OutboundError},
     },
     clock,
     router::Found,
+    runtime::websocket::{self, Accepted},
     tails::Trace,
+    task,
     worker::{Body, Invocation, Outcome, ServiceTarget, WorkerError, WorkerKey},
 };
 
@@ -85,8 +94,14 @@ impl Outbound for Door {
         match own {
             Some((site, preview)) => self.nested(cx, &site, preview, request).await,
             None => {
-                self.dispatch.inner.deps.metrics.egress_requests.inc();
-                self.dispatch.inner.deps.egress.fetch(request).await
+                let deps = &self.dispatch.inner.deps;
+                deps.metrics.egress_requests.inc();
+                let upgrade = request.headers().get(header::UPGRADE);
+                if upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")) {
+                    open_socket(&deps.egress, request).await
+                } else {
+                    deps.egress.fetch(request).await
+                }
             }
         }
     }
@@ -144,6 +159,26 @@ fn write_line(cx: &CallContext, record: &LogRecord) {
         LogLevel::Warn => line!(warn),
         LogLevel::Error | LogLevel::Exception => line!(error),
     }
+}
+
+/// Opens a WebSocket to the Internet; the answer carries the worker's end when the other side agrees.
+async fn open_socket(egress: &Egress, mut request: Request<Body>) -> Result<Response<Body>, OutboundError> {
+    remove_hop_by_hop(request.headers_mut());
+    let accept = socket::begin(request.headers_mut());
+    let mut response = egress.handshake(request).await?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(response);
+    }
+    let upgrade = response.extensions_mut().remove::<OnUpgrade>();
+    let agreed = response.headers().get(header::SEC_WEBSOCKET_ACCEPT) == Some(&accept);
+    let (Some(upgrade), true) = (upgrade, agreed) else {
+        return Err(OutboundError::Network("the server's answer is not the one of a WebSocket".into()));
+    };
+    let (ours, workers) = websocket::pair();
+    response.extensions_mut().insert(Accepted::new(workers));
+    // It ends with the worker's end, so nothing else has to stop it.
+    let _ends = task::spawn("outgoing websocket", socket::serve(upgrade, Role::Client, ours, CancellationToken::new()));
+    Ok(response)
 }
 
 fn environment_of(worker: &WorkerKey) -> EnvironmentKey {

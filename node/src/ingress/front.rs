@@ -27,13 +27,16 @@ use super::{
     connection, limits,
     peer::{Connection, Proxies, wants_socket},
     respond::{self, Refusal},
-    websocket,
 };
 use crate::{
     bindings::egress::remove_hop_by_hop,
     clock,
     config::IngressLimits,
-    dispatch::{Dispatch, request_id::RequestId},
+    dispatch::{
+        Dispatch,
+        request_id::RequestId,
+        socket::{self, Role},
+    },
     runtime::websocket::Accepted,
     telemetry::{Metrics, OutcomeClass},
     worker::Body,
@@ -134,12 +137,12 @@ impl Front {
             return Err(Refusal::BodyTooLarge);
         }
         let (mut parts, body) = request.into_parts();
-        let socket = wants_socket(&parts.headers).then(|| Handshake::take(&mut parts)).flatten();
+        let handshake = wants_socket(&parts.headers).then(|| Handshake::take(&mut parts)).flatten();
         remove_hop_by_hop(&mut parts.headers);
         let scheme = connection.stamp(&mut parts.headers);
         parts.uri = absolute(&parts, scheme)?;
         parts.extensions.insert(connection.cf(parts.version));
-        if socket.is_some() {
+        if handshake.is_some() {
             // Workers look for it to tell a WebSocket from a plain request.
             parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
@@ -152,7 +155,7 @@ impl Front {
         let request = Request::from_parts(parts, body);
         match self.deps.dispatch.answer(id.clone(), scheme, request).await {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                switch(connection, socket, response)
+                switch(connection, handshake, response)
             }
             Ok(mut response) => {
                 clean(&mut response);
@@ -209,18 +212,18 @@ fn clean(response: &mut Response<Body>) {
 /// Connects the end user's socket with the worker's.
 fn switch(
     connection: &Connection,
-    socket: Option<Handshake>,
+    handshake: Option<Handshake>,
     mut response: Response<Body>,
 ) -> Result<Response<Body>, Refusal> {
     let ends = response.extensions_mut().remove::<Accepted>().and_then(|accepted| accepted.take());
-    let (Some(handshake), Some(ends)) = (socket, ends) else { return Err(Refusal::NotASocket) };
+    let (Some(handshake), Some(ends)) = (handshake, ends) else { return Err(Refusal::NotASocket) };
     clean(&mut response);
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, websocket::accept_key(&handshake.key));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, socket::accept_key(&handshake.key));
     let stopping = connection.tasks.stopping();
-    connection.tasks.spawn("websocket", websocket::serve(handshake.upgrade, ends, stopping));
+    connection.tasks.spawn("websocket", socket::serve(handshake.upgrade, Role::Server, ends, stopping));
     Ok(response)
 }
 

@@ -20,9 +20,5 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 pub const BACK_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// BOUND: connections to the API, and to metrics and health, at once.
 pub const BACK_CONNECTIONS_MAX: usize = 1024;
-/// BOUND: bytes of one WebSocket message; the runtime's limit, Cloudflare's documented one.
-pub const SOCKET_MESSAGE_BYTES_MAX: usize = 1 << 20;
-/// BOUND: bytes that wait to be written to a WebSocket before its worker waits.
-pub const SOCKET_BUFFER_BYTES_MAX: usize = 2 << 20;
 /// BOUND: connections that wait in the kernel to be accepted.
 pub const BACKLOG: u32 = 4096;

@@ -2,7 +2,8 @@
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
-use tokio::net::TcpStream;
+use skerry_node::{config::Settings, task};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -105,5 +106,32 @@ async fn a_socket_passes_through_a_service_binding() {
     let (mut socket, _) = connect_url(&url, &[("host", "front.workers.test")]).await;
     socket.send(Message::text("through")).await;
     assert_eq!(socket.next().await, Message::text("echo through"));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_opens_a_socket_of_its_own() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = task::spawn("echo server", async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let Message::Text(text) = socket.next().await.unwrap().unwrap() else { panic!("a text is sent") };
+        socket.send(Message::text(format!("server heard {text}"))).await.unwrap();
+    });
+    let node =
+        Node::start_with(Settings { egress_allow: Some(vec!["127.0.0.0/8".into()]), ..Settings::default() }).await;
+    let code = format!(
+        r#"export default {{ async fetch() {{
+            const {{ webSocket }} = await fetch("http://{address}/", {{ headers: {{ Upgrade: "websocket" }} }});
+            webSocket.accept();
+            const heard = new Promise((resolve) => webSocket.addEventListener("message", (event) => resolve(event.data)));
+            webSocket.send("hello");
+            return new Response(await heard);
+        }} }};"#
+    );
+    node.deploy("app", "production", &code, json!([])).await;
+    assert_eq!(node.text("app.workers.test", "/").await, "server heard hello");
+    server.await.unwrap();
     node.stop().await;
 }

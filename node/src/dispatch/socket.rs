@@ -1,4 +1,4 @@
-//! An end user's WebSocket, joined with its worker's end.
+//! A WebSocket on the wire, joined with a worker's end: an end user's, or one that the worker opened.
 //!
 //! **Owns** RFC 6455 on the wire. **Must not know** what the messages mean. **Enter at** [`serve`].
 
@@ -9,22 +9,27 @@ use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
 };
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use ring::digest;
 use tokio::sync::mpsc;
+pub use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
         Message,
-        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+        protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
     },
 };
 use tokio_util::sync::CancellationToken;
 
-use super::limits;
 use crate::{bindings::outbound::SocketMessage, runtime::websocket::Ends};
+
+/// BOUND: bytes of one WebSocket message; the runtime's limit, Cloudflare's documented one.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// BOUND: bytes that wait to be written to a WebSocket before its worker waits.
+const BUFFER_BYTES_MAX: usize = 2 << 20;
 
 /// RFC 6455 section 1.3.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -39,29 +44,47 @@ const INTERNAL_ERROR: u16 = 1011;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
+/// The headers of a handshake that this node begins, and the answer's key that belongs to them.
+#[must_use]
+pub fn begin(headers: &mut HeaderMap) -> HeaderValue {
+    let mut nonce = [0; 16];
+    // The nonce keeps caches from answering; a poor one is not a secret lost.
+    if let Err(error) = getrandom::fill(&mut nonce) {
+        tracing::warn!(%error, "the system has no randomness for a WebSocket's nonce");
+    }
+    let key = HeaderValue::from_str(&STANDARD.encode(nonce)).expect("base64 is printable ASCII");
+    let accept = accept_key(&key);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    headers.insert(header::SEC_WEBSOCKET_KEY, key);
+    accept
+}
+
 /// `Sec-WebSocket-Accept` for a request's key.
-pub(super) fn accept_key(key: &HeaderValue) -> HeaderValue {
+#[must_use]
+pub fn accept_key(key: &HeaderValue) -> HeaderValue {
     let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
     context.update(key.as_bytes());
     context.update(GUID);
     HeaderValue::from_str(&STANDARD.encode(context.finish())).expect("base64 is printable ASCII")
 }
 
-/// Carries messages both ways until both sides have closed. A stopping node closes with 1001.
-pub(super) async fn serve(upgrade: OnUpgrade, ends: Ends, stopping: CancellationToken) {
+/// Carries messages both ways until both sides have closed. `role` is ours on the wire. A stopping node closes with 1001.
+pub async fn serve(upgrade: OnUpgrade, role: Role, ends: Ends, stopping: CancellationToken) {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => return tracing::debug!(%error, "a WebSocket was not opened"),
     };
     let config = WebSocketConfig::default()
-        .max_message_size(Some(limits::SOCKET_MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(limits::SOCKET_MESSAGE_BYTES_MAX))
-        .max_write_buffer_size(limits::SOCKET_BUFFER_BYTES_MAX);
-    let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+        .max_message_size(Some(MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(MESSAGE_BYTES_MAX))
+        .max_write_buffer_size(BUFFER_BYTES_MAX);
+    let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), role, Some(config)).await;
     let (sink, stream) = socket.split();
     let Ends { outgoing, incoming } = ends;
     let inward = to_worker(stream, outgoing);
-    let outward = to_user(sink, incoming, stopping);
+    let outward = to_wire(sink, incoming, stopping);
     tokio::pin!(inward, outward);
     // Whoever ends first leaves the other a while for its part of the closing handshake.
     tokio::select! {
@@ -87,7 +110,7 @@ async fn to_worker(mut stream: SplitStream<Socket>, worker: mpsc::Sender<SocketM
     }
 }
 
-async fn to_user(
+async fn to_wire(
     mut sink: SplitSink<Socket, Message>,
     mut worker: mpsc::Receiver<SocketMessage>,
     stopping: CancellationToken,
