@@ -190,8 +190,9 @@ impl Dispatch {
         let info = || EventInfo::Scheduled { cron: cron.clone(), scheduled_time_ms };
         let (cx, door) = self.context(&spec, &site, lineage, info);
         let event = Event::Scheduled { cron: cron.clone(), scheduled_time_ms };
+        let request_id = Arc::clone(&cx.request_id);
         let result = self.inner.deps.runtime.call(&spec, event, cx).await;
-        door.answered(&result);
+        door.answered(&request_id, &spec.key, &result);
         result.map(drop).map_err(DispatchError::from)
     }
 
@@ -215,8 +216,9 @@ impl Dispatch {
             version = %spec.key.version,
             node = &*self.inner.deps.node_name,
         );
+        let request_id = Arc::clone(&cx.request_id);
         let result = self.inner.deps.runtime.call(&spec, Event::Fetch(request), cx).instrument(span).await;
-        door.answered(&result);
+        door.answered(&request_id, &spec.key, &result);
         match result? {
             Outcome::Response(response) => Ok(response),
             Outcome::Done => Err(DispatchError::Worker(WorkerError::NeverResponds)),

@@ -80,8 +80,8 @@ impl Egress {
             let builder = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider);
             builder.expect("ring offers the default protocol versions").https_or_http()
         };
-        let client = self::client().build(tls().enable_all_versions().wrap_connector(tcp(&rule)));
-        let sockets = self::client().build(tls().enable_http1().wrap_connector(tcp(&rule)));
+        let client = builder().build(tls().enable_all_versions().wrap_connector(tcp(&rule)));
+        let sockets = builder().build(tls().enable_http1().wrap_connector(tcp(&rule)));
         Self { client, sockets, rule }
     }
 
@@ -141,7 +141,7 @@ fn tcp(rule: &Arc<EgressRule>) -> HttpConnector<GuardedResolver> {
     tcp
 }
 
-fn client() -> Builder {
+fn builder() -> Builder {
     let mut builder = Client::builder(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())

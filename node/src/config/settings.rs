@@ -67,7 +67,7 @@ pub struct Settings {
     /// How log lines are written [default: text]
     #[arg(long, global = true, value_name = "text|json", env = "SKERRY_LOG_FORMAT")]
     pub log_format: Option<String>,
-    /// What is logged, as a filter such as info,skerry_node=debug [default: info]
+    /// What is logged, as a filter such as info,skerry_node=debug [default: info,openraft=warn]
     #[arg(long, global = true, value_name = "FILTER", env = "SKERRY_LOG")]
     pub log: Option<String>,
     /// End users' connections at once, 1 to 1 000 000 [default: 20000]
@@ -195,7 +195,7 @@ impl Settings {
             metrics: parsed("metrics", self.metrics, "127.0.0.1:9090")?,
             bootstrap: self.bootstrap.unwrap_or(false),
             log_format: one_of("log_format", self.log_format, &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
-            log: self.log.unwrap_or_else(|| "info".into()),
+            log: self.log.unwrap_or_else(|| "info,openraft=warn".into()),
             ingress: IngressLimits {
                 connections_max: within("connections_max", self.connections_max, 20_000, 1..=1_000_000)?,
                 body_bytes_max: within("body_bytes_max", self.body_bytes_max, 100 << 20, 0..=5_000_000_000)?,

@@ -42,7 +42,7 @@ pub const TEMPLATE: &str = r#"# skerry-node configuration. Every key is also a f
 
 # Log lines: "text" or "json", and which: a filter such as "info,skerry_node=debug".
 #log_format = "text"
-#log = "info"
+#log = "info,openraft=warn"
 
 # End users' connections at once (1 to 1000000). Too low refuses honest users, too high runs out of files and memory.
 #connections_max = 20000

@@ -48,8 +48,16 @@ impl Door {
         Self { dispatch, trace }
     }
 
-    /// Tells listeners what came of the event.
-    pub(super) fn answered(&self, result: &Result<Outcome, WorkerError>) {
+    /// Writes what went wrong into the worker's log, and tells listeners what came of the event.
+    pub(super) fn answered(&self, request_id: &str, worker: &WorkerKey, result: &Result<Outcome, WorkerError>) {
+        if let Err(error) = result
+            && let Some(record) = failure(error)
+        {
+            write_line(request_id, worker, &record);
+            if let Some(trace) = &self.trace {
+                trace.log(record);
+            }
+        }
         let Some(trace) = &self.trace else { return };
         let (word, status) = match result {
             Ok(Outcome::Response(response)) => ("ok", Some(response.status().as_u16())),
@@ -137,7 +145,7 @@ impl Outbound for Door {
 
     fn log(&self, cx: &CallContext, record: LogRecord) {
         self.dispatch.inner.deps.metrics.worker_lines.inc();
-        write_line(cx, &record);
+        write_line(&cx.request_id, &cx.worker, &record);
         if let Some(trace) = &self.trace {
             trace.log(record);
         }
@@ -145,9 +153,9 @@ impl Outbound for Door {
 }
 
 /// A worker's line in the node's own log, with everything needed to find the request.
-fn write_line(cx: &CallContext, record: &LogRecord) {
-    let WorkerKey { service, environment, version, .. } = &cx.worker;
-    let (request_id, position) = (&*cx.request_id, record.position.as_deref());
+fn write_line(request_id: &str, worker: &WorkerKey, record: &LogRecord) {
+    let WorkerKey { service, environment, version, .. } = worker;
+    let position = record.position.as_deref();
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(target: "worker", request_id, %service, %environment, %version, position, "{}", record.message)
@@ -159,6 +167,18 @@ fn write_line(cx: &CallContext, record: &LogRecord) {
         LogLevel::Warn => line!(warn),
         LogLevel::Error | LogLevel::Exception => line!(error),
     }
+}
+
+/// The line that tells a worker's author why an event failed. An overload says nothing about the worker's code, and a line
+/// for each of its requests would make it worse.
+fn failure(error: &WorkerError) -> Option<LogRecord> {
+    let (message, position) = match error {
+        WorkerError::Overloaded => return None,
+        WorkerError::Exception { message, stack } => (format!("Uncaught {message}"), Some(stack.clone())),
+        error => (format!("Error: {error}"), None),
+    };
+    let position = position.filter(|stack| !stack.is_empty());
+    Some(LogRecord { level: LogLevel::Exception, message, position, at_ms: clock::unix_ms() })
 }
 
 /// Opens a WebSocket to the Internet; the answer carries the worker's end when the other side agrees.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use http::{
-    HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
     uri::{Authority, PathAndQuery},
 };
 use http_body::Body as _;
@@ -137,6 +137,10 @@ impl Front {
             return Err(Refusal::BodyTooLarge);
         }
         let (mut parts, body) = request.into_parts();
+        // hyper's own limit is of its buffer, which may hold as much again before it is looked at.
+        if header_bytes(&parts.headers) > limits::HEADER_BYTES_MAX {
+            return Err(Refusal::HeadersTooLarge);
+        }
         let handshake = wants_socket(&parts.headers).then(|| Handshake::take(&mut parts)).flatten();
         remove_hop_by_hop(&mut parts.headers);
         let scheme = connection.stamp(&mut parts.headers);
@@ -146,11 +150,12 @@ impl Front {
             // Workers look for it to tell a WebSocket from a plain request.
             parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
-        let too_large = Arc::new(AtomicBool::new(false));
+        let mut too_large = None;
         let body = if body.is_end_stream() {
             Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync()
         } else {
-            IncomingBody::new(body, limit_bytes, self.config.limits.body_timeout, Arc::clone(&too_large)).boxed_unsync()
+            let mark = Arc::clone(too_large.insert(Arc::new(AtomicBool::new(false))));
+            IncomingBody::new(body, limit_bytes, self.config.limits.body_timeout, mark).boxed_unsync()
         };
         let request = Request::from_parts(parts, body);
         match self.deps.dispatch.answer(id.clone(), scheme, request).await {
@@ -162,10 +167,15 @@ impl Front {
                 Ok(response)
             }
             // The worker failed over a body that was cut; the client should learn the reason.
-            Err(_) if too_large.load(Ordering::Relaxed) => Err(Refusal::BodyTooLarge),
+            Err(_) if too_large.is_some_and(|mark| mark.load(Ordering::Relaxed)) => Err(Refusal::BodyTooLarge),
             Err(error) => Err(Refusal::Dispatch(error)),
         }
     }
+}
+
+/// As they lie on the wire: names, values and four bytes between and after.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// What a WebSocket handshake leaves behind when its request goes to the worker.
@@ -196,11 +206,27 @@ fn absolute(parts: &http::request::Parts, scheme: Scheme) -> Result<Uri, Refusal
         (None, Some(host)) => Authority::try_from(host.as_bytes()).or(Err(Refusal::BadHost))?,
         (None, None) => return Err(Refusal::BadHost),
     };
-    if authority.as_str().contains('@') || authority.host().is_empty() {
-        return Err(Refusal::BadHost);
-    }
+    let authority = normal(authority, scheme)?;
     let uri = Uri::builder().scheme(scheme.as_str()).authority(authority).path_and_query(path).build();
     uri.or(Err(Refusal::BadHost))
+}
+
+/// The authority as URLs show it: lower-case, without the scheme's own port. Most are so already.
+fn normal(authority: Authority, scheme: Scheme) -> Result<Authority, Refusal> {
+    let text = authority.as_str();
+    if text.contains('@') || authority.host().is_empty() {
+        return Err(Refusal::BadHost);
+    }
+    let port = match scheme {
+        Scheme::Http => ":80",
+        Scheme::Https => ":443",
+    };
+    let has_port = text.ends_with(port) && authority.port_u16().is_some();
+    if !has_port && !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Ok(authority);
+    }
+    let text = if has_port { &text[..text.len() - port.len()] } else { text };
+    Authority::try_from(text.to_ascii_lowercase()).or(Err(Refusal::BadHost))
 }
 
 /// Removes what only concerns the worker's side of the connection.
@@ -245,6 +271,9 @@ mod tests {
         assert_eq!(url("/a?b", Some("app.test:8443")).unwrap(), "https://app.test:8443/a?b");
         assert_eq!(url("http://proxy.test/a", Some("other.test")).unwrap(), "https://proxy.test/a");
         assert_eq!(url("*", Some("app.test")).unwrap(), "https://app.test/");
+        assert_eq!(url("/A", Some("APP.test:443")).unwrap(), "https://app.test/A");
+        assert_eq!(url("/", Some("app.test:80")).unwrap(), "https://app.test:80/");
+        assert_eq!(url("/", Some("[::1]:443")).unwrap(), "https://[::1]/");
     }
 
     #[test]

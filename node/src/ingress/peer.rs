@@ -67,17 +67,17 @@ impl Connection {
     /// Tells the worker who asks, in the headers that Cloudflare uses, and returns how the end user's request came. What the
     /// peer itself claims in these headers counts only when it is a trusted proxy.
     pub(super) fn stamp(&self, headers: &mut HeaderMap) -> Scheme {
+        // Not sent, and so not to be claimed either.
+        headers.remove(REAL_IP);
         if self.is_proxy
             && let Some((scheme, client)) = forwarded(headers)
         {
-            headers.insert(CONNECTING_IP, client.clone());
-            headers.insert(REAL_IP, client);
+            headers.insert(CONNECTING_IP, client);
             let scheme = scheme.unwrap_or(self.scheme);
             headers.insert(FORWARDED_PROTO, proto(scheme));
             return scheme;
         }
         headers.insert(CONNECTING_IP, self.address.clone());
-        headers.insert(REAL_IP, self.address.clone());
         headers.insert(FORWARDED_FOR, self.address.clone());
         headers.insert(FORWARDED_PROTO, proto(self.scheme));
         self.scheme
@@ -144,7 +144,7 @@ mod tests {
         let mut headers = claimed();
         let scheme = connection("192.0.2.1:5", "10.0.0.0/8").stamp(&mut headers);
         assert_eq!(scheme, Scheme::Http);
-        for name in [CONNECTING_IP, FORWARDED_FOR, REAL_IP] {
+        for name in [CONNECTING_IP, FORWARDED_FOR] {
             assert_eq!(headers.get_all(&name).iter().collect::<Vec<_>>(), ["192.0.2.1"], "{name}");
         }
         assert_eq!(headers[FORWARDED_PROTO], "http");

@@ -22,6 +22,8 @@ pub(super) enum Refusal {
     BadHost,
     /// The URL is over the limit.
     UrlTooLong,
+    /// The headers are over the limit.
+    HeadersTooLarge,
     /// The body is over the limit.
     BodyTooLarge,
     /// The worker answered 101 where no WebSocket was asked for, or without one.
@@ -43,7 +45,7 @@ impl Refusal {
     /// How operators count it.
     pub(super) fn outcome(&self) -> OutcomeClass {
         match self {
-            Self::BadHost | Self::UrlTooLong | Self::BodyTooLarge => OutcomeClass::Refused,
+            Self::BadHost | Self::UrlTooLong | Self::HeadersTooLarge | Self::BodyTooLarge => OutcomeClass::Refused,
             Self::Dispatch(DispatchError::UnknownHost | DispatchError::NothingDeployed(_)) => OutcomeClass::Unknown,
             Self::Dispatch(DispatchError::Worker(WorkerError::Overloaded)) => OutcomeClass::Overloaded,
             Self::NotASocket | Self::Dispatch(_) => OutcomeClass::Failed,
@@ -71,6 +73,12 @@ impl Refusal {
                 of(StatusCode::BAD_REQUEST, None, "Bad request", "The request does not name a valid host.")
             }
             Self::UrlTooLong => of(StatusCode::URI_TOO_LONG, None, "URL too long", "The URL is longer than 16 KB."),
+            Self::HeadersTooLarge => of(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                None,
+                "Headers too large",
+                "The request's headers are larger than 128 KB.",
+            ),
             Self::BodyTooLarge => of(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 None,

@@ -161,7 +161,8 @@ impl Drop for Trace {
 }
 
 fn exception(line: &LogRecord) -> Value {
-    let (name, message) = line.message.split_once(": ").unwrap_or(("Error", &line.message));
+    let text = line.message.strip_prefix("Uncaught ").unwrap_or(&line.message);
+    let (name, message) = text.split_once(": ").unwrap_or(("Error", text));
     json!({ "name": name, "message": message, "stack": line.position, "timestamp": line.at_ms })
 }
 

@@ -48,10 +48,11 @@ impl Node {
         // Several nodes of one process share it.
         let _already = rustls::crypto::ring::default_provider().install_default();
         // Lines are captured by the test runner and shown for a test that fails.
-        std::mem::forget(telemetry::start(skerry_node::config::LogFormat::Text, "info").unwrap());
+        std::mem::forget(telemetry::start(skerry_node::config::LogFormat::Text, "info,openraft=warn").unwrap());
         let app = App::build(Config::resolve(None, settings.or(defaults(dir.path()))).unwrap()).await.unwrap();
         let token = std::fs::read_to_string(dir.path().join("admin.token")).unwrap().trim().to_owned();
         let addresses = app.ready().addresses;
+        let client = Client::builder().no_proxy().build().unwrap();
         let mut node = Self { app: Some(app), dir, addresses, account: String::new(), token, client };
         if !addresses.api.unwrap().ip().is_loopback() {
             return node;

@@ -88,7 +88,7 @@ async fn a_stopping_node_says_goodbye() {
     let (mut socket, _) = connect_url(&url, &[("host", "app.workers.test")]).await;
     socket.send(Message::text("hello")).await;
     assert_eq!(socket.next().await, Message::text("echo hello"));
-    let stopping = skerry_node::task::spawn("stop", node.stop());
+    let stopping = task::spawn("stop", node.stop());
     let Message::Close(Some(frame)) = socket.next().await else { panic!("the node closes") };
     assert_eq!(frame.code, CloseCode::Away);
     drop(socket);
