@@ -14,14 +14,17 @@ pub mod dispatch;
 pub mod router;
 pub mod runtime;
 
-pub mod bindings;
 pub mod kv;
 pub mod tails;
+
+pub mod bindings;
+
 pub mod worker;
+
+pub mod telemetry;
 
 pub mod config;
 pub mod data_dir;
-pub mod telemetry;
 
 pub mod address;
 pub mod clock;

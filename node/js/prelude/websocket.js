@@ -50,6 +50,8 @@ export class WebSocket extends EventTarget {
   // Where outgoing messages go: one of the two.
   #peer;
   #socketId;
+  // The socket that this one is joined with, when it was passed on in a response.
+  #relay;
   #accepted = false;
   #bound = false;
   #waiting = [];
@@ -186,6 +188,7 @@ export class WebSocket extends EventTarget {
 
   #happen(type, data) {
     if (this.#readyState === CLOSED) return;
+    if (this.#relay !== undefined) return this.#passOn(type, data);
     if (type === TEXT || type === BINARY) {
       dispatchTrusted(this, new MessageEvent("message", { data }));
     } else if (type === CLOSE) {
@@ -234,15 +237,39 @@ export class WebSocket extends EventTarget {
     this.#held = event;
   }
 
+  // Passes a socket of another worker or server on: a fresh socket of the host is joined with it, and its id returned.
+  #join(event) {
+    const [near, far] = makePair();
+    this.#relay = far;
+    far.#relay = this;
+    this.#accepted = far.#accepted = true;
+    this.#context = far.#context = event;
+    this.#keepOpen(event);
+    if (this.#waiting.length > 0) later(() => this.#drain());
+    return near.#bind(event);
+  }
+
+  #passOn(type, data) {
+    const to = this.#relay;
+    if (type === TEXT || type === BINARY) {
+      if (to.#readyState === OPEN) to.#put(type, type === BINARY ? new Uint8Array(data) : data);
+      return;
+    }
+    const [code, reason] = type === CLOSE ? data : [1006, ""];
+    if (to.#readyState === OPEN) {
+      to.#readyState = CLOSING;
+      to.#put(CLOSE, [code, reason]);
+    }
+    if (type === CLOSE && this.#readyState === OPEN) this.#put(CLOSE, data);
+    this.#end(code, reason, code !== 1006);
+  }
+
   // Gives this end to the host and returns the socket's id; from then on the peer talks to the host.
   #bind(event) {
     if (this.#accepted) throw new TypeError("Can't return WebSocket in a Response after calling accept().");
     if (this.#bound) throw new TypeError("Can't return WebSocket that was already used in a response.");
     this.#bound = true;
-    if (this.#socketId !== undefined) {
-      sockets.delete(this.#socketId);
-      return this.#socketId;
-    }
+    if (this.#socketId !== undefined) return this.#join(event);
     const peer = this.#peer;
     const id = op(OP.SOCKET_NEW);
     sockets.set(id, peer);
