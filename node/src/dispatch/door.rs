@@ -30,7 +30,7 @@ use crate::{
     runtime::websocket::{self, Accepted},
     tails::Trace,
     task,
-    worker::{Body, Invocation, Outcome, ServiceTarget, WorkerError, WorkerKey},
+    worker::{Body, Outcome, ServiceTarget, WorkerError, WorkerKey},
 };
 
 /// BOUND: workers between the end user and the last one; the same number as invocations in all.
@@ -133,8 +133,7 @@ impl Outbound for Door {
         };
         let Some(site) = site else { return Err(unbound(target)) };
         if target.entrypoint.is_some() || target.props.is_some() {
-            let (entrypoint, props) = (target.entrypoint.clone(), target.props.clone());
-            request.extensions_mut().insert(Invocation { entrypoint, props });
+            request.extensions_mut().insert(target.clone());
         }
         self.nested(cx, &site, None, request).await
     }
