@@ -212,6 +212,10 @@ impl Default for Limits {
 }
 
 /// Something that happens to a worker.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every event is a fetch: a box would cost each request an allocation"
+)]
 pub enum Event {
     /// An HTTP request.
     Fetch(http::Request<Body>),

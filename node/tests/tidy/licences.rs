@@ -13,6 +13,7 @@ const ALLOWED: [&str; 17] = [
     "BSD-3-Clause",
     "ISC",
     "MPL-2.0",
+    "MPL-2.0+",
     "Zlib",
     "Unicode-3.0",
     "Unicode-DFS-2016",
