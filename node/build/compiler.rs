@@ -73,7 +73,10 @@ impl Compiler {
                     scope.spawn(move || self.object(unit, includes, base).map_err(|error| error.to_string()))
                 })
                 .collect();
-            handles.into_iter().map(|handle| Ok(handle.join().map_err(|_| "a compiler thread panicked")??)).collect()
+            handles
+                .into_iter()
+                .map(|handle| Ok(handle.join().map_err(|_ignored| "a compiler thread panicked")??))
+                .collect()
         })
     }
 

@@ -9,11 +9,11 @@ pub(crate) fn generate(folder: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
     files.sort();
     let mut out = String::from("#include \"engine.h\"\nconst PreludeFile sk_prelude[] = {\n");
     for (name, text) in &files {
-        write!(out, "{{ \"{name}\",\n")?;
+        writeln!(out, "{{ \"{name}\",")?;
         for line in text.split_inclusive('\n') {
             literal(line, &mut out);
         }
-        write!(out, "\"\", {} }},\n", text.len())?;
+        writeln!(out, "\"\", {} }},", text.len())?;
     }
     out.push_str("{ 0, 0, 0 } };\n");
     fs::write(to, out)?;

@@ -2,6 +2,8 @@
 //!
 //! `SKERRY_JS_TEST=url.test.js` runs one file. A failure names the test, what it said, and where.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 #[path = "runtime/support.rs"]
 #[allow(dead_code, reason = "shared with the runtime's tests, which use all of it")]
 mod support;

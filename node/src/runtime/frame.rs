@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
     }
 
     fn span_text(&mut self) -> Result<&'a str, FrameError> {
-        std::str::from_utf8(self.span()?).map_err(|_| FrameError::NotUtf8)
+        std::str::from_utf8(self.span()?).map_err(|_ignored| FrameError::NotUtf8)
     }
 }
 

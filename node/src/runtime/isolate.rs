@@ -157,7 +157,7 @@ impl Isolate {
     async fn begin(&mut self, frame: &[u8], budget: Duration) -> Result<(), Fault> {
         self.store.data_mut().meter.begin(budget);
         self.store.set_epoch_deadline(1);
-        let length = u32::try_from(frame.len()).map_err(|_| Fault::Memory)?;
+        let length = u32::try_from(frame.len()).map_err(|_ignored| Fault::Memory)?;
         if length > self.input_bytes {
             let wanted = length.max(4096);
             let alloc = self.alloc.clone();

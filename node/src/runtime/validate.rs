@@ -75,7 +75,7 @@ impl Runtime {
             // Nobody may wait any more: the upload was cancelled.
             let _gone = sender.send(run.await);
         }));
-        receiver.await.map_err(|_| plain("the node is shutting down".to_owned()))
+        receiver.await.map_err(|_ignored| plain("the node is shutting down".to_owned()))
     }
 }
 

@@ -57,7 +57,10 @@ impl Workers {
     /// whether any is left.
     pub(crate) fn sweep(&self, idle_before_ms: u64) -> bool {
         let mut seats = self.lock();
-        seats.retain(|seat| !seat.is_dead() && !(seat.used_ms() < idle_before_ms && seat.retire()));
+        seats.retain(|seat| {
+            let is_over = seat.is_dead() || (seat.used_ms() < idle_before_ms && seat.retire());
+            !is_over
+        });
         let busy: Vec<Arc<Seat>> = seats.iter().filter(|seat| seat.events() > 0).map(Arc::clone).collect();
         let any = !seats.is_empty();
         drop(seats);

@@ -16,11 +16,11 @@ use skerry_node::{
 use tempfile::TempDir;
 
 /// How long a condition may take to come true on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-pub const DOMAIN: &str = "workers.test";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const DOMAIN: &str = "workers.test";
 
 /// A node that stops when the test ends.
-pub struct Node {
+pub(crate) struct Node {
     app: Option<App>,
     pub dir: Arc<TempDir>,
     pub addresses: Addresses,
@@ -30,21 +30,21 @@ pub struct Node {
 }
 
 impl Node {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(Settings::default()).await
     }
 
-    pub async fn start_with(settings: Settings) -> Self {
+    pub(crate) async fn start_with(settings: Settings) -> Self {
         Self::start_in(Arc::new(TempDir::new().unwrap()), settings).await
     }
 
     /// With an API that only TLS reaches; [`Node::account`] stays empty.
-    pub async fn start_tls_api(settings: Settings) -> Self {
+    pub(crate) async fn start_tls_api(settings: Settings) -> Self {
         Self::start_with(settings).await
     }
 
     /// On a directory that another node may have used before.
-    pub async fn start_in(dir: Arc<TempDir>, settings: Settings) -> Self {
+    pub(crate) async fn start_in(dir: Arc<TempDir>, settings: Settings) -> Self {
         // Several nodes of one process share it.
         let _already = rustls::crypto::ring::default_provider().install_default();
         // Lines are captured by the test runner and shown for a test that fails.
@@ -62,39 +62,39 @@ impl Node {
         node
     }
 
-    pub fn http(&self) -> SocketAddr {
+    pub(crate) fn http(&self) -> SocketAddr {
         self.addresses.http.unwrap()
     }
 
     /// A call of the API; `path` is below `/client/v4`, with `ACCOUNT` for the account.
-    pub fn api(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn api(&self, method: Method, path: &str) -> RequestBuilder {
         let path = path.replace("ACCOUNT", &self.account);
         let url = format!("http://{}/client/v4{path}", self.addresses.api.unwrap());
         self.client.request(method, url).bearer_auth(&self.token)
     }
 
     /// A call that must succeed; its `result`.
-    pub async fn call(&self, method: Method, path: &str, body: Value) -> Value {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Value) -> Value {
         let response = self.api(method, path).json(&body).send().await.unwrap();
         result(response, path).await
     }
 
     /// Deploys a module to an environment; the id of the version.
-    pub async fn deploy(&self, service: &str, environment: &str, code: &str, bindings: Value) -> String {
+    pub(crate) async fn deploy(&self, service: &str, environment: &str, code: &str, bindings: Value) -> String {
         let path = format!("/accounts/ACCOUNT/workers/services/{service}/environments/{environment}");
         let response = self.api(Method::PUT, &path).multipart(upload(code, bindings)).send().await.unwrap();
         result(response, &path).await["version_id"].as_str().unwrap().to_owned()
     }
 
     /// Uploads a version without deploying it; its id.
-    pub async fn upload(&self, service: &str, code: &str) -> String {
+    pub(crate) async fn upload(&self, service: &str, code: &str) -> String {
         let path = format!("/accounts/ACCOUNT/workers/services/{service}/environments/production/versions");
         let response = self.api(Method::POST, &path).multipart(upload(code, json!([]))).send().await.unwrap();
         result(response, &path).await["id"].as_str().unwrap().to_owned()
     }
 
     /// Shares requests between versions of a production environment.
-    pub async fn split(&self, service: &str, shares: &[(&str, u32)]) {
+    pub(crate) async fn split(&self, service: &str, shares: &[(&str, u32)]) {
         let path = format!("/accounts/ACCOUNT/workers/services/{service}/environments/production/deployments");
         let shares: Vec<_> =
             shares.iter().map(|(id, percentage)| json!({ "version_id": id, "percentage": percentage })).collect();
@@ -102,16 +102,16 @@ impl Node {
     }
 
     /// A request to a host of this node.
-    pub fn get(&self, host: &str, path: &str) -> RequestBuilder {
+    pub(crate) fn get(&self, host: &str, path: &str) -> RequestBuilder {
         self.request(Method::GET, host, path)
     }
 
-    pub fn request(&self, method: Method, host: &str, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, host: &str, path: &str) -> RequestBuilder {
         self.client.request(method, format!("http://{}{path}", self.http())).header("host", host)
     }
 
     /// The text that a host answers with 200.
-    pub async fn text(&self, host: &str, path: &str) -> String {
+    pub(crate) async fn text(&self, host: &str, path: &str) -> String {
         let response = self.get(host, path).send().await.unwrap();
         let status = response.status();
         let text = response.text().await.unwrap();
@@ -120,13 +120,13 @@ impl Node {
     }
 
     /// Makes a KV namespace; its id.
-    pub async fn namespace(&self, title: &str) -> String {
+    pub(crate) async fn namespace(&self, title: &str) -> String {
         let result =
             self.call(Method::POST, "/accounts/ACCOUNT/storage/kv/namespaces", json!({ "title": title })).await;
         result["id"].as_str().unwrap().to_owned()
     }
 
-    pub async fn stop(mut self) -> Arc<TempDir> {
+    pub(crate) async fn stop(mut self) -> Arc<TempDir> {
         self.app.take().unwrap().stop().await;
         Arc::clone(&self.dir)
     }
@@ -164,6 +164,6 @@ async fn result(response: Response, what: &str) -> Value {
 }
 
 /// A worker that answers every request with one text.
-pub fn says(text: &str) -> String {
+pub(crate) fn says(text: &str) -> String {
     format!("export default {{ fetch() {{ return new Response({text:?}) }} }};")
 }

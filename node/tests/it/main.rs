@@ -2,6 +2,8 @@
 //!
 //! Each test has a node of its own on port 0 with a directory of its own; they share the compiled engine image.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod bindings;
 mod harness;
 mod http;

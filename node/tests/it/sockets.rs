@@ -14,14 +14,14 @@ use tokio_tungstenite::{
 use crate::harness::Node;
 
 /// A WebSocket of the test.
-pub struct Socket(WebSocketStream<TcpStream>);
+pub(crate) struct Socket(WebSocketStream<TcpStream>);
 
 impl Socket {
-    pub async fn send(&mut self, message: Message) {
+    pub(crate) async fn send(&mut self, message: Message) {
         self.0.send(message).await.unwrap();
     }
 
-    pub async fn next(&mut self) -> Message {
+    pub(crate) async fn next(&mut self) -> Message {
         loop {
             match self.0.next().await.unwrap().unwrap() {
                 Message::Ping(_) | Message::Pong(_) => {}
@@ -30,7 +30,7 @@ impl Socket {
         }
     }
 
-    pub async fn next_text(&mut self) -> String {
+    pub(crate) async fn next_text(&mut self) -> String {
         match self.next().await {
             Message::Text(text) => text.as_str().to_owned(),
             Message::Binary(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
@@ -40,7 +40,7 @@ impl Socket {
 }
 
 /// Opens a WebSocket at a URL whose host is an address.
-pub async fn connect_url(url: &str, headers: &[(&'static str, &str)]) -> (Socket, Response) {
+pub(crate) async fn connect_url(url: &str, headers: &[(&'static str, &str)]) -> (Socket, Response) {
     let mut request = url.into_client_request().unwrap();
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().unwrap());

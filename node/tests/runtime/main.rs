@@ -1,5 +1,8 @@
 //! The runtime's promises, kept by real isolates.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![allow(clippy::disallowed_methods, reason = "a test's tasks end with its runtime")]
+
 mod answers;
 mod limits;
 mod loading;

@@ -46,7 +46,7 @@ impl Source {
 
     /// The top-level module that this file belongs to; `None` for the crate's root.
     pub(crate) fn top_module(&self) -> Option<String> {
-        let below_src = self.path.components().skip(2).next()?;
+        let below_src = self.path.components().nth(2)?;
         let name = below_src.as_os_str().to_string_lossy();
         let module = name.strip_suffix(".rs").unwrap_or(&name);
         (module != "lib" && module != "main").then(|| module.to_owned())

@@ -16,7 +16,7 @@ pub(super) fn random(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
     let length = usize::try_from(length).ok().filter(|length| *length <= limits::RANDOM_BYTES_MAX);
     let length = length.ok_or_else(|| OpError::throw("QuotaExceededError", "at most 65536 random bytes at a time"))?;
     let mut bytes = vec![0; length];
-    getrandom::fill(&mut bytes).map_err(|_| OpError::throw("OperationError", "no randomness is available"))?;
+    getrandom::fill(&mut bytes).map_err(|_ignored| OpError::throw("OperationError", "no randomness is available"))?;
     reply.bytes(&bytes);
     Ok(true)
 }

@@ -40,7 +40,7 @@ impl Ops {
     ) -> Result<Work, OpError> {
         let method = args.text()?;
         let method = Method::from_bytes(method.as_bytes())
-            .map_err(|_| OpError::throw("TypeError", format!("Invalid HTTP method string: {method}")))?;
+            .map_err(|_ignored| OpError::throw("TypeError", format!("Invalid HTTP method string: {method}")))?;
         let uri = uri(args.text()?)?;
         let headers = header_map(args)?;
         let (body, _pipe) = self.bodies.take(args.optional()?)?;
@@ -128,7 +128,7 @@ fn uri(href: &str) -> Result<Uri, OpError> {
             text.push(char::from(byte));
         }
     }
-    text.parse().map_err(|_| invalid())
+    text.parse().map_err(|_ignored| invalid())
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ pub(super) fn header_map(args: &mut Reader<'_>) -> Result<HeaderMap, OpError> {
     for _ in 0..count / 2 {
         let (name, value) = (args.text()?, args.text()?);
         let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| OpError::throw("TypeError", format!("Invalid header name: {name}")))?;
+            .map_err(|_ignored| OpError::throw("TypeError", format!("Invalid header name: {name}")))?;
         headers.append(name, header_value(value)?);
     }
     Ok(headers)
@@ -281,8 +281,8 @@ pub(super) fn header_map(args: &mut Reader<'_>) -> Result<HeaderMap, OpError> {
 fn header_value(text: &str) -> Result<HeaderValue, OpError> {
     let invalid = || OpError::throw("TypeError", "Invalid header value.");
     if text.is_ascii() {
-        return HeaderValue::from_str(text).map_err(|_| invalid());
+        return HeaderValue::from_str(text).map_err(|_ignored| invalid());
     }
     let bytes: Result<Vec<u8>, _> = text.chars().map(u8::try_from).collect();
-    HeaderValue::from_bytes(&bytes.map_err(|_| invalid())?).map_err(|_| invalid())
+    HeaderValue::from_bytes(&bytes.map_err(|_ignored| invalid())?).map_err(|_ignored| invalid())
 }

@@ -16,6 +16,7 @@ use crate::{
 };
 
 /// What an isolate does next.
+#[expect(clippy::large_enum_variant, reason = "one at a time, moved once; a box would cost every call an allocation")]
 pub(super) enum Turn {
     Load,
     Call(Call),

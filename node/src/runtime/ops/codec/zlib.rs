@@ -99,7 +99,7 @@ fn inflate(state: &mut Decompress, ended: &mut bool, mut input: &[u8], last: boo
         let produced = out.len();
         let status = state
             .decompress_vec(input, &mut out, FlushDecompress::None)
-            .map_err(|_| "Decompression failed.".to_owned())?;
+            .map_err(|_ignored| "Decompression failed.".to_owned())?;
         let consumed = usize::try_from(state.total_in() - before).map_err(|error| error.to_string())?;
         input = &input[consumed..];
         *ended = status == Status::StreamEnd;
