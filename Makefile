@@ -18,9 +18,8 @@ build: setup
 demo: build
 	SKERRY_BIN_DIR=$(TARGET)/release deploy/demo.sh
 
-# The programs are built first: the end-to-end tests drive them as a user would.
+# One selection of crates for everything: another one would unify features differently and build wasmtime twice.
 test: setup
-	$(CARGO) build --workspace --bins
 	node/tests/components/build.sh $(TARGET)/components
 	$(CARGO) $(RUN_TESTS) --workspace
 

@@ -52,6 +52,8 @@ impl Api {
     /// # Errors
     /// When the node does not say which account it has.
     pub async fn of(node: &Node) -> Result<Self> {
+        // Fails only when a provider is already there, which is as good.
+        let _already_there = rustls::crypto::ring::default_provider().install_default();
         let base = format!("http://{}/client/v4", node.addresses.api);
         let mut api = Self { http: reqwest::Client::new(), base, token: node.admin_token()?, account: String::new() };
         let accounts = api.call(Method::GET, "/accounts", None).await.done()?;

@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 /// Licences that Skerry may link, as SPDX names.
-const ALLOWED: [&str; 17] = [
+const ALLOWED: &[&str] = &[
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "MIT",
