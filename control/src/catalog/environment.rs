@@ -1,7 +1,7 @@
 //! Pure. Code plus configuration with a history, a hostname and routes of its own.
 //!
 //! **Owns** what an environment is and which of its versions is live. **Must not know** what it inherits (see
-//! [`effective`](super::effective)). **Enter at** [`Environment`].
+//! [`effective`](fn@super::effective)). **Enter at** [`Environment`].
 
 use std::sync::Arc;
 

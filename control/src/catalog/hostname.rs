@@ -1,6 +1,6 @@
 //! Pure. Which names an environment answers to (DESIGN 4.12).
 //!
-//! **Owns** how hostnames are made and read. **Must not know** routes and custom domains. **Enter at** [`hostnames`] and
+//! **Owns** how hostnames are made and read. **Must not know** routes and custom domains. **Enter at** [`hostname`] and
 //! [`find_host`].
 //!
 //! ```text

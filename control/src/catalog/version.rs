@@ -68,7 +68,7 @@ pub enum Syntax {
     Component,
 }
 
-/// What an environment configures itself; see [`effective`](super::effective) for what it inherits besides.
+/// What an environment configures itself; see [`effective`](fn@super::effective) for what it inherits besides.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VersionConfig {
     /// Its own bindings, by the name in `env`.

@@ -1,6 +1,6 @@
 //! `skerry-node init`.
 //!
-//! **Owns** writing a new configuration file. **Must not know** the keys in it. **Enter at** [`write`].
+//! **Owns** writing a new configuration file. **Must not know** the keys in it. **Enter at** [`write()`].
 
 use std::{
     fs::OpenOptions,
