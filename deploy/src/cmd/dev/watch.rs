@@ -26,6 +26,8 @@ pub(super) struct Watch {
     files: BTreeSet<PathBuf>,
     /// Everything below these counts.
     trees: Vec<PathBuf>,
+    /// A change has been seen, and its last write may still be on its way.
+    is_settling: bool,
 }
 
 impl Watch {
@@ -41,7 +43,14 @@ impl Watch {
                 let _ = sender.try_send(path);
             }
         })?;
-        Ok(Self { watcher, changes, folders: BTreeSet::new(), files: BTreeSet::new(), trees: Vec::new() })
+        Ok(Self {
+            watcher,
+            changes,
+            folders: BTreeSet::new(),
+            files: BTreeSet::new(),
+            trees: Vec::new(),
+            is_settling: false,
+        })
     }
 
     /// Watches what went into this release.
@@ -78,16 +87,16 @@ impl Watch {
         self.subscribe();
     }
 
-    /// Completes once something changed and has settled.
+    /// Completes once something changed and has settled. Safe to drop and call again: a change that was seen while another
+    /// branch of a `select!` won (a line of the log, say) is remembered.
     pub(super) async fn changed(&mut self) {
-        loop {
+        while !self.is_settling {
             let Some(path) = self.changes.recv().await else { return std::future::pending().await };
-            if self.counts(&path) {
-                break;
-            }
+            self.is_settling = self.counts(&path);
         }
         tokio::time::sleep(SETTLE).await;
         while self.changes.try_recv().is_ok() {}
+        self.is_settling = false;
     }
 
     fn counts(&self, path: &Path) -> bool {
