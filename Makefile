@@ -26,7 +26,9 @@ test: setup
 bench: build
 	@.ci/setup bench
 	$(CARGO) build --release -p skerry-chaos-tests --features peers --bins
-	$(TARGET)/release/bench --bin-dir $(TARGET)/release --tools .tools --json $(TARGET)/bench.json
+	node/tests/components/build.sh $(TARGET)/components
+	$(TARGET)/release/bench --bin-dir $(TARGET)/release --tools .tools --component $(TARGET)/components/echo-js.wasm \
+	    --json $(TARGET)/bench.json
 
 # Real processes under kill -9 until SEED's schedule is through; the same seed replays the same schedule.
 chaos: setup
