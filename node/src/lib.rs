@@ -27,5 +27,6 @@ pub mod config;
 pub mod data_dir;
 
 pub mod address;
-pub mod clock;
 pub mod task;
+
+pub use skerry_control::clock;

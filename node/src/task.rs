@@ -1,27 +1,12 @@
 //! Named, supervised background tasks.
 //!
-//! **Owns** spawning and the end of what was spawned. **Must not know** what a task does. **Enter at** [`spawn`] for one
+//! **Owns** the end of what was spawned; the spawning itself is the control plane's. **Must not know** what a task does. **Enter at** [`spawn`] for one
 //! task and [`Tasks`] for a group that ends together.
 
 use std::{future::Future, time::Duration};
 
-use tokio::task::JoinHandle;
+pub use skerry_control::task::spawn;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// Starts a task. A panic in it is logged with `name`; the rest of the process goes on.
-#[allow(clippy::disallowed_methods, reason = "this file is where the crate spawns")]
-pub fn spawn<F>(name: &'static str, future: F) -> JoinHandle<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    tokio::spawn(async move {
-        let watch = PanicWatch { name };
-        let output = future.await;
-        drop(watch);
-        output
-    })
-}
 
 /// A group of tasks that are told to stop, and waited for, together. Clones share the group.
 #[derive(Debug, Clone, Default)]
@@ -71,18 +56,6 @@ impl Tasks {
         match tokio::time::timeout(deadline, self.tracker.wait()).await {
             Ok(()) => 0,
             Err(_) => self.tracker.len(),
-        }
-    }
-}
-
-struct PanicWatch {
-    name: &'static str,
-}
-
-impl Drop for PanicWatch {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!(task = self.name, "a task panicked");
         }
     }
 }
