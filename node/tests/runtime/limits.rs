@@ -2,12 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use skerry_node::runtime::worker::{WorkerError, WorkerSpec};
+use skerry_node::runtime::worker::{Limits, WorkerError, WorkerSpec};
 
 use crate::support::{Answer, World, eventually, fetch, get, read, runtime, spec, text, worker};
 
+/// A worker with the CPU time that services have when they ask for none.
+fn hurried(source: &str) -> Arc<WorkerSpec> {
+    let mut spec = spec(&[("index.js", source)]);
+    spec.limits.cpu = Limits::default().cpu;
+    Arc::new(spec)
+}
+
 fn looping() -> Arc<WorkerSpec> {
-    worker(
+    hurried(
         "let n = 0;
          export default { async fetch(request) {
            n += 1;
@@ -43,7 +50,7 @@ async fn other_requests_of_a_discarded_isolate_are_told() {
 #[tokio::test]
 async fn many_short_turns_count_against_one_budget() {
     let runtime = runtime();
-    let worker = worker(
+    let worker = hurried(
         "export default { async fetch() {
            for (;;) { for (let i = 0; i < 2e4; i++); await scheduler.wait(0) }
          } }",
@@ -62,9 +69,6 @@ async fn memory_without_end_is_a_memory_error() {
            return new Response(String(n));
          } }",
     );
-    let mut spec = Arc::into_inner(worker).unwrap();
-    spec.limits.cpu = Duration::from_secs(10);
-    let worker = Arc::new(spec);
     // The guest may catch its allocation failure and answer; the isolate goes all the same.
     let _answer = text(&runtime, &worker, "/fill").await;
     assert_eq!(text(&runtime, &worker, "/").await.unwrap(), "1");
@@ -75,7 +79,6 @@ async fn memory_that_is_not_caught_is_the_answer() {
     let runtime = runtime();
     let mut spec =
         spec(&[("index.js", "export default { fetch() { const a = []; for (;;) a.push(new Uint8Array(1 << 20)) } }")]);
-    spec.limits.cpu = Duration::from_secs(10);
     spec.limits.memory_bytes = 32 << 20;
     let error = text(&runtime, &Arc::new(spec), "/").await.unwrap_err();
     assert!(matches!(error, WorkerError::MemoryLimit { limit_bytes } if limit_bytes == 32 << 20), "{error}");

@@ -39,6 +39,9 @@ pub(crate) fn worker(source: &str) -> Arc<WorkerSpec> {
     Arc::new(spec(&[("index.js", source)]))
 }
 
+/// CPU time of a test's event. Hosts are not optimised in tests and machines are busy, so the default of 50 ms would be luck.
+const CPU: Duration = Duration::from_secs(10);
+
 pub(crate) fn spec(modules: &[(&str, &str)]) -> WorkerSpec {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -56,7 +59,7 @@ pub(crate) fn spec(modules: &[(&str, &str)]) -> WorkerSpec {
             modules: modules.iter().map(|(name, source)| module(name, source)).collect(),
         }),
         env: Vec::new(),
-        limits: Limits { isolates: 1, ..Limits::default() },
+        limits: Limits { isolates: 1, cpu: CPU, ..Limits::default() },
         compatibility: Compatibility::default(),
     }
 }

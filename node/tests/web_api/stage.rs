@@ -123,7 +123,6 @@ impl Stage {
         let mut code = (*spec.code).clone();
         code.syntax = syntax;
         spec.code = Arc::new(code);
-        spec.limits.cpu = std::time::Duration::from_secs(10);
         spec.env = vec![
             ("TEXT".to_owned(), EnvValue::Text("hello".to_owned())),
             ("JSON".to_owned(), EnvValue::Json(r#"{"a":[1]}"#.to_owned())),
