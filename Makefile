@@ -2,7 +2,7 @@
 # and npm; what else they need, .ci/setup installs from the package registries.
 
 CARGO ?= cargo
-TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 SEED ?= 1
 # cargo-nextest runs each test in a process of its own; plain cargo test serves where it is not installed.
 RUN_TESTS := $(if $(shell command -v cargo-nextest),nextest run --no-fail-fast,test --no-fail-fast)
@@ -31,8 +31,8 @@ bench: build
 	    --json $(TARGET)/bench.json
 
 # Real processes under kill -9 until SEED's schedule is through; the same seed replays the same schedule.
-chaos: setup
-	$(CARGO) build --release -p skerry-node -p skerry-chaos-tests --bins
+chaos: build
+	$(CARGO) build --release -p skerry-chaos-tests --bins
 	$(TARGET)/release/soak --bin-dir $(TARGET)/release --seed $(SEED)
 
 lint: setup

@@ -8,8 +8,9 @@
 #   DEMO_HTTP_PORT, DEMO_HTTPS_PORT, DEMO_API_PORT           [8080, 8443, 8700; 0 picks free ones]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-bin=${SKERRY_BIN_DIR:-$root/target/release}
-dir=${DEMO_DIR:-$root/.demo}
+# Relative paths are the caller's: whole before this script goes elsewhere.
+bin=$(realpath -m "${SKERRY_BIN_DIR:-$root/target/release}")
+dir=$(realpath -m "${DEMO_DIR:-$root/.demo}")
 examples=$root/deploy/examples
 export PATH=$bin:$PATH
 

@@ -2,16 +2,17 @@
 # build.sh [OUTPUT_DIRECTORY]: makes the test components with other people's toolchains, and only when an input has changed.
 # echo-js.wasm by componentize-js (npm), echo-py.wasm by componentize-py (PyPI). Default: target/components.
 set -euo pipefail
-cd "$(dirname "$0")"
-here=$PWD
-root=$(cd ../../.. && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../../.." && pwd)
 output=${1:-${CARGO_TARGET_DIR:-$root/target}/components}
 tools=$root/.tools
 
 COMPONENTIZE_PY_VERSION=0.25.1
 
+# A relative path is the caller's, so it becomes whole before this script goes to its own folder, whose hash is the input.
 mkdir -p "$output" "$tools"
 output=$(cd "$output" && pwd)
+cd "$here"
 exec 9> "$output/.lock"
 flock 9
 
