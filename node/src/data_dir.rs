@@ -75,8 +75,9 @@ impl DataDir {
     }
 }
 
+/// Makes a directory and those above it, where they do not exist, for the owner only: keys and tokens lie in them.
 #[cfg(unix)]
-fn create(path: &Path) -> io::Result<()> {
+pub(crate) fn create(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

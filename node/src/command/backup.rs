@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::data_dir::{DataDir, DataDirError};
+use crate::data_dir::{self, DataDir, DataDirError};
 
 const MANIFEST: &str = "MANIFEST";
 const HEADER: &str = "skerry backup 1";
@@ -138,7 +138,7 @@ fn collect(root: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<(), Ba
 /// Copies a file with its permissions, down to the disk; returns the hash of what was written.
 fn copy(from: &Path, to: &Path) -> Result<blake3::Hash, BackupError> {
     if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).map_err(io_error(folder))?;
+        data_dir::create(folder).map_err(io_error(folder))?;
     }
     fs::copy(from, to).and_then(|_| File::open(to)?.sync_all()).map_err(io_error(to))?;
     hash_of(to)
@@ -152,7 +152,7 @@ fn hash_of(path: &Path) -> Result<blake3::Hash, BackupError> {
 }
 
 fn make_empty(path: &Path) -> Result<(), BackupError> {
-    fs::create_dir_all(path).map_err(io_error(path))?;
+    data_dir::create(path).map_err(io_error(path))?;
     let mut entries = fs::read_dir(path).map_err(io_error(path))?;
     let in_use = entries.any(|entry| !entry.is_ok_and(|entry| entry.file_name() == "lock"));
     if in_use { Err(BackupError::NotEmpty(path.to_owned())) } else { Ok(()) }
@@ -184,6 +184,20 @@ mod tests {
         assert_eq!(fs::read(back.join("bundles/ab/cd")).unwrap(), b"code");
         assert!(!back.join("cache").exists());
         assert!(matches!(restore(&copy, &back), Err(BackupError::NotEmpty(_))));
+    }
+
+    #[test]
+    fn nobody_else_can_look_into_a_copy() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let [data, copy, back] = ["data", "copy", "back"].map(|name| dir.path().join(name));
+        filled(&data);
+        backup(&data, &copy).unwrap();
+        restore(&copy, &back).unwrap();
+        for folder in [copy.clone(), copy.join("bundles/ab"), back.clone(), back.join("bundles/ab")] {
+            let mode = fs::metadata(&folder).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+        }
     }
 
     #[test]
