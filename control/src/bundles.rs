@@ -3,12 +3,16 @@
 //! **Owns** the files under `DIR/bundles`. **Must not know** what a bundle contains. **Enter at** [`Bundles`].
 //!
 //! `DIR/bundles/ab/abcdef...` holds the bytes whose BLAKE3 is `abcdef...`. A file is complete before it gets that name,
-//! and it is verified whenever it is read, so what can not be verified is never run.
+//! and it is verified whenever it is read, so what can not be verified is never run. A bundle is stored before any version
+//! names it; when none has for a while it is removed, and its file's time says since when it may be waited for.
 
 use std::{
-    fs, io,
+    collections::HashSet,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -27,6 +31,9 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Bundles {
     folder: Arc<Path>,
+    // Held while a file's time is set, and while it is looked at and the file removed: what was stored a moment ago is
+    // never removed.
+    times: Arc<Mutex<()>>,
 }
 
 /// Why a bundle could not be stored or read.
@@ -77,7 +84,7 @@ impl Bundles {
                 remove_unfinished(&entry.path())?;
             }
         }
-        Ok(Self { folder: folder.into() })
+        Ok(Self { folder: folder.into(), times: Arc::default() })
     }
 
     /// The bytes under which a bundle is stored; equal bundles have equal bytes.
@@ -86,14 +93,15 @@ impl Bundles {
         versioned::encode(Kind::Bundle, bundle).into()
     }
 
-    /// Stores a bundle's bytes; durable when this returns. Storing the same bytes again costs one look.
+    /// Stores a bundle's bytes; durable when this returns. Storing the same bytes again costs one look, and counts as new.
     pub async fn put(&self, bytes: Bytes) -> Result<BundleHash, BundleError> {
         if bytes.len() > BUNDLE_BYTES_MAX {
             return Err(BundleError::TooLarge { size_bytes: bytes.len() });
         }
         let hash = BundleHash::of(&bytes);
-        let path = self.path(&hash);
+        let (path, bundles) = (self.path(&hash), self.clone());
         let stored = tokio::task::spawn_blocking(move || {
+            bundles.touch(&path)?;
             if read_verified(&path, &hash)?.is_some() {
                 return Ok(());
             }
@@ -122,6 +130,60 @@ impl Bundles {
         let Some(bytes) = self.get(hash).await? else { return Ok(None) };
         let decoded = versioned::decode(Kind::Bundle, &bytes);
         decoded.map(Some).map_err(|source| BundleError::Decode { hash: *hash, source })
+    }
+
+    /// The bundles whose files were stored before `before`, for [`Bundles::remove`]. Blocking.
+    pub(crate) fn stored_before(&self, before: SystemTime) -> io::Result<Vec<BundleHash>> {
+        let mut found = Vec::new();
+        for folder in fs::read_dir(&self.folder)? {
+            let folder = folder?;
+            if !folder.file_type()?.is_dir() {
+                continue;
+            }
+            for file in fs::read_dir(folder.path())? {
+                let file = file?;
+                let hash = file.file_name().to_str().and_then(|name| name.parse().ok());
+                if let Some(hash) = hash
+                    && file.metadata()?.modified()? < before
+                {
+                    found.push(hash);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes those of `old` that are not `named` and were not stored again since `before`; says how many. Blocking.
+    pub(crate) fn remove(
+        &self,
+        old: &[BundleHash],
+        named: &HashSet<BundleHash>,
+        before: SystemTime,
+    ) -> io::Result<usize> {
+        let mut removed = 0;
+        for hash in old.iter().filter(|hash| !named.contains(*hash)) {
+            let path = self.path(hash);
+            let _times = self.times();
+            if fs::metadata(&path)?.modified()? < before {
+                fs::remove_file(&path)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Sets the time of a file that is there already.
+    fn touch(&self, path: &Path) -> io::Result<()> {
+        let _times = self.times();
+        match File::options().write(true).open(path) {
+            Ok(file) => file.set_modified(crate::clock::system()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn times(&self) -> MutexGuard<'_, ()> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn path(&self, hash: &BundleHash) -> PathBuf {
@@ -155,6 +217,29 @@ mod tests {
         assert_eq!(bundles.put(Bytes::from_static(b"code")).await.unwrap(), hash);
         assert_eq!(bundles.get(&hash).await.unwrap().unwrap(), "code");
         assert_eq!(bundles.get(&BundleHash::of(b"other")).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn only_old_bundles_that_no_version_names_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let bundles = Bundles::open(folder.path()).unwrap();
+        let mut hashes = Vec::new();
+        for bytes in [&b"named"[..], b"old", b"again", b"new"] {
+            hashes.push(bundles.put(Bytes::copy_from_slice(bytes)).await.unwrap());
+        }
+        let hour = std::time::Duration::from_secs(3600);
+        for hash in &hashes[..3] {
+            let file = File::options().write(true).open(bundles.path(hash)).unwrap();
+            file.set_modified(crate::clock::system() - 2 * hour).unwrap();
+        }
+        let before = crate::clock::system() - hour;
+        let old = bundles.stored_before(before).unwrap();
+        assert_eq!(old.len(), 3);
+        bundles.put(Bytes::from_static(b"again")).await.unwrap();
+        assert_eq!(bundles.remove(&old, &HashSet::from([hashes[0]]), before).unwrap(), 1);
+        for (place, hash) in hashes.iter().enumerate() {
+            assert_eq!(bundles.get(hash).await.unwrap().is_some(), place != 1, "bundle {place}");
+        }
     }
 
     #[tokio::test]

@@ -20,6 +20,13 @@ pub fn unix_ms() -> i64 {
     i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// The machine's clock as files carry it.
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "this file is where the crate reads its clocks")]
+pub fn system() -> SystemTime {
+    SystemTime::now()
+}
+
 /// Whole seconds since the Unix epoch.
 #[must_use]
 pub fn unix_seconds() -> u64 {

@@ -36,7 +36,7 @@ pub struct Control {
     raft: Raft,
     bundles: Bundles,
     sealer: Sealer,
-    reconcile: Arc<JoinHandle<()>>,
+    tasks: Arc<[JoinHandle<()>]>,
 }
 
 /// Starts the control plane, and makes the cluster when there is none and the configuration allows it. Returns once the
@@ -52,9 +52,10 @@ pub async fn build(config: ControlConfig) -> Result<Control, BuildError> {
     let raft = Raft::start(&config).await?;
     match set_up(&config, &raft).await {
         Ok((sealer, bundles)) => {
-            let loops = reconcile::run(raft.clone(), sealer.clone(), config.node_name.clone());
-            let reconcile = Arc::new(task::spawn("reconcile", loops));
-            Ok(Control { raft, bundles, sealer, reconcile })
+            let certificates = reconcile::run(raft.clone(), sealer.clone(), config.node_name.clone());
+            let sweep = reconcile::sweep::run(raft.clone(), bundles.clone());
+            let tasks = [task::spawn("certificates", certificates), task::spawn("bundle sweep", sweep)];
+            Ok(Control { raft, bundles, sealer, tasks: tasks.into() })
         }
         Err(error) => {
             raft.shutdown().await;
@@ -131,7 +132,7 @@ impl Control {
 
     /// Stops raft; what was acknowledged is on disk already. Proposals in flight end as unknown.
     pub async fn shutdown(&self) {
-        self.reconcile.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
         self.raft.shutdown().await;
     }
 }

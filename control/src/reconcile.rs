@@ -1,7 +1,7 @@
-//! Keeps what must exist beside the services: a valid certificate for every hostname.
+//! Keeps what must exist beside the services: a valid certificate for every hostname, and no code that nothing names.
 //!
-//! **Owns** issuing and renewing the cluster's own certificates. **Must not know** TLS. **Enter at** [`certificates`] and
-//! [`run`].
+//! **Owns** issuing, renewing and removing the cluster's own certificates. **Must not know** TLS. **Enter at**
+//! [`certificates`] and [`run`], and [`sweep`] for the code.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use skerry_proto::id::{AccountId, CertificateId};
 
 use crate::{
     catalog::{
-        Actor, Catalog, Certificate, CertificateIssuer, Change, Command, account_certificate_names,
+        Actor, Catalog, Certificate, CertificateIssuer, Change, Command, Rejection, account_certificate_names,
         service_certificate_names,
     },
     clock,
@@ -18,6 +18,10 @@ use crate::{
     raft::Raft,
     seal::Sealer,
 };
+
+pub(crate) mod sweep;
+#[cfg(test)]
+mod tests;
 
 /// BOUND: certificates in one command; each has about 1.5 KiB.
 const BATCH: usize = 100;
@@ -33,27 +37,44 @@ struct Wanted {
     renews: Option<CertificateId>,
 }
 
-/// Issues every certificate that is missing or nearly over.
+/// What is missing, and what is left over.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Plan {
+    issue: Vec<Wanted>,
+    remove: Vec<CertificateId>,
+}
+
+/// Issues every certificate that is missing or nearly over, and removes those whose names nobody has any more.
 pub(crate) async fn certificates(raft: &Raft, sealer: &Sealer, actor: &str) -> Result<(), BuildError> {
     let catalog = raft.catalog();
     let Some(cluster) = catalog.cluster() else { return Ok(()) };
     let issuer = Issuer::new(Arc::clone(cluster), sealer.clone());
     let now_ms = clock::unix_ms();
-    let wanted = plan(&catalog, now_ms);
-    for batch in wanted.chunk_by(|left, right| left.account == right.account).flat_map(|same| same.chunks(BATCH)) {
+    let Plan { issue, remove } = plan(&catalog, now_ms);
+    for batch in issue.chunk_by(|left, right| left.account == right.account).flat_map(|same| same.chunks(BATCH)) {
         let issue =
             |wanted: &Wanted| issuer.issue(&wanted.names, Some(wanted.account.clone()), wanted.renews.clone(), now_ms);
         let issued = batch.iter().map(issue).collect::<Result<Vec<Certificate>, _>>()?;
         let changes = issued.into_iter().map(Change::PutCertificate).collect();
         raft.propose(Command::new(Actor::node(actor), now_ms, changes)).await?;
     }
+    for batch in remove.chunks(BATCH) {
+        let changes = batch.iter().map(|id| Change::RemoveCertificate { id: id.clone() }).collect();
+        match raft.propose(Command::new(Actor::node(actor), now_ms, changes)).await {
+            // It went with its service meanwhile; the next look sees what is left.
+            Ok(_) | Err(ProposeError::Rejected(Rejection::NotFound { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok(())
 }
 
-/// Issues certificates whenever services change, for as long as it runs.
+/// Issues certificates whenever names change, for as long as it runs.
 pub(crate) async fn run(raft: Raft, sealer: Sealer, actor: String) {
     let mut states = raft.watch();
     loop {
+        // Before issuing: what changes meanwhile is looked at right afterwards.
+        let before = Arc::clone(&states.borrow_and_update());
         match certificates(&raft, &sealer, &actor).await {
             Ok(()) => {}
             Err(BuildError::Bootstrap(ProposeError::Unavailable { reason })) => {
@@ -61,7 +82,6 @@ pub(crate) async fn run(raft: Raft, sealer: Sealer, actor: String) {
             }
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "certificates are not issued"),
         }
-        let before = Arc::clone(&states.borrow_and_update());
         let changed = async {
             loop {
                 states.changed().await?;
@@ -76,28 +96,58 @@ pub(crate) async fn run(raft: Raft, sealer: Sealer, actor: String) {
     }
 }
 
+/// Whether a hostname came or went. A renamed service is another key, a renamed environment is covered by its service.
 fn needs_look(before: &Catalog, now: &Catalog) -> bool {
-    let count = |catalog: &Catalog| (catalog.all_services().count(), catalog.accounts().count());
-    let names_changed = || before.all_services().zip(now.all_services()).any(|(left, right)| left.key != right.key);
-    !before.same_services(now) && (count(before) != count(now) || names_changed())
+    let accounts_changed =
+        || !before.accounts().map(|account| &account.id).eq(now.accounts().map(|account| &account.id));
+    let services_changed = || {
+        !before.same_services(now)
+            && !before.all_services().map(|service| &service.key).eq(now.all_services().map(|service| &service.key))
+    };
+    let domains_changed = || {
+        !before.same_domains(now)
+            && !before.domains().map(|domain| &domain.hostname).eq(now.domains().map(|domain| &domain.hostname))
+    };
+    accounts_changed() || services_changed() || domains_changed()
 }
 
-fn plan(catalog: &Catalog, now_ms: i64) -> Vec<Wanted> {
-    let accounts = catalog.accounts().map(|account| (account_certificate_names(catalog, &account.id), &account.id));
-    let services = catalog.all_services();
-    let services = services.map(|service| (service_certificate_names(catalog, &service.key), &service.key.account));
+fn plan(catalog: &Catalog, now_ms: i64) -> Plan {
+    let mut own: BTreeMap<&[String], Vec<&Arc<Certificate>>> = BTreeMap::new();
     let issued = catalog.certificates().filter(|found| found.issuer == CertificateIssuer::ClusterCa);
-    let issued: BTreeMap<&[String], &Arc<Certificate>> = issued.map(|found| (&found.names[..], found)).collect();
-    let mut wanted: Vec<Wanted> = accounts
-        .chain(services)
-        .filter(|(names, _)| !names.is_empty())
-        .filter_map(|(names, account)| {
-            let found = issued.get(&names[..]);
-            let fresh = found.is_some_and(|found| !is_due(found, now_ms));
-            let renews = found.map(|found| found.id.clone());
-            (!fresh).then(|| Wanted { names, account: account.clone(), renews })
-        })
+    for found in issued.filter(|found| found.account.is_some()) {
+        own.entry(&found.names[..]).or_default().push(found);
+    }
+    let mut plan = Plan::default();
+    for (names, account) in names(catalog, now_ms) {
+        // Two nodes may have issued at once; the longer one stays.
+        let mut same = own.remove(&names[..]).unwrap_or_default();
+        same.sort_by_key(|found| found.not_after_ms);
+        let best = same.pop();
+        plan.remove.extend(same.into_iter().map(|found| found.id.clone()));
+        if best.is_none_or(|best| is_due(best, now_ms)) {
+            plan.issue.push(Wanted { names, account, renews: best.map(|best| best.id.clone()) });
+        }
+    }
+    plan.remove.extend(own.into_values().flatten().map(|found| found.id.clone()));
+    plan.issue.sort_by(|left, right| left.account.cmp(&right.account));
+    plan
+}
+
+/// What the cluster's own certificates must cover, each list once, with whose it is.
+fn names(catalog: &Catalog, now_ms: i64) -> Vec<(Vec<String>, AccountId)> {
+    let accounts = catalog.accounts();
+    let accounts = accounts.map(|account| (account_certificate_names(catalog, &account.id), account.id.clone()));
+    let services = catalog.all_services();
+    let services =
+        services.map(|service| (service_certificate_names(catalog, &service.key), service.key.account.clone()));
+    // Who brought a certificate for a domain of theirs gets none of ours beside it.
+    let brought: Vec<_> = catalog
+        .certificates()
+        .filter(|found| found.issuer != CertificateIssuer::ClusterCa && found.not_after_ms > now_ms)
         .collect();
-    wanted.sort_by(|left, right| left.account.cmp(&right.account));
-    wanted
+    let domains = catalog
+        .domains()
+        .filter(|domain| !brought.iter().any(|found| found.covers(domain.hostname.as_str())))
+        .map(|domain| (vec![domain.hostname.to_string()], domain.environment.service.account.clone()));
+    accounts.chain(services).chain(domains).filter(|(names, _)| !names.is_empty()).collect()
 }
