@@ -62,6 +62,7 @@ async fn propose(
         edits: vec![edit],
         version: mint::version_id(),
         deployment: None,
+        shared: skerry_control::catalog::WhenShared::Replace,
         annotations: skerry_control::catalog::Annotations::default(),
         source: "bench".to_owned(),
     };

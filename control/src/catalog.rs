@@ -25,6 +25,7 @@ mod effective;
 mod environment;
 mod hostname;
 mod namespace;
+mod part;
 mod pipeline;
 mod rejection;
 mod route;
@@ -41,10 +42,7 @@ pub use apply::limits;
 pub use audit::{Actor, AuditAction, AuditEntry};
 pub use binding::{Binding, BindingKind, DurableObjectBinding, ServiceBinding};
 pub use certificate::{Certificate, CertificateIssuer};
-pub use change::{
-    Base, Change, CloneSource, Command, ConfigEdit, Expectation, Guard, Idempotency, Keep, NewDeployment, NewRoute,
-    NewVersion, WhenBound,
-};
+pub use change::{Change, Command, Expectation, Guard, Idempotency, WhenBound, WhenShared};
 pub use cron::{Cron, CronError};
 pub use deployment::{Deployment, Percentage, Share};
 pub use diff::{Difference, EnvironmentDiff, Side, diff, diff_between, diff_config};
@@ -55,6 +53,7 @@ pub use hostname::{
     HostTarget, account_certificate_names, find_host, hostname, preview_hostname, service_certificate_names,
 };
 pub use namespace::Namespace;
+pub use part::{Base, CloneSource, ConfigEdit, Keep, NewDeployment, NewRoute, NewVersion};
 pub use pipeline::Pipeline;
 pub use rejection::{Applied, CreatedDeployment, CreatedVersion, Noun, Rejection, Repeated};
 pub use route::{HostPattern, PATTERN_BYTES_MAX, PatternError, Route, RoutePattern, RouteTable, Scheme};

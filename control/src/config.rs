@@ -11,7 +11,7 @@ use crate::limits::{LOGS_PER_SNAPSHOT, PROPOSE_TIMEOUT};
 /// What the control plane is told when it starts.
 #[derive(Debug, Clone)]
 pub struct ControlConfig {
-    /// Where everything is kept: `raft.redb`, `snapshots/`, `bundles/`, `cluster.key`, `admin.token`, `ca.pem`. Made when
+    /// Where everything is kept: `raft.redb`, `raft.snapshot`, `bundles/`, `cluster.key`, `admin.token`, `ca.pem`. Made when
     /// it does not exist. One process at a time may use it.
     pub data_dir: PathBuf,
     /// This machine's name in logs and audit entries.

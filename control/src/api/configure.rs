@@ -24,6 +24,7 @@ pub(crate) async fn configure(
         edits,
         version: mint::version_id(),
         deployment: Some(mint::deployment_id()),
+        shared: crate::catalog::WhenShared::Replace,
         annotations,
         source: writer.caller.source.to_owned(),
     };

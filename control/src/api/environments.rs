@@ -199,7 +199,7 @@ fn clone_source(
             replace.insert(name.clone(), Binding::Secret(again));
         }
     }
-    Ok(CloneSource { environment: name, version: mint::version_id(), deployment: mint::deployment_id(), replace })
+    Ok(CloneSource { environment: name, version: mint::version_id(), deployment: mint::deployment_id(), replace, annotations: crate::catalog::Annotations::default() })
 }
 
 async fn change_one(
@@ -227,7 +227,7 @@ async fn change_one(
 }
 
 async fn delete_one(target: Target, writer: Writer) -> Reply<()> {
-    let change = Change::DeleteEnvironment { environment: target.key.clone() };
+    let change = Change::DeleteEnvironment { environment: target.key.clone(), bound: crate::catalog::WhenBound::Delete };
     let expects = writer.expects(&target.key);
     let applied = writer.propose(&target.key.service.account, expects, vec![change]).await?;
     Ok(Answer::ok(()).at(applied.revision))

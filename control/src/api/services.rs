@@ -208,7 +208,7 @@ async fn delete_one(Spelled(target): Spelled, writer: Writer, query: Query) -> R
         (writer.expects_service(&service), Change::DeleteService { service, bound })
     } else {
         // The name was `app-staging`: only that environment goes.
-        (writer.expects(&target.key), Change::DeleteEnvironment { environment: target.key.clone() })
+        (writer.expects(&target.key), Change::DeleteEnvironment { environment: target.key.clone(), bound: WhenBound::Delete })
     };
     let applied = writer.propose(account, expects, vec![change]).await?;
     Ok(Answer::ok(()).at(applied.revision))

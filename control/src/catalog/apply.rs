@@ -12,12 +12,13 @@ use skerry_proto::id::{AccountId, Revision, VersionId};
 
 use super::{
     Account, Applied, AuditAction, AuditEntry, Catalog, Change, Cluster, Command, Environment, EnvironmentKey,
-    Expectation, Noun, Rejection, Repeated, Service, ServiceKey,
+    Expectation, Idempotency, Noun, Rejection, Repeated, Service, ServiceKey,
 };
 
 mod config;
 mod environment;
 pub mod limits;
+mod prune;
 mod resource;
 mod route;
 mod service;
@@ -43,7 +44,9 @@ impl Catalog {
     /// follows can be trusted.
     pub fn apply(&mut self, revision: Revision, command: &Command) -> Result<Applied, Rejection> {
         assert!(revision > self.revision, "log entry {revision} is applied after {}", self.revision);
-        if let Some(earlier) = self.earlier(command)? {
+        if let Some(idempotency) = &command.idempotency
+            && let Some(earlier) = self.earlier(idempotency)?
+        {
             return Ok(earlier);
         }
         let mut step = Step::begin(self, revision, command);
@@ -55,11 +58,11 @@ impl Catalog {
         Ok(applied)
     }
 
-    /// The answer to an earlier command of the same idempotency key.
-    fn earlier(&self, command: &Command) -> Result<Option<Applied>, Rejection> {
-        let Some(wanted) = &command.idempotency else { return Ok(None) };
+    /// The answer to an earlier command of the same idempotency key, while it is remembered.
+    pub(crate) fn earlier(&self, wanted: &Idempotency) -> Result<Option<Applied>, Rejection> {
         if !(1..=limits::IDEMPOTENCY_KEY_BYTES_MAX).contains(&wanted.key.len()) {
-            return Err(Rejection::invalid("idempotency key", "use 1 to 200 bytes"));
+            let rule = format!("use 1 to {} bytes", limits::IDEMPOTENCY_KEY_BYTES_MAX);
+            return Err(Rejection::invalid("idempotency key", rule));
         }
         match self.replay_keys.get(&wanted.key).and_then(|revision| self.replays.get(revision)) {
             None => Ok(None),
@@ -150,6 +153,11 @@ impl Step {
                 let found = self.catalog.environment(environment).map(|found| etag(found.revision));
                 (environment.to_string(), nothing(), found.unwrap_or_else(nothing))
             }
+            Expectation::Present { environment } => {
+                let found = self.catalog.environment(environment).map(|found| etag(found.revision));
+                let expected = found.clone().unwrap_or_else(|| "an environment".to_owned());
+                (environment.to_string(), expected, found.unwrap_or_else(nothing))
+            }
         };
         if expected == found { Ok(()) } else { Err(Rejection::Stale { subject, expected, found }) }
     }
@@ -161,12 +169,13 @@ impl Step {
             Change::CreateService { service, id, production } => self.create_service(service, id, production),
             Change::RenameService { service, to } => self.rename_service(service, to),
             Change::DeleteService { service, bound } => self.delete_service(service, *bound),
+            Change::MoveService { service, to } => self.move_service(service, to),
             Change::SetPipeline { service, pipeline } => self.set_pipeline(service, pipeline.as_ref()),
             Change::CreateEnvironment { environment, id, parent, clone } => {
                 self.create_environment(environment, id, parent.as_ref(), clone.as_ref())
             }
             Change::RenameEnvironment { environment, to } => self.rename_environment(environment, to),
-            Change::DeleteEnvironment { environment } => self.delete_environment(environment),
+            Change::DeleteEnvironment { environment, bound } => self.delete_environment(environment, *bound),
             Change::SetParent { environment, parent } => self.set_parent(environment, parent),
             Change::SetExposure { environment, workers_dev, preview_urls } => {
                 self.set_exposure(environment, *workers_dev, *preview_urls)
@@ -281,10 +290,11 @@ impl Change {
             Self::CreateService { service, .. }
             | Self::RenameService { service, .. }
             | Self::DeleteService { service, .. }
+            | Self::MoveService { service, .. }
             | Self::SetPipeline { service, .. } => Some(&service.account),
             Self::CreateEnvironment { environment, .. }
             | Self::RenameEnvironment { environment, .. }
-            | Self::DeleteEnvironment { environment }
+            | Self::DeleteEnvironment { environment, .. }
             | Self::SetParent { environment, .. }
             | Self::SetExposure { environment, .. }
             | Self::SetCrons { environment, .. }

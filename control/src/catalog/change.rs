@@ -4,16 +4,14 @@
 //!
 //! Time, identities and certificates are fields, so applying a command twice gives the same catalog twice.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use skerry_proto::id::{
     AccountId, CertificateId, DeploymentId, DomainId, EnvironmentId, EnvironmentName, Hostname, NamespaceId, Revision,
     RouteId, ServiceId, ServiceName, TokenId, VersionId,
 };
 
 use super::{
-    Account, Actor, Annotations, Binding, BindingKind, Certificate, Cluster, Code, Cron, EnvironmentKey, Exposure,
-    LimitsConfig, Pipeline, RoutePattern, Sealed, ServiceKey, Share, Token,
+    Account, Actor, Annotations, Base, Certificate, CloneSource, Cluster, ConfigEdit, Cron, EnvironmentKey, Exposure,
+    NewDeployment, NewRoute, NewVersion, Pipeline, RoutePattern, ServiceKey, Token,
 };
 
 /// One raft entry: all of its changes happen, or none does.
@@ -50,7 +48,7 @@ impl Command {
 /// gives the first one's answer and changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
-    /// Chosen by the caller, 1 to 128 bytes; the API puts the account before it.
+    /// Chosen by the caller; the API puts the account before it. BOUND: 200 bytes.
     pub key: String,
     /// A hash of the request, so that the same name for another request is an error.
     pub fingerprint: [u8; 32],
@@ -82,6 +80,11 @@ pub enum Expectation {
     },
     /// The environment does not exist (`If-None-Match: *`).
     Absent {
+        /// The environment.
+        environment: EnvironmentKey,
+    },
+    /// The environment exists (`If-Match: *`).
+    Present {
         /// The environment.
         environment: EnvironmentKey,
     },
@@ -122,6 +125,14 @@ pub enum Change {
         /// Whether it may go although other services bind it.
         bound: WhenBound,
     },
+    /// Turns a service that has nothing but its production into an environment of another service, with its identity,
+    /// versions, deployments, crons, routes and domains. Its hostname changes.
+    MoveService {
+        /// Which.
+        service: ServiceKey,
+        /// What it becomes; does not exist yet, in a service that does.
+        to: EnvironmentKey,
+    },
     /// The stages between its environments; `None` removes them.
     SetPipeline {
         /// Which.
@@ -152,6 +163,8 @@ pub enum Change {
     DeleteEnvironment {
         /// Which.
         environment: EnvironmentKey,
+        /// Whether it may go although service bindings lead to it.
+        bound: WhenBound,
     },
     /// What it inherits from.
     SetParent {
@@ -180,7 +193,7 @@ pub enum Change {
     SetTags {
         /// Which.
         environment: EnvironmentKey,
-        /// All of them. BOUND: 8 of at most 1024 bytes.
+        /// All of them. BOUND: 8 of at most 1024 bytes each.
         tags: Vec<String>,
     },
 
@@ -211,6 +224,8 @@ pub enum Change {
         version: VersionId,
         /// The identity of its deployment; `None` leaves the live one alone.
         deployment: Option<DeploymentId>,
+        /// Whether the deployment may end a gradual rollout.
+        shared: WhenShared,
         /// What the author says about it.
         annotations: Annotations,
         /// What made it.
@@ -312,13 +327,23 @@ pub enum Change {
     },
 }
 
-/// Whether a service may be deleted although others bind it.
+/// Whether a service or environment may be deleted although service bindings lead to it, or a service although it has
+/// more environments than production.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenBound {
-    /// Refuse, and name who binds it.
+    /// Refuse, and name what is in the way.
     Refuse,
-    /// Delete; their calls will fail.
+    /// Delete; calls through those bindings will fail or reach production, and the environments go too.
     Delete,
+}
+
+/// Whether a change of configuration may be deployed while two versions share the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenShared {
+    /// Refuse, and name the versions.
+    Refuse,
+    /// Deploy the new version to all requests: the gradual rollout is over.
+    Replace,
 }
 
 /// Whether a pipeline's order holds.
@@ -328,118 +353,4 @@ pub enum Guard {
     Enforce,
     /// It is skipped, and the audit log says so.
     Skip,
-}
-
-/// What a cloned environment starts with: code and configuration of another one's live version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CloneSource {
-    /// An environment of the same service.
-    pub environment: EnvironmentName,
-    /// The identity of the new environment's first version.
-    pub version: VersionId,
-    /// The identity of its deployment.
-    pub deployment: DeploymentId,
-    /// Bindings that replace the source's: secrets that were sealed again for the new environment, namespaces of its
-    /// own. The source's secrets are not taken over otherwise.
-    pub replace: BTreeMap<String, Binding>,
-}
-
-/// A version to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewVersion {
-    /// Its identity.
-    pub id: VersionId,
-    /// The files.
-    pub code: Code,
-    /// Its own bindings.
-    pub bindings: BTreeMap<String, Binding>,
-    /// Names that it does not inherit.
-    pub removed: BTreeSet<String>,
-    /// Its own limits.
-    pub limits: LimitsConfig,
-    /// What it takes over from `base`, where it does not bind the name itself.
-    pub keep: Keep,
-    /// Where [`keep`](Self::keep) takes from.
-    pub base: Base,
-    /// What the author says about it.
-    pub annotations: Annotations,
-    /// What made it.
-    pub source: String,
-}
-
-/// What a new version takes over from an older one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Keep {
-    /// Every binding of these kinds (`keep_bindings` of the API).
-    pub kinds: BTreeSet<BindingKind>,
-    /// These names (`"type": "inherit"` of the API); a name that the older version does not bind is refused.
-    pub names: BTreeSet<String>,
-}
-
-/// The version that a new one is derived from. Before the first version, the draft.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Base {
-    /// The live one with the larger share, else the latest.
-    Live,
-    /// The one with the highest number.
-    Latest,
-    /// This one.
-    Version(VersionId),
-}
-
-/// A deployment to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewDeployment {
-    /// Its identity.
-    pub id: DeploymentId,
-    /// One or two versions whose percentages sum to 100.
-    pub shares: Vec<Share>,
-    /// What the author says about it.
-    pub annotations: Annotations,
-    /// What made it.
-    pub source: String,
-}
-
-/// One difference in a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConfigEdit {
-    /// Binds a name, instead of what it was bound to.
-    Set {
-        /// The name in `env`.
-        name: String,
-        /// The value.
-        binding: Binding,
-    },
-    /// Removes the environment's own binding; one of the parent's shows again. Refused when there is none.
-    Unset {
-        /// The name in `env`.
-        name: String,
-    },
-    /// Removes the environment's own binding and hides the parent's.
-    Remove {
-        /// The name in `env`.
-        name: String,
-    },
-    /// Replaces the environment's own limits.
-    Limits(LimitsConfig),
-}
-
-/// A route to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewRoute {
-    /// Its owner.
-    pub account: AccountId,
-    /// Its identity; an existing one of the account is changed.
-    pub id: RouteId,
-    /// What it matches; unique in the cluster.
-    pub pattern: RoutePattern,
-    /// Who answers; `None`: no worker does, which cuts a hole into a wider route.
-    pub target: Option<EnvironmentKey>,
-}
-
-/// A secret as the API hands it over: sealed to the environment it is meant for.
-impl From<Sealed> for Binding {
-    fn from(sealed: Sealed) -> Self {
-        Self::Secret(sealed)
-    }
 }

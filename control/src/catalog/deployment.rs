@@ -30,7 +30,7 @@ impl Deployment {
     #[must_use]
     pub fn primary(&self) -> &VersionId {
         let [first, rest @ ..] = self.shares.as_slice() else {
-            unreachable!("a deployment has a share: `Shares::new` checked it")
+            unreachable!("`apply` and the decoder of snapshots refuse a deployment without a share")
         };
         rest.iter().fold(first, |best, share| if share.percentage > best.percentage { share } else { best }).version()
     }

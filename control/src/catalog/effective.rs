@@ -73,7 +73,8 @@ pub fn effective_config(catalog: &Catalog, environment: &EnvironmentKey, config:
     effective
 }
 
-fn resolve(service: Option<&Service>, environment: &EnvironmentName, config: &VersionConfig) -> Effective {
+/// What an environment of `service` runs with; what it shares with others is left out, which costs the most.
+pub(super) fn resolve(service: Option<&Service>, environment: &EnvironmentName, config: &VersionConfig) -> Effective {
     let mut out = Effective { limits: config.limits, removed: config.removed.clone(), ..Effective::default() };
     for (name, binding) in &config.bindings {
         out.bindings.insert(name.clone(), EffectiveBinding { binding: binding.clone(), origin: Origin::Own });

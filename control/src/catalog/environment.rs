@@ -19,13 +19,13 @@ pub struct Environment {
     pub name: EnvironmentName,
     /// The environment whose live configuration it inherits; `None` for production.
     pub parent: Option<EnvironmentName>,
-    /// Every version ever made, by its number.
+    /// The newest versions and those that a kept deployment names, by number. BOUND: `limits::VERSIONS_KEPT`.
     pub versions: OrdMap<VersionNumber, Arc<Version>>,
     /// The numbers of the versions, by their identity.
     pub version_numbers: OrdMap<VersionId, VersionNumber>,
     /// The number that the next version gets; numbers are never used twice.
     pub next_number: VersionNumber,
-    /// Every deployment ever made, newest first. The first is live.
+    /// The newest deployments, newest first; the first is live. BOUND: `limits::DEPLOYMENTS_KEPT`.
     pub deployments: Vector<Arc<Deployment>>,
     /// Variables and secrets that were set before there was a version; the first upload takes them over.
     pub draft: VersionConfig,

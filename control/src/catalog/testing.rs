@@ -98,6 +98,7 @@ impl Lab {
             version: self.version_id(),
             deployment: self.deployment_id(),
             replace: BTreeMap::new(),
+            annotations: Annotations::default(),
         }
     }
 
@@ -145,6 +146,7 @@ impl Lab {
             edits,
             version: self.version_id(),
             deployment: Some(self.deployment_id()),
+            shared: WhenShared::Replace,
             annotations: Annotations::default(),
             source: "test".to_owned(),
         }

@@ -8,8 +8,9 @@ use serde::de::IgnoredAny;
 use skerry_proto::id::{AccountId, EnvironmentId};
 
 use super::limits::{
-    ANNOTATION_BYTES_MAX, ANNOTATIONS_MAX, BINDING_NAME_BYTES_MAX, BINDINGS_MAX, CPU_MS_MAX, SEAL_BYTES,
-    SUBREQUESTS_MAX, TEXT_BYTES_MAX, VARIABLE_BYTES_MAX, VARIABLES_MAX,
+    ANNOTATION_BYTES_MAX, ANNOTATIONS_MAX, BINDING_NAME_BYTES_MAX, BINDINGS_MAX, COMPATIBILITY_FLAG_BYTES_MAX,
+    COMPATIBILITY_FLAGS_MAX, CPU_MS_MAX, ENTRYPOINT_BYTES_MAX, SEAL_BYTES, SUBREQUESTS_MAX, TEXT_BYTES_MAX,
+    VARIABLE_BYTES_MAX, VARIABLES_MAX,
 };
 use crate::catalog::{
     Annotations, Binding, BindingKind, Catalog, ConfigEdit, LimitsConfig, Noun, Rejection, SealScope, VersionConfig,
@@ -88,6 +89,11 @@ fn check_binding(
         Binding::Secret(sealed) if sealed.scope != SealScope::secret(account, environment, name) => {
             Err(Rejection::invalid(&field, "the secret was sealed for another environment or name; set it again"))
         }
+        Binding::Service(target)
+            if target.entrypoint.as_ref().is_some_and(|name| name.len() > ENTRYPOINT_BYTES_MAX) =>
+        {
+            Err(Rejection::invalid(&field, format!("an entrypoint has at most {ENTRYPOINT_BYTES_MAX} bytes")))
+        }
         Binding::Service(target) => match &target.props {
             Some(props) if props.len() > VARIABLE_BYTES_MAX => Err(too_long()),
             Some(props) => check_json(&field, props),
@@ -115,6 +121,16 @@ fn check_limits(own: &LimitsConfig) -> Result<(), Rejection> {
         return Err(Rejection::invalid("limits.subrequests", format!("use 0 to {SUBREQUESTS_MAX}")));
     }
     Ok(())
+}
+
+/// Whether compatibility flags are few and short.
+pub(super) fn check_flags(flags: &[String]) -> Result<(), Rejection> {
+    let fits = |flag: &String| (1..=COMPATIBILITY_FLAG_BYTES_MAX).contains(&flag.len());
+    if flags.len() <= COMPATIBILITY_FLAGS_MAX && flags.iter().all(fits) {
+        return Ok(());
+    }
+    let rule = format!("use at most {COMPATIBILITY_FLAGS_MAX} flags of 1 to {COMPATIBILITY_FLAG_BYTES_MAX} bytes");
+    Err(Rejection::invalid("compatibility_flags", rule))
 }
 
 /// Whether annotations are few and short.

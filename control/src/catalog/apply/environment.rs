@@ -7,11 +7,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use imbl::{OrdMap, Vector};
 use skerry_proto::id::{EnvironmentId, EnvironmentName, Revision, VersionNumber};
 
-use super::{Step, config::check_text, limits, service::refuse_preview_name};
+use super::{Step, limits, service::refuse_preview_name};
 use crate::catalog::{
-    Annotations, BindingKind, CloneSource, Cron, Effective, Environment, EnvironmentKey, Exposure, NewDeployment, Noun,
-    Rejection, Service, Share, VersionConfig, effective,
-    effective::{ANCESTORS_MAX, effective_config},
+    Annotations, Binding, BindingKind, CloneSource, Cron, Effective, Environment, EnvironmentKey, Exposure,
+    NewDeployment, Noun, Rejection, Service, Share, VersionConfig, WhenBound, effective,
+    effective::{ANCESTORS_MAX, effective_config, resolve},
+    resolve_service,
 };
 
 impl Environment {
@@ -52,11 +53,7 @@ impl Step {
         clone: Option<&CloneSource>,
     ) -> Result<(), Rejection> {
         let service = self.service(&key.service)?;
-        self.free_environment_name(service, key)?;
-        if service.environments.len() >= limits::ENVIRONMENTS_MAX {
-            let rule = format!("a service has at most {} environments", limits::ENVIRONMENTS_MAX);
-            return Err(Rejection::invalid("environment", rule));
-        }
+        self.free_environment(service, key)?;
         let parent = parent.cloned().unwrap_or_else(EnvironmentName::production);
         check_parent(service, key, &parent)?;
         let environment =
@@ -100,7 +97,8 @@ impl Step {
             self.environment_mut(key)?.draft = config;
             return Ok(());
         };
-        let annotations = Annotations::of(Annotations::TRIGGERED_BY, "clone");
+        let mut annotations = clone.annotations.clone();
+        annotations.entries.entry(Annotations::TRIGGERED_BY.to_owned()).or_insert_with(|| "clone".to_owned());
         self.insert_version(key, &clone.version, live.code.clone(), config, annotations.clone(), "clone")?;
         let (id, shares) = (clone.deployment.clone(), vec![Share::all(clone.version.clone())]);
         self.insert_deployment(key, &NewDeployment { id, shares, annotations, source: "clone".to_owned() })
@@ -129,9 +127,10 @@ impl Step {
         Ok(())
     }
 
-    pub(super) fn delete_environment(&mut self, key: &EnvironmentKey) -> Result<(), Rejection> {
+    pub(super) fn delete_environment(&mut self, key: &EnvironmentKey, bound: WhenBound) -> Result<(), Rejection> {
         self.environment(key)?;
         refuse_production(key, "deleted; delete the service instead")?;
+        let binder = if bound == WhenBound::Refuse { self.environment_binder(key) } else { None };
         let service = self.service_mut(&key.service)?;
         let in_use = |by: String| Err(Rejection::InUse { noun: Noun::Environment, name: key.to_string(), by });
         if let Some(child) = children(service, &key.environment).next() {
@@ -139,6 +138,9 @@ impl Step {
         }
         if service.pipeline.iter().any(|pipeline| pipeline.stages.contains(&key.environment)) {
             return in_use("the service's pipeline".to_owned());
+        }
+        if let Some(by) = binder {
+            return in_use(format!("the binding of {by}; pass force to delete it all the same"));
         }
         service.environments.remove(&key.environment);
         self.drop_targets(|target| target == key);
@@ -183,13 +185,44 @@ impl Step {
     }
 
     pub(super) fn set_tags(&mut self, key: &EnvironmentKey, tags: &[String]) -> Result<(), Rejection> {
-        tags.iter().try_for_each(|tag| check_text("tags", tag))?;
-        if tags.len() > limits::TAGS_MAX {
-            return Err(Rejection::invalid("tags", format!("use at most {}", limits::TAGS_MAX)));
+        let fits = |tag: &String| {
+            (1..=limits::TAG_BYTES_MAX).contains(&tag.len()) && !tag.chars().any(|c| c.is_control() || c == ',')
+        };
+        if tags.len() > limits::TAGS_MAX || !tags.iter().all(fits) {
+            let (count, bytes) = (limits::TAGS_MAX, limits::TAG_BYTES_MAX);
+            let rule = format!("use at most {count} tags of 1 to {bytes} bytes without commas and control characters");
+            return Err(Rejection::invalid("tags", rule));
         }
         self.environment_mut(key)?.tags = tags.to_vec();
         self.log("environment.tag", key, [("tags", tags.join(", "))]);
         Ok(())
+    }
+
+    /// Whether the service has room for an environment of this name.
+    pub(super) fn free_environment(&self, service: &Service, key: &EnvironmentKey) -> Result<(), Rejection> {
+        self.free_environment_name(service, key)?;
+        if service.environments.len() >= limits::ENVIRONMENTS_MAX {
+            let rule = format!("a service has at most {} environments", limits::ENVIRONMENTS_MAX);
+            return Err(Rejection::invalid("environment", rule));
+        }
+        Ok(())
+    }
+
+    /// The first other environment of the account with a live service binding, its own or inherited, that leads here.
+    fn environment_binder(&self, key: &EnvironmentKey) -> Option<EnvironmentKey> {
+        let services = self.catalog.services(&key.service.account);
+        let mut all = services.flat_map(|service| service.environments.values().map(move |found| (service, found)));
+        all.find_map(|(service, found)| {
+            let caller = service.key.environment(found.name.clone());
+            let leads_here = |binding: &Binding| match binding {
+                Binding::Service(target) => resolve_service(&self.catalog, &caller, target).as_ref() == Some(key),
+                _ => false,
+            };
+            let versions = found.live()?.shares.iter().filter_map(|share| found.version(&share.version));
+            let mut bound = versions.map(|version| resolve(Some(service), &found.name, &version.config).bindings);
+            let binds = caller != *key && bound.any(|all| all.values().any(|entry| leads_here(&entry.binding)));
+            binds.then_some(caller)
+        })
     }
 
     fn free_environment_name(&self, service: &Service, key: &EnvironmentKey) -> Result<(), Rejection> {

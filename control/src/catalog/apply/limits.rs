@@ -6,7 +6,7 @@
 pub const AUDIT_ENTRIES_MAX: usize = 100_000;
 /// BOUND: idempotency keys that are remembered; hours of deploys, and a retry comes within seconds.
 pub const REPLAYS_MAX: usize = 10_000;
-/// BOUND: bytes of an idempotency key; room for an account id and a UUID or a hash.
+/// BOUND: bytes of an idempotency key; room for an account id, a slash and whatever a client makes keys of.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
 /// BOUND: changes in one command; a promote of hundreds of services fits, a log entry stays below a few MiB.
 pub const CHANGES_MAX: usize = 1000;
@@ -14,6 +14,11 @@ pub const CHANGES_MAX: usize = 1000;
 pub const SERVICES_MAX: usize = 10_000;
 /// BOUND: environments of a service; one for each open pull request of a busy repository.
 pub const ENVIRONMENTS_MAX: usize = 500;
+/// BOUND: versions of an environment that are kept, newest first, besides those that a kept deployment names; a busy
+/// environment's weeks. A version is a few KiB of memory on every node, and its bundle up to 65 MiB of disk.
+pub const VERSIONS_KEPT: usize = 100;
+/// BOUND: deployments of an environment that are kept, newest first; each keeps one or two versions.
+pub const DEPLOYMENTS_KEPT: usize = 100;
 /// BOUND: variables and secrets that a version sets itself; Cloudflare's limit.
 pub const VARIABLES_MAX: usize = 128;
 /// BOUND: bindings of any kind that a version sets itself.
@@ -24,15 +29,23 @@ pub const VARIABLE_BYTES_MAX: usize = 5 * 1024;
 pub const SEAL_BYTES: usize = 40;
 /// BOUND: bytes of a binding's name; longer ones are mistakes.
 pub const BINDING_NAME_BYTES_MAX: usize = 128;
+/// BOUND: compatibility flags of a version; there are fewer than 200 in all.
+pub const COMPATIBILITY_FLAGS_MAX: usize = 256;
+/// BOUND: bytes of a compatibility flag; the longest there is has about 60.
+pub const COMPATIBILITY_FLAG_BYTES_MAX: usize = 128;
+/// BOUND: bytes of the entrypoint that a service binding names: an identifier of JavaScript.
+pub const ENTRYPOINT_BYTES_MAX: usize = 256;
 /// BOUND: annotations of a version or deployment, and bytes of each; a git message fits.
 pub const ANNOTATIONS_MAX: usize = 20;
 /// BOUND: bytes of one annotation.
 pub const ANNOTATION_BYTES_MAX: usize = 1024;
 /// BOUND: crons of an environment; Cloudflare's limit for an account.
 pub const CRONS_MAX: usize = 250;
-/// BOUND: tags of an environment.
+/// BOUND: tags of an environment; Cloudflare's limit.
 pub const TAGS_MAX: usize = 8;
-/// BOUND: bytes of a tag, a title or a name that people choose.
+/// BOUND: bytes of a tag; Cloudflare's limit.
+pub const TAG_BYTES_MAX: usize = 1024;
+/// BOUND: bytes of a title or a name that people choose.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// BOUND: routes of an account; Cloudflare allows 1000 for a zone.
 pub const ROUTES_MAX: usize = 1000;

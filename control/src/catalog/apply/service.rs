@@ -62,15 +62,37 @@ impl Step {
 
     pub(super) fn delete_service(&mut self, key: &ServiceKey, bound: WhenBound) -> Result<(), Rejection> {
         self.service(key)?;
-        let binder = if bound == WhenBound::Refuse { self.binder(key) } else { None };
-        if let Some(by) = binder {
-            let by = format!("the binding of {by}");
-            return Err(Rejection::InUse { noun: Noun::Service, name: key.to_string(), by });
+        if bound == WhenBound::Refuse {
+            self.refuse_used_service(key)?;
         }
         self.remove_own_certificates(key);
         self.catalog.services.remove(key);
         self.drop_targets(|target| target.service == *key);
         self.log("service.delete", key, []);
+        Ok(())
+    }
+
+    /// Moves the whole production of `key`, with its identity, so secrets open and nothing of its history is rewritten.
+    pub(super) fn move_service(&mut self, key: &ServiceKey, to: &EnvironmentKey) -> Result<(), Rejection> {
+        let service = self.service(key)?;
+        let (Some(moved), 1) = (service.environments.get(&service.default_environment), service.environments.len())
+        else {
+            return Err(Rejection::invalid("service", format!("{key} has more environments than production")));
+        };
+        let mut moved = Environment::clone(moved);
+        let home = self.service(&to.service)?;
+        if to.service == *key || to.service.account != key.account || to.environment.is_production() {
+            let rule = "a service becomes an environment other than production, of another service of its account";
+            return Err(Rejection::invalid("to", rule));
+        }
+        self.free_environment(home, to)?;
+        (moved.name, moved.parent) = (to.environment.clone(), Some(EnvironmentName::production()));
+        (moved.modified_at_ms, moved.revision) = (self.at_ms, self.revision);
+        self.remove_own_certificates(key);
+        self.catalog.services.remove(key);
+        self.service_mut(&to.service)?.environments.insert(to.environment.clone(), Arc::new(moved));
+        self.retarget(|target| (target.service == *key).then(|| to.clone()));
+        self.log("service.move", key, [("to", to.to_string())]);
         Ok(())
     }
 
@@ -99,6 +121,20 @@ impl Step {
             return Err(Rejection::exists(Noun::Service, key));
         }
         Ok(())
+    }
+
+    fn refuse_used_service(&self, key: &ServiceKey) -> Result<(), Rejection> {
+        let in_use = |by: String| Err(Rejection::InUse { noun: Noun::Service, name: key.to_string(), by });
+        if let Some(by) = self.binder(key) {
+            return in_use(format!("the binding of {by}; pass force to delete it all the same"));
+        }
+        let environments = self.service(key)?.environments.keys();
+        let others: Vec<&str> =
+            environments.filter(|name| !name.is_production()).map(EnvironmentName::as_str).collect();
+        match others.as_slice() {
+            [] => Ok(()),
+            others => in_use(format!("its environments {}; pass force to delete them too", others.join(", "))),
+        }
     }
 
     /// The first environment of another service whose live version binds this one.

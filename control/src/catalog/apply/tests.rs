@@ -11,6 +11,8 @@ use crate::catalog::{
     ServiceBinding, Share, Token, TokenHash, WhenBound, resolve_service, testing::*,
 };
 
+mod guards;
+mod history;
 mod laws;
 
 fn shop() -> Lab {
@@ -260,7 +262,7 @@ fn what_is_needed_is_not_deleted() {
     let rejection = lab.run(vec![refuse]).unwrap_err().to_string();
     assert!(rejection.contains("caller/production"), "{rejection}");
     let environment = lab.environment("shop", "production");
-    assert!(lab.run(vec![Change::DeleteEnvironment { environment }]).is_err());
+    assert!(lab.run(vec![Change::DeleteEnvironment { environment, bound: WhenBound::Delete }]).is_err());
     lab.run(vec![force]).unwrap();
 }
 

@@ -8,17 +8,19 @@ use skerry_proto::id::{DeploymentId, VersionId, VersionNumber};
 
 use super::{
     Step,
-    config::{check_annotations, check_config, check_references, describe, edited},
+    config::{check_annotations, check_config, check_flags, check_references, describe, edited},
+    prune::prune,
 };
 use crate::catalog::{
     Annotations, Base, Change, Code, CreatedDeployment, CreatedVersion, Deployment, Environment, EnvironmentKey, Guard,
-    NewDeployment, NewVersion, Noun, Percentage, Rejection, Share, Version, VersionConfig,
+    NewDeployment, NewVersion, Noun, Percentage, Rejection, Share, Version, VersionConfig, WhenShared,
 };
 
 impl Step {
     pub(super) fn upload_version(&mut self, key: &EnvironmentKey, new: &NewVersion) -> Result<(), Rejection> {
         let environment = self.environment(key)?;
         let config = uploaded_config(environment, new)?;
+        check_flags(&new.code.compatibility_flags)?;
         let number =
             self.insert_version(key, &new.id, new.code.clone(), config, new.annotations.clone(), &new.source)?;
         let hash = new.code.bundle.hash.to_string();
@@ -44,11 +46,15 @@ impl Step {
     }
 
     pub(super) fn configure(&mut self, change: &Change) -> Result<(), Rejection> {
-        let Change::Configure { environment: key, base, edits, version, deployment, annotations, source } = change
+        let Change::Configure { environment: key, base, edits, version, deployment, shared, annotations, source } =
+            change
         else {
             unreachable!("`change` dispatches by variant")
         };
         let environment = self.environment(key)?;
+        if deployment.is_some() && *shared == WhenShared::Refuse {
+            refuse_shared(key, environment)?;
+        }
         let base = base_version(environment, base)?.cloned();
         let old = base.as_ref().map_or(&environment.draft, |base| &base.config).clone();
         let config = edited(&old, edits)?;
@@ -158,6 +164,7 @@ impl Step {
         environment.version_numbers.insert(id.clone(), number);
         environment.next_number = VersionNumber(number.0 + 1);
         environment.draft = VersionConfig::default();
+        prune(environment);
         self.applied.versions.push(CreatedVersion { environment: key.clone(), id: id.clone(), number });
         Ok(number)
     }
@@ -183,10 +190,21 @@ impl Step {
             source: new.source.clone(),
             created_at_ms: self.at_ms,
         };
-        self.environment_mut(key)?.deployments.push_front(Arc::new(deployment));
+        let environment = self.environment_mut(key)?;
+        environment.deployments.push_front(Arc::new(deployment));
+        prune(environment);
         self.applied.deployments.push(CreatedDeployment { environment: key.clone(), id: new.id.clone() });
         Ok(())
     }
+}
+
+/// A change of configuration is deployed to all requests; that would end a rollout that someone is watching.
+fn refuse_shared(key: &EnvironmentKey, environment: &Environment) -> Result<(), Rejection> {
+    let Some([one, other]) = environment.live().map(|live| live.shares.as_slice()) else { return Ok(()) };
+    let number = |share: &Share| environment.version(&share.version).map_or(0, |version| version.number.0);
+    let (one, other) = (number(one), number(other));
+    let by = format!("a gradual rollout: versions {one} and {other} are live; deploy one of them first, or pass force");
+    Err(Rejection::InUse { noun: Noun::Environment, name: key.to_string(), by })
 }
 
 fn check_shares(shares: &[Share]) -> Result<(), Rejection> {

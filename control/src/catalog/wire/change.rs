@@ -5,7 +5,7 @@
 use skerry_proto::catalog::{self as pb, change::Kind};
 
 use super::{WireError, annotations, environment::exposure, id, list, maybe_id, need, parse};
-use crate::catalog::{Change, EnvironmentKey, Exposure, Guard, NewRoute, ServiceKey, WhenBound};
+use crate::catalog::{Change, EnvironmentKey, Exposure, Guard, NewRoute, ServiceKey, WhenBound, WhenShared};
 
 impl From<&Change> for pb::Change {
     fn from(change: &Change) -> Self {
@@ -29,6 +29,9 @@ fn kind(change: &Change) -> Kind {
             service: Some(service.into()),
             although_bound: *bound == WhenBound::Delete,
         }),
+        Change::MoveService { service, to } => {
+            Kind::MoveService(pb::MoveService { service: Some(service.into()), to: Some(to.into()) })
+        }
         Change::SetPipeline { service, pipeline } => Kind::SetPipeline(pb::SetPipeline {
             service: Some(service.into()),
             pipeline: pipeline.as_ref().map(Into::into),
@@ -44,7 +47,13 @@ fn kind(change: &Change) -> Kind {
         Change::RenameEnvironment { environment, to } => {
             Kind::RenameEnvironment(pb::RenameEnvironment { environment: Some(environment.into()), to: to.to_string() })
         }
-        Change::DeleteEnvironment { environment } => Kind::DeleteEnvironment(environment.into()),
+        Change::DeleteEnvironment { environment, bound: WhenBound::Delete } => {
+            Kind::DeleteEnvironment(environment.into())
+        }
+        Change::DeleteEnvironment { environment, bound: WhenBound::Refuse } => {
+            let environment = Some(environment.into());
+            Kind::DeleteUnboundEnvironment(pb::DeleteUnboundEnvironment { environment })
+        }
         Change::SetParent { environment, parent } => {
             Kind::SetParent(pb::SetParent { environment: Some(environment.into()), parent: parent.to_string() })
         }
@@ -74,7 +83,7 @@ fn version_kind(change: &Change) -> Kind {
         Change::Deploy { environment, deployment } => {
             Kind::Deploy(pb::Deploy { environment: Some(environment.into()), deployment: Some(deployment.into()) })
         }
-        Change::Configure { environment, base, edits, version, deployment, annotations, source } => {
+        Change::Configure { environment, base, edits, version, deployment, shared, annotations, source } => {
             Kind::Configure(pb::Configure {
                 environment: Some(environment.into()),
                 base: Some(base.into()),
@@ -83,6 +92,7 @@ fn version_kind(change: &Change) -> Kind {
                 deployment: deployment.as_ref().map(ToString::to_string),
                 annotations: annotations.entries.clone(),
                 source: source.clone(),
+                refuse_when_shared: *shared == WhenShared::Refuse,
             })
         }
         Change::Promote { source, target, version, new_version, deployment, annotations, guard } => {
@@ -184,6 +194,7 @@ fn from_kind(kind: Kind) -> Result<Change, WireError> {
             service: service(from.service)?,
             bound: if from.although_bound { WhenBound::Delete } else { WhenBound::Refuse },
         },
+        Kind::MoveService(from) => Change::MoveService { service: service(from.service)?, to: key(from.to)? },
         Kind::SetPipeline(from) => Change::SetPipeline {
             service: service(from.service)?,
             pipeline: from.pipeline.map(TryInto::try_into).transpose()?,
@@ -197,7 +208,12 @@ fn from_kind(kind: Kind) -> Result<Change, WireError> {
         Kind::RenameEnvironment(from) => {
             Change::RenameEnvironment { environment: key(from.environment)?, to: id("change.to", &from.to)? }
         }
-        Kind::DeleteEnvironment(environment) => Change::DeleteEnvironment { environment: environment.try_into()? },
+        Kind::DeleteEnvironment(environment) => {
+            Change::DeleteEnvironment { environment: environment.try_into()?, bound: WhenBound::Delete }
+        }
+        Kind::DeleteUnboundEnvironment(from) => {
+            Change::DeleteEnvironment { environment: key(from.environment)?, bound: WhenBound::Refuse }
+        }
         Kind::SetParent(from) => {
             Change::SetParent { environment: key(from.environment)?, parent: id("change.parent", &from.parent)? }
         }
@@ -232,6 +248,7 @@ fn version_from_kind(kind: Kind) -> Result<Change, WireError> {
             edits: list(from.edits)?,
             version: id("change.version", &from.version)?,
             deployment: maybe_id("change.deployment", from.deployment.as_ref())?,
+            shared: if from.refuse_when_shared { WhenShared::Refuse } else { WhenShared::Replace },
             annotations: annotations(from.annotations),
             source: from.source,
         },

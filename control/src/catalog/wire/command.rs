@@ -57,6 +57,7 @@ impl From<&Expectation> for pb::Expectation {
                 version: version.as_ref().map(ToString::to_string),
             }),
             Expectation::Absent { environment } => Kind::Absent(environment.into()),
+            Expectation::Present { environment } => Kind::Present(environment.into()),
         };
         Self { kind: Some(kind) }
     }
@@ -81,6 +82,7 @@ impl TryFrom<pb::Expectation> for Expectation {
                 version: maybe_id("expectation.version", from.version.as_ref())?,
             },
             Kind::Absent(environment) => Self::Absent { environment: environment.try_into()? },
+            Kind::Present(environment) => Self::Present { environment: environment.try_into()? },
         })
     }
 }

@@ -16,6 +16,7 @@ impl From<&CloneSource> for pb::CloneSource {
             version: source.version.to_string(),
             deployment: source.deployment.to_string(),
             replace: source.replace.iter().map(|(name, binding)| (name.clone(), binding.into())).collect(),
+            annotations: source.annotations.entries.clone(),
         }
     }
 }
@@ -30,6 +31,7 @@ impl TryFrom<pb::CloneSource> for CloneSource {
             version: id("clone.version", &source.version)?,
             deployment: id("clone.deployment", &source.deployment)?,
             replace: replace.collect::<Result<BTreeMap<String, Binding>, WireError>>()?,
+            annotations: annotations(source.annotations),
         })
     }
 }

@@ -3,8 +3,9 @@ use prost::Message;
 
 use super::*;
 use crate::catalog::{
-    Account, Base, BindingKind, Certificate, CertificateIssuer, Change, ConfigEdit, Exposure, Guard, Idempotency, Keep,
-    LimitsConfig, Pipeline, Scope, SealScope, Sealed, Token, TokenHash, WhenBound,
+    Account, Annotations, Base, BindingKind, Certificate, CertificateIssuer, Change, ConfigEdit, Expectation, Exposure,
+    Guard, Idempotency, Keep, LimitsConfig, Pipeline, Scope, SealScope, Sealed, Token, TokenHash, WhenBound,
+    WhenShared,
     testing::{Lab, hex_id, set, text},
 };
 use skerry_proto::id::{CertificateId, DomainId, Hostname, NamespaceId, RouteId, ServiceName, TokenId};
@@ -58,7 +59,8 @@ fn resources(lab: &mut Lab) -> Vec<Change> {
 fn services(lab: &mut Lab) -> Vec<Change> {
     let (service, environment) = (lab.service("shop"), lab.environment("shop", "production"));
     let stages = vec![environment.environment.clone(), lab.environment("shop", "qa").environment];
-    let (clone, version) = (lab.clone_of("production"), lab.version_id());
+    let (mut clone, version) = (lab.clone_of("production"), lab.version_id());
+    clone.annotations = Annotations::of(Annotations::MESSAGE, "why");
     let mut upload = lab.new_version(&[("A", text("1"))]);
     upload.keep = Keep { kinds: BindingKind::ALL.into(), names: ["B".to_owned()].into() };
     upload.base = Base::Version(version.clone());
@@ -68,6 +70,10 @@ fn services(lab: &mut Lab) -> Vec<Change> {
     if let Change::Promote { guard, .. } = &mut promote {
         *guard = Guard::Skip;
     }
+    let mut careful = lab.configure("shop", "production", vec![set("A", text("1"))]);
+    if let Change::Configure { shared, .. } = &mut careful {
+        *shared = WhenShared::Refuse;
+    }
     vec![
         lab.create_service("shop"),
         Change::RenameService { service: service.clone(), to: service.name.clone() },
@@ -76,7 +82,9 @@ fn services(lab: &mut Lab) -> Vec<Change> {
         Change::SetPipeline { service, pipeline: None },
         lab.create_environment("shop", "qa", Some(clone)),
         Change::RenameEnvironment { environment: environment.clone(), to: environment.environment.clone() },
-        Change::DeleteEnvironment { environment: environment.clone() },
+        Change::DeleteEnvironment { environment: environment.clone(), bound: WhenBound::Delete },
+        Change::DeleteEnvironment { environment: environment.clone(), bound: WhenBound::Refuse },
+        Change::MoveService { service: lab.service("shop-qa"), to: lab.environment("shop", "qa") },
         Change::SetParent { environment: environment.clone(), parent: environment.environment.clone() },
         Change::SetExposure {
             environment: environment.clone(),
@@ -88,6 +96,7 @@ fn services(lab: &mut Lab) -> Vec<Change> {
         Change::UploadVersion { environment: environment.clone(), version: upload },
         lab.deploy_change(&environment, &version),
         lab.configure("shop", "production", vec![set("A", text("1")), unset, remove, ConfigEdit::Limits(limits)]),
+        careful,
         promote,
     ]
 }
@@ -96,7 +105,8 @@ fn services(lab: &mut Lab) -> Vec<Change> {
 fn every_change_is_read_back_as_it_was_written() {
     let mut lab = Lab::new();
     for change in resources(&mut lab).into_iter().chain(services(&mut lab)) {
-        let mut command = lab.command(vec![change]);
+        let environment = lab.environment("shop", "production");
+        let mut command = lab.command(vec![change]).expecting(Expectation::Present { environment });
         command.idempotency = Some(Idempotency { key: "k".to_owned(), fingerprint: [1; 32] });
         assert_eq!(decode_command(&encode_command(&command)).unwrap(), command);
     }

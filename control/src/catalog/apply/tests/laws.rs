@@ -18,7 +18,7 @@ const ENVIRONMENTS: [&str; 4] = ["production", "staging", "dev", "shop"];
 type Choice = (u8, usize, usize, usize);
 
 fn choices() -> impl Strategy<Value = Vec<Vec<Choice>>> {
-    let choice = (0..18_u8, 0..SERVICES.len(), 0..ENVIRONMENTS.len(), 0..ENVIRONMENTS.len());
+    let choice = (0..19_u8, 0..SERVICES.len(), 0..ENVIRONMENTS.len(), 0..ENVIRONMENTS.len());
     prop::collection::vec(prop::collection::vec(choice, 1..3), 0..40)
 }
 
@@ -40,7 +40,10 @@ fn change(lab: &mut Lab, (what, service, environment, other): Choice) -> Change 
             lab.create_environment(name, at, Some(clone))
         }
         7 => Change::RenameEnvironment { environment: key, to: lab.environment(name, to).environment },
-        8 => Change::DeleteEnvironment { environment: key },
+        8 => Change::DeleteEnvironment {
+            environment: key,
+            bound: if other == 0 { WhenBound::Delete } else { WhenBound::Refuse },
+        },
         9 => Change::SetParent { environment: key, parent: EnvironmentName::new(to).unwrap() },
         10 | 11 => {
             let version = lab.new_version(&[("A", text(at)), (to, text(to)), ("KEY", sealed(lab))]);
@@ -53,7 +56,8 @@ fn change(lab: &mut Lab, (what, service, environment, other): Choice) -> Change 
         14 => lab.configure(name, at, vec![set(to, text(at)), ConfigEdit::Remove { name: at.to_owned() }]),
         15 => lab.promote(name, at, to),
         16 => lab.put_route(&format!("{to}.example/{at}*"), Some(key)),
-        _ => lab.create_namespace(to).1,
+        17 => lab.create_namespace(to).1,
+        _ => Change::MoveService { service: lab.service(SERVICES[other % 3]), to: key },
     }
 }
 
