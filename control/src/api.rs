@@ -12,13 +12,13 @@ use std::sync::Arc;
 use axum::{Router, extract::Request, response::IntoResponse, routing::get};
 use bytes::Bytes;
 use http::{HeaderValue, header};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::{
     endpoint::Endpoints,
     error::ApiError,
     ports::{Clock, Tails, Validator},
     tails::Sessions,
+    turn::Turns,
 };
 use crate::{control::Control, kv::KvStore};
 
@@ -60,16 +60,13 @@ mod target;
 mod time;
 mod tokens;
 mod triggers;
+mod turn;
 mod unsupported;
 mod upload;
 mod vars;
 mod versions;
 mod writer;
 mod zones;
-
-/// BOUND: uploads and KV bulk calls at a time; each holds up to 64 or 100 MB a few times over, so this many stay within a
-/// few GB in the worst case. Others wait.
-const LARGE_BODIES_MAX: usize = 8;
 
 /// What the API says of the node it runs on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -104,16 +101,11 @@ pub(crate) struct Deps {
     tails: Arc<dyn Tails>,
     clock: Arc<dyn Clock>,
     sessions: Arc<Sessions>,
-    large: Arc<Semaphore>,
+    turns: Turns,
     config: ApiConfig,
 }
 
 impl Deps {
-    /// Waits for its turn with a large body; the turn ends when the permit is dropped.
-    async fn large_body(&self) -> OwnedSemaphorePermit {
-        Arc::clone(&self.large).acquire_owned().await.expect("the semaphore is never closed")
-    }
-
     /// Seconds since the Unix epoch.
     fn now_s(&self) -> u64 {
         u64::try_from(self.clock.now_ms() / 1000).unwrap_or(0)
@@ -123,8 +115,8 @@ impl Deps {
 /// The whole API, to be served as it is.
 pub fn router(config: ApiConfig, deps: ApiDeps) -> Router {
     let ApiDeps { control, validator, kv, tails, clock } = deps;
-    let (sessions, large) = (Arc::default(), Arc::new(Semaphore::new(LARGE_BODIES_MAX)));
-    let deps = Deps { control, validator, kv, tails, clock, sessions, large, config };
+    let (sessions, turns) = (Arc::default(), Turns::default());
+    let deps = Deps { control, validator, kv, tails, clock, sessions, turns, config };
     let (calls, document) = endpoints(&deps).finish(env!("CARGO_PKG_VERSION"));
     let document = Bytes::from(document.to_json().expect("a document of names, texts and lists is JSON"));
     let describe = move || async move {

@@ -102,6 +102,8 @@ pub mod limits {
     pub const LIST_KEYS_MAX: usize = 1000;
     /// BOUND: 100 keys in one bulk read from a worker.
     pub const BULK_GET_KEYS_MAX: usize = 100;
+    /// BOUND: bytes of values in the answer to one REST bulk read, so that any one value can be read.
+    pub const BULK_GET_BYTES_MAX: usize = VALUE_BYTES_MAX;
     /// BOUND: 10 000 pairs in one REST bulk call.
     pub const BULK_KEYS_MAX: usize = 10_000;
     /// BOUND: 100 MB in one REST bulk call.

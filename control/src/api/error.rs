@@ -89,6 +89,14 @@ pub(crate) enum ApiError {
         /// The limit.
         limit_bytes: usize,
     },
+    /// The body stopped coming. State: unchanged. Retry: yes.
+    #[error("{what} stopped coming: nothing arrived for {waited_s} s; nothing was changed, send it again")]
+    Stalled {
+        /// Which part of the request.
+        what: String,
+        /// How long it was waited for.
+        waited_s: u64,
+    },
     /// The uploaded code does not load. State: unchanged. Retry: no.
     #[error("{message}{}", place(.source_position))]
     Validation {
@@ -130,7 +138,8 @@ pub(crate) enum ApiError {
     /// The catalog refused the change. State: unchanged. Retry: as the rejection says.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// KV refused or could not answer. State: as the KV error says. Retry: as the KV error says.
+    /// KV refused, or could not answer a read; a write that it could not answer is [`ApiError::Unknown`]. State: unchanged.
+    /// Retry: as the KV error says.
     #[error(transparent)]
     Kv(#[from] KvError),
     /// The control plane can not take writes now. State: unchanged. Retry: yes.
@@ -232,6 +241,17 @@ impl ApiError {
         Self::NotFound { what, id: id.to_string() }
     }
 
+    /// What became of a KV write that failed: one that was not answered may have happened all the same.
+    pub(crate) fn kv_write(error: KvError) -> Self {
+        match error {
+            KvError::Unavailable { reason } => {
+                tracing::warn!(reason, "a KV write's outcome is unknown");
+                Self::Unknown
+            }
+            invalid @ KvError::Invalid { .. } => Self::Kv(invalid),
+        }
+    }
+
     /// A failure that no caller can mend: logs the chain under a fresh request id, which is all that the caller sees.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         let request_id = uuid::Uuid::new_v4().simple().to_string();
@@ -255,6 +275,7 @@ impl ApiError {
             Self::NotFound { what, .. } => (StatusCode::NOT_FOUND, not_found_code(*what)),
             Self::Conflict(_) => (StatusCode::CONFLICT, 10040),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, 10027),
+            Self::Stalled { .. } => (StatusCode::REQUEST_TIMEOUT, 10408),
             Self::NoHandlers { .. } => (StatusCode::BAD_REQUEST, 10068),
             Self::BindingTarget { .. } => (StatusCode::BAD_REQUEST, 10056),
             Self::Inherit { .. } => (StatusCode::BAD_REQUEST, 10057),

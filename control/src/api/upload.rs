@@ -144,7 +144,7 @@ async fn deploy(
     request: Request,
     purpose: Purpose,
 ) -> Reply<DeployView> {
-    let _turn = deps.large_body().await;
+    let _turn = deps.turns.take().await?;
     let is_new = place.catalog.environment(&place.key).is_none();
     let draft = Draft::read(deps, &place, writer, request, purpose).await?;
     let dry_run = query.flag("dry_run")?;
@@ -179,7 +179,7 @@ fn deploy_view(
 }
 
 async fn upload_one(State(deps): State<Deps>, target: Target, writer: Writer, request: Request) -> Reply<VersionView> {
-    let _turn = deps.large_body().await;
+    let _turn = deps.turns.take().await?;
     let key = target.key.clone();
     let place = Place::from(target);
     let draft = Draft::read(&deps, &place, &writer, request, Purpose::Version).await?;

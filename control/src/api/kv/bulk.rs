@@ -87,7 +87,8 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let remove = Endpoint::post(&path, "postDeleteBulk", "Removes up to 10 000 keys").needs(KV_WRITE).tag("kv");
     endpoints.add(remove.takes_list::<String>().answers::<BulkView>(), delete_bulk);
     let path = format!("{BULK}/get");
-    let read = Endpoint::post(&path, "getBulk", "Reads up to 100 keys").needs(KV_READ).tag("kv");
+    let read =
+        Endpoint::post(&path, "getBulk", "Reads up to 100 keys, 25 MiB of values in all").needs(KV_READ).tag("kv");
     endpoints.add(read.takes::<BulkGet>().answers::<BulkValues>(), get_bulk);
 }
 
@@ -102,7 +103,7 @@ async fn read_list<T: serde::de::DeserializeOwned>(request: Request) -> Result<V
 }
 
 async fn put_bulk(State(deps): State<Deps>, Named(namespace): Named, request: Request) -> Reply<BulkView> {
-    let _turn = deps.large_body().await;
+    let _turn = deps.turns.take().await?;
     let pairs: Vec<BulkPair> = read_list(request).await?;
     let now_s = deps.now_s();
     let mut entries = Vec::with_capacity(pairs.len());
@@ -114,7 +115,7 @@ async fn put_bulk(State(deps): State<Deps>, Named(namespace): Named, request: Re
         entries.push((pair.key, put));
     }
     let count = entries.len() as u64;
-    deps.kv.put_many(&namespace.id, entries).await?;
+    deps.kv.put_many(&namespace.id, entries).await.map_err(ApiError::kv_write)?;
     Ok(Answer::ok(BulkView { successful_key_count: count, unsuccessful_keys: Vec::new() }))
 }
 
@@ -129,11 +130,11 @@ fn decode(place: usize, value: String, is_base64: bool) -> Result<Bytes, ApiErro
 }
 
 async fn delete_bulk(State(deps): State<Deps>, Named(namespace): Named, request: Request) -> Reply<BulkView> {
-    let _turn = deps.large_body().await;
+    let _turn = deps.turns.take().await?;
     let keys: Vec<String> = read_list(request).await?;
     keys.iter().try_for_each(|key| check_key(key))?;
     let count = keys.len() as u64;
-    deps.kv.delete_many(&namespace.id, keys).await?;
+    deps.kv.delete_many(&namespace.id, keys).await.map_err(ApiError::kv_write)?;
     Ok(Answer::ok(BulkView { successful_key_count: count, unsuccessful_keys: Vec::new() }))
 }
 
@@ -150,10 +151,16 @@ async fn get_bulk(
         Some("json") => true,
         Some(_) => return Err(ApiError::field("type", "use text or json")),
     };
-    let mut values = BTreeMap::new();
+    body.keys.iter().try_for_each(|key| check_key(key))?;
+    let _turn = deps.turns.take().await?;
+    let (mut values, mut total) = (BTreeMap::new(), 0);
     for key in body.keys {
-        check_key(&key)?;
         let found = deps.kv.get(&namespace.id, &key).await?;
+        total += found.as_ref().map_or(0, |entry| entry.value.len());
+        if total > limits::BULK_GET_BYTES_MAX {
+            let what = format!("the values up to {key:?} together (read fewer keys at a time)");
+            return Err(ApiError::TooLarge { what, limit_bytes: limits::BULK_GET_BYTES_MAX });
+        }
         let value = match found {
             None => Value::Null,
             Some(entry) => {

@@ -9,7 +9,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 use serde_json::Value;
@@ -30,6 +29,8 @@ use crate::{
     kv::{KvExpiry, KvKey, KvListOptions, KvPut, check_key, check_key_length, limits},
 };
 
+/// BOUND: values up to this size take no turn: thousands of them at a time are no burden.
+const SMALL_BYTES_MAX: usize = 1 << 20;
 /// BOUND: part headers, boundaries and the metadata on top of a value.
 const FRAMING_BYTES_MAX: usize = 64 << 10;
 
@@ -128,6 +129,8 @@ async fn put_value(
     request: Request,
 ) -> Reply<()> {
     let (parts, body) = request.into_parts();
+    let is_small = body::declared_length(&parts.headers).is_some_and(|length| length <= SMALL_BYTES_MAX);
+    let _turn = if is_small { None } else { Some(deps.turns.take().await?) };
     let (value, metadata) = read_value(&parts.headers, body).await?;
     let expiry = KvExpiry {
         at_s: query.number("expiration", i64::MIN..=i64::MAX)?,
@@ -135,14 +138,14 @@ async fn put_value(
     };
     let key = params.text("key")?;
     let put = KvPut::check(key, value, metadata, expiry, deps.now_s())?;
-    deps.kv.put(&namespace.id, key, put).await?;
+    deps.kv.put(&namespace.id, key, put).await.map_err(ApiError::kv_write)?;
     Ok(Answer::ok(()))
 }
 
 async fn delete_value(State(deps): State<Deps>, Named(namespace): Named, params: Params) -> Reply<()> {
     let key = params.text("key")?;
     check_key(key)?;
-    deps.kv.delete(&namespace.id, key).await?;
+    deps.kv.delete(&namespace.id, key).await.map_err(ApiError::kv_write)?;
     Ok(Answer::ok(()))
 }
 
@@ -156,9 +159,8 @@ async fn read_value(headers: &HeaderMap, body: Body) -> Result<(Bytes, Option<St
         .map_err(|error| ApiError::field("Content-Type", format!("has no usable boundary: {error}")))?;
     let whole = (limits::VALUE_BYTES_MAX + FRAMING_BYTES_MAX) as u64;
     let limit = multer::SizeLimit::new().whole_stream(whole).for_field("value", limits::VALUE_BYTES_MAX as u64);
-    let stream = TryStreamExt::map_err(body.into_data_stream(), std::io::Error::other);
     let constraints = multer::Constraints::new().size_limit(limit);
-    let mut form = multer::Multipart::with_constraints(stream, boundary, constraints);
+    let mut form = multer::Multipart::with_constraints(body::chunks(body, body::STALL), boundary, constraints);
     let (mut value, mut metadata) = (None, None);
     while let Some(field) = form.next_field().await.map_err(|error| form_error(&error))? {
         match field.name().map(str::to_owned).as_deref() {
@@ -183,6 +185,7 @@ fn form_error(error: &multer::Error) -> ApiError {
         multer::Error::StreamSizeExceeded { .. } | multer::Error::FieldSizeExceeded { .. } => {
             ApiError::TooLarge { what: "the value".into(), limit_bytes: limits::VALUE_BYTES_MAX }
         }
+        error if body::is_stalled(error) => body::stalled("the value"),
         error => ApiError::field("multipart", format!("can not be read: {error}")),
     }
 }

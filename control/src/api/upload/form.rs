@@ -4,14 +4,14 @@
 
 use axum::{body::Body, extract::Request};
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, TryStreamExt};
+use futures_util::Stream;
 use http::{HeaderMap, header};
 
 use crate::api::{body, error::ApiError};
 
 /// BOUND: all modules of one upload together, Cloudflare's limit for a script.
 pub(crate) const UPLOAD_BYTES_MAX: usize = 64 << 20;
-/// BOUND: the metadata part: 512 bindings of 5 KiB fit.
+/// BOUND: the metadata part: 256 bindings of 5 KiB fit, escaped too.
 pub(crate) const METADATA_BYTES_MAX: usize = 4 << 20;
 /// BOUND: part headers and boundaries on top of the content.
 const FRAMING_BYTES_MAX: usize = 4 << 20;
@@ -63,8 +63,7 @@ impl Form {
             body::drain(body).await;
             return Err(too_large());
         }
-        let stream = TryStreamExt::map_err(body.into_data_stream(), std::io::Error::other);
-        Self::read_parts(stream, boundary).await
+        Self::read_parts(body::chunks(body, body::STALL), boundary).await
     }
 
     /// Reads parts from a stream of chunks.
@@ -125,6 +124,7 @@ fn too_large() -> ApiError {
 fn multipart_error(error: &multer::Error) -> ApiError {
     match error {
         multer::Error::StreamSizeExceeded { .. } | multer::Error::FieldSizeExceeded { .. } => too_large(),
+        error if body::is_stalled(error) => body::stalled("the upload"),
         error => ApiError::upload("multipart", format!("can not be read: {error}")),
     }
 }

@@ -1,6 +1,6 @@
 //! Whatever is sent, the answer is an upload or an error that names a field.
 
-use futures_util::{FutureExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use proptest::prelude::*;
 
 use super::{code::Code, form::Form, metadata::Metadata};
@@ -73,6 +73,15 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
                 .prop_map(|fields| serde_json::Value::Object(fields.into_iter().collect())),
         ]
     })
+}
+
+#[tokio::test]
+async fn an_upload_that_stops_coming_is_given_up() {
+    let begin = part("metadata", "application/json", b"{}");
+    let chunks = stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from(begin))]).chain(stream::pending());
+    let body = crate::api::body::chunks(axum::body::Body::from_stream(chunks), std::time::Duration::from_millis(20));
+    let error = Form::read_parts(body, "XXX".into()).await.unwrap_err();
+    assert!(matches!(error, ApiError::Stalled { .. }), "{error}");
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -46,11 +46,28 @@ type Entries = BTreeMap<(NamespaceId, String), KvEntry>;
 #[derive(Default)]
 pub(crate) struct FakeKv {
     entries: Mutex<Entries>,
+    /// Whether nothing is answered.
+    pub(crate) is_down: AtomicBool,
+}
+
+impl FakeKv {
+    fn up(&self) -> Result<(), KvError> {
+        match self.is_down.load(Ordering::Relaxed) {
+            true => Err(KvError::Unavailable { reason: "the disk is on fire".to_owned() }),
+            false => Ok(()),
+        }
+    }
+
+    /// The namespaces that have entries.
+    pub(crate) fn namespaces(&self) -> Vec<NamespaceId> {
+        self.entries.lock().unwrap().keys().map(|(namespace, _)| namespace.clone()).collect()
+    }
 }
 
 #[async_trait::async_trait]
 impl KvStore for FakeKv {
     async fn get(&self, namespace: &NamespaceId, key: &str) -> Result<Option<KvEntry>, KvError> {
+        self.up()?;
         Ok(self.entries.lock().unwrap().get(&(namespace.clone(), key.to_owned())).cloned())
     }
 
@@ -86,6 +103,7 @@ impl KvStore for FakeKv {
     }
 
     async fn put_many(&self, namespace: &NamespaceId, new: Vec<(String, KvPut)>) -> Result<(), KvError> {
+        self.up()?;
         let mut entries = self.entries.lock().unwrap();
         for (key, put) in new {
             let KvPut { value, metadata, expiration } = put;
@@ -95,12 +113,14 @@ impl KvStore for FakeKv {
     }
 
     async fn delete_many(&self, namespace: &NamespaceId, keys: Vec<String>) -> Result<u64, KvError> {
+        self.up()?;
         let mut entries = self.entries.lock().unwrap();
         let gone = keys.into_iter().filter(|key| entries.remove(&(namespace.clone(), key.clone())).is_some()).count();
         Ok(gone as u64)
     }
 
     async fn delete_namespace(&self, namespace: &NamespaceId) -> Result<(), KvError> {
+        self.up()?;
         self.entries.lock().unwrap().retain(|(own, _), _| own != namespace);
         Ok(())
     }

@@ -96,6 +96,33 @@ async fn keys_are_listed_page_by_page() {
 }
 
 #[tokio::test]
+async fn a_bulk_read_stops_before_it_fills_the_memory() {
+    let node = Node::start().await;
+    let path = space(&node).await;
+    let half = "v".repeat(13 << 20);
+    for key in ["a", "b"] {
+        put(&node, &format!("{path}/values/{key}"), &half).await.ok();
+    }
+    let bulk = format!("{path}/bulk/get");
+    let read = |keys: Value| node.json("POST", &bulk, json!({ "keys": keys }));
+    read(json!(["a", "b"])).await.fails(413, 10027, "26214400 bytes");
+    read(json!(["a"])).await.ok();
+}
+
+#[tokio::test]
+async fn a_write_that_was_not_answered_may_have_happened() {
+    let node = Node::start().await;
+    let path = space(&node).await;
+    node.kv.is_down.store(true, std::sync::atomic::Ordering::Relaxed);
+    put(&node, &format!("{path}/values/k"), "v").await.fails(504, 10998, "unknown");
+    node.call("DELETE", &format!("{path}/values/k")).await.fails(504, 10998, "unknown");
+    let pairs = json!([{ "key": "k", "value": "v" }]);
+    node.json("PUT", &format!("{path}/bulk"), pairs).await.fails(504, 10998, "unknown");
+    node.json("POST", &format!("{path}/bulk/delete"), json!(["k"])).await.fails(504, 10998, "unknown");
+    node.call("GET", &format!("{path}/values/k")).await.fails(503, 10997, "unavailable");
+}
+
+#[tokio::test]
 async fn a_bulk_call_is_all_or_nothing() {
     let node = Node::start().await;
     let path = space(&node).await;

@@ -24,6 +24,7 @@ pub(crate) struct Node {
     pub(crate) control: Control,
     pub(crate) router: Router,
     pub(crate) tails: Arc<FakeTails>,
+    pub(crate) kv: Arc<FakeKv>,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) admin: String,
     pub(crate) account: String,
@@ -48,17 +49,18 @@ impl Node {
         let config = ControlConfig::new(path.clone(), "n1".into(), domain, Bootstrap::IfEmpty);
         let control = control::build(config).await.unwrap();
         let (tails, clock) = (Arc::new(FakeTails::default()), Arc::new(FakeClock::default()));
+        let kv = Arc::new(FakeKv::default());
         let deps = ApiDeps {
             control: control.clone(),
             validator: Arc::new(FakeValidator),
-            kv: Arc::new(FakeKv::default()),
+            kv: kv.clone(),
             tails: tails.clone(),
             clock: clock.clone(),
         };
         let router = api::router(ApiConfig { http_port: Some(8080), https_port: None }, deps);
         let admin = std::fs::read_to_string(path.join("admin.token")).unwrap().trim().to_owned();
         let account = control.catalog().first_account().unwrap().to_string();
-        Self { control, router, tails, clock, admin, account, peer: None, _folder: folder }
+        Self { control, router, tails, kv, clock, admin, account, peer: None, _folder: folder }
     }
 
     /// Moves the clock.
@@ -106,6 +108,13 @@ impl Node {
     pub(crate) async fn json(&self, method: &str, path: &str, body: Value) -> Reply {
         let request = self.request(method, path).header("content-type", "application/json");
         self.send(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    /// A call with headers and a body.
+    pub(crate) async fn with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let request =
+            headers.iter().fold(self.request(method, path), |request, (name, value)| request.header(*name, *value));
+        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
     }
 
     /// Deploys a module worker to an environment.
