@@ -4,7 +4,7 @@
 //! where entries are stored. **Enter at** [`router`].
 //!
 //! Every call is an [`endpoint::Endpoint`]: its path, who may use it and its description stand in one place, from which
-//! both the router and the OpenAPI document are made. `docs/001-wrangler-surface.md` says which of Cloudflare's calls
+//! both the router and the OpenAPI document are made. `docs/004-wrangler-surface.md` says which of Cloudflare's calls
 //! wrangler needs and how.
 
 use std::sync::Arc;
@@ -31,6 +31,7 @@ mod auth;
 mod bindings;
 mod body;
 mod certificates;
+mod conditions;
 mod config;
 mod configure;
 mod content;
@@ -49,6 +50,7 @@ mod paths;
 mod pipeline;
 mod promotions;
 mod query;
+mod references;
 mod routes;
 mod script_name;
 mod scripts;
@@ -132,9 +134,10 @@ pub fn router(config: ApiConfig, deps: ApiDeps) -> Router {
 
 fn endpoints(deps: &Deps) -> Endpoints {
     let mut endpoints = Endpoints::new(deps.clone());
-    let mounts: [fn(&mut Endpoints); 23] = [
+    let mounts: [fn(&mut Endpoints); 24] = [
         identity::mount,
         services::mount,
+        references::mount,
         scripts::mount,
         environments::mount,
         config::mount,

@@ -11,11 +11,14 @@ use axum::{
 use http::{HeaderMap, header, request::Parts};
 use skerry_proto::id::{AccountId, TokenId};
 
-use super::{Deps, body::BodyDigest, error::ApiError, params::Params, ports::Peer};
+use super::{Deps, body::BodyDigest, conditions::Conditions, error::ApiError, params::Params, ports::Peer};
 use crate::catalog::{Access, Actor, Resource, Scope, TokenHash};
 
 /// BOUND: how much of a `User-Agent` the audit log keeps.
 const AGENT_BYTES_MAX: usize = 256;
+
+/// The [`Caller::source`] of the stock wrangler.
+pub(crate) const WRANGLER: &str = "wrangler";
 
 /// Looking at services and what belongs to them.
 pub(crate) const WORKERS_READ: Scope = scope(Resource::Workers, Access::Read);
@@ -35,6 +38,8 @@ pub(crate) const TAIL_READ: Scope = scope(Resource::Tail, Access::Read);
 pub(crate) const TOKENS_READ: Scope = scope(Resource::Tokens, Access::Read);
 /// Making and revoking tokens.
 pub(crate) const TOKENS_WRITE: Scope = scope(Resource::Tokens, Access::Write);
+/// Making accounts.
+pub(crate) const CLUSTER_WRITE: Scope = scope(Resource::Cluster, Access::Write);
 /// The audit log.
 pub(crate) const AUDIT_READ: Scope = scope(Resource::Audit, Access::Read);
 
@@ -77,6 +82,8 @@ pub(crate) struct Guard {
     pub deps: Deps,
     /// The call's rule.
     pub rule: Rule,
+    /// The conditions that the call honours.
+    pub conditions: Conditions,
 }
 
 /// The holder of the token that a request came with.
@@ -90,6 +97,8 @@ pub(crate) struct Caller {
     pub account: Option<AccountId>,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// When the token stops working, milliseconds since the Unix epoch; `None` for never.
+    pub expires_at_ms: Option<i64>,
     /// The program that calls, from its user agent: `wrangler`, `skerry` or `api`.
     pub source: &'static str,
     from: String,
@@ -153,6 +162,7 @@ pub(crate) async fn check(
         }
         request.extensions_mut().insert(caller);
     }
+    guard.conditions.check(request.method(), request.headers())?;
     Ok(next.run(request).await)
 }
 
@@ -177,6 +187,7 @@ fn authenticate(deps: &Deps, request: &Request) -> Result<Caller, ApiError> {
         name: token.name.clone(),
         account: token.account.clone(),
         scopes: token.scopes.iter().copied().collect(),
+        expires_at_ms: token.expires_at_ms,
         source: source(agent),
         from: peer.map(|peer| peer.address.ip().to_canonical().to_string()).unwrap_or_default(),
         agent: agent.get(..AGENT_BYTES_MAX).unwrap_or(agent).to_owned(),
@@ -196,7 +207,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
 
 fn source(agent: &str) -> &'static str {
     match agent.split(['/', ' ']).next() {
-        Some("wrangler") => "wrangler",
+        Some(WRANGLER) => WRANGLER,
         Some("skerry") => "skerry",
         _ => "api",
     }

@@ -1,32 +1,55 @@
 //! A change of configuration: a new version with the code of the live one, deployed at once.
 //!
-//! **Owns** how variables and secrets become one command. **Must not know** which call asked. **Enter at** [`configure`].
+//! **Owns** how variables and secrets become one command. **Must not know** which call asked. **Enter at**
+//! [`Configuration`].
 
-use super::{error::ApiError, target::Target, writer::Writer};
+use super::{error::ApiError, query::Query, target::Target, writer::Writer};
 use crate::{
-    catalog::{Annotations, Applied, Base, Change, ConfigEdit},
+    catalog::{Annotations, Applied, Base, Change, ConfigEdit, WhenShared},
     mint,
 };
 
-/// Proposes `edits` on top of the live version. Before the first version they wait for it.
-pub(crate) async fn configure(
-    writer: &Writer,
-    target: &Target,
-    edits: Vec<ConfigEdit>,
-    triggered_by: &str,
-    message: &str,
-) -> Result<Applied, ApiError> {
-    let mut annotations = Annotations::of(Annotations::TRIGGERED_BY, triggered_by);
-    annotations.entries.insert(Annotations::MESSAGE.to_owned(), message.to_owned());
-    let change = Change::Configure {
-        environment: target.key.clone(),
-        base: Base::Live,
-        edits,
-        version: mint::version_id(),
-        deployment: Some(mint::deployment_id()),
-        shared: crate::catalog::WhenShared::Replace,
-        annotations,
-        source: writer.caller.source.to_owned(),
-    };
-    writer.propose(&target.key.service.account, writer.expects(&target.key), vec![change]).await
+/// What the query parameter `force` means to a change of configuration.
+pub(crate) const FORCE: &str = "Whether to go ahead while two versions are live: the gradual rollout ends.";
+
+/// What to change on top of the live version. Before the first version the edits wait for it.
+#[derive(Debug)]
+pub(crate) struct Configuration<'a> {
+    /// In order.
+    pub edits: Vec<ConfigEdit>,
+    /// `secret`, `variable`.
+    pub triggered_by: &'a str,
+    /// A sentence for the history.
+    pub message: &'a str,
+    /// Whether a gradual rollout may end with it.
+    pub shared: WhenShared,
+}
+
+/// What `force` says.
+pub(crate) fn when_shared(query: &Query) -> Result<WhenShared, ApiError> {
+    Ok(if query.flag("force")? { WhenShared::Replace } else { WhenShared::Refuse })
+}
+
+impl Configuration<'_> {
+    /// As a change of `target`.
+    pub(crate) fn change(self, writer: &Writer, target: &Target) -> Change {
+        let mut annotations = Annotations::of(Annotations::TRIGGERED_BY, self.triggered_by);
+        annotations.entries.insert(Annotations::MESSAGE.to_owned(), self.message.to_owned());
+        Change::Configure {
+            environment: target.key.clone(),
+            base: Base::Live,
+            edits: self.edits,
+            version: mint::version_id(),
+            deployment: Some(mint::deployment_id()),
+            shared: self.shared,
+            annotations,
+            source: writer.caller.source.to_owned(),
+        }
+    }
+
+    /// Proposes the change.
+    pub(crate) async fn propose(self, writer: &Writer, target: &Target) -> Result<Applied, ApiError> {
+        let change = self.change(writer, target);
+        writer.propose(&target.key.service.account, writer.expects(&target.key), vec![change]).await
+    }
 }

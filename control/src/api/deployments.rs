@@ -148,14 +148,18 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let list = Endpoint::get(&script, "listDeployments", "Deployments of an environment, newest first").also(&service);
     endpoints.add(list.needs(WORKERS_READ).tag("deployments").paged().answers::<DeploymentList>(), list_all);
     let make = Endpoint::post(&script, "createDeployment", "Makes one or two versions live").also(&service);
-    let make = make.needs(WORKERS_WRITE).tag("deployments").query("force", "Accepted; nothing is refused without it.");
+    let make = make
+        .conditional()
+        .needs(WORKERS_WRITE)
+        .tag("deployments")
+        .query("force", "Accepted; nothing is refused without it.");
     endpoints.add(make.takes::<NewDeploymentBody>().answers::<DeploymentView>(), create);
     let [script, service] = paths::environment("/deployments/{deployment}");
     let show = Endpoint::get(&script, "getDeployment", "One deployment").also(&service);
     endpoints.add(show.needs(WORKERS_READ).tag("deployments").answers::<DeploymentView>(), show_one);
     let [script, service] = paths::environment("/rollback");
     let back = Endpoint::post(&script, "rollback", "Makes an earlier version live, with its variables and secrets");
-    let back = back.also(&service).needs(WORKERS_WRITE).tag("deployments");
+    let back = back.conditional().also(&service).needs(WORKERS_WRITE).tag("deployments");
     endpoints.add(back.takes::<RollbackBody>().answers::<DeploymentView>(), roll_back);
 }
 
@@ -248,7 +252,7 @@ async fn deploy(
     let expects = writer.expects(&target.key);
     let applied = writer.propose(&target.key.service.account, expects, vec![change]).await?;
     let view = made(writer, target, &applied)?;
-    Ok(Answer::ok(view).at(applied.revision))
+    Ok(Answer::ok(view).changed_at(applied.revision))
 }
 
 /// The deployment that a command made, as the catalog has it now.

@@ -59,6 +59,9 @@ pub(crate) struct DomainBody {
     /// Its environment; `production` when absent.
     #[serde(default)]
     pub environment: Option<String>,
+    /// Whether a domain of another environment is taken over.
+    #[serde(default)]
+    pub override_existing_origin: bool,
 }
 
 /// All custom domains that wrangler wants an environment to have. There are no DNS records that could be in the way, so
@@ -123,17 +126,17 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let list = list.paged().query("hostname", "Only this host.").query("service", "Only this service's.");
     endpoints.add(list.query("environment", "Only this environment's.").lists::<DomainView>(), list_all);
     let set = Endpoint::put(all, "putDomain", "Adds a custom domain or gives it to another environment");
-    let set = set.needs(ROUTES_WRITE).tag("domains");
+    let set = set.needs(ROUTES_WRITE).tag("domains").conditional();
     endpoints.add(set.takes::<DomainBody>().answers::<DomainView>(), put_one);
     let one = "/accounts/{account}/workers/domains/{domain}";
     let show = Endpoint::get(one, "getDomain", "One custom domain, by id or host");
     let show = show.also("/accounts/{account}/workers/domains/records/{domain}").needs(ROUTES_READ).tag("domains");
     endpoints.add(show.answers::<DomainView>(), show_one);
     let remove = Endpoint::delete(one, "deleteDomain", "Removes a custom domain").needs(ROUTES_WRITE).tag("domains");
-    endpoints.add(remove, delete_one);
+    endpoints.add(remove.repeatable(), delete_one);
     let [script, service] = paths::environment("/domains/records");
     let set = Endpoint::put(&script, "putDomainRecords", "Adds custom domains to an environment").also(&service);
-    let set = set.needs(ROUTES_WRITE).tag("domains");
+    let set = set.needs(ROUTES_WRITE).tag("domains").conditional();
     endpoints.add(set.takes::<DomainRecords>().lists::<DomainView>(), put_records);
     let [script, service] = paths::environment("/domains/changeset");
     let plan = Endpoint::post(&script, "planDomainRecords", "What setting custom domains would change").also(&service);
@@ -181,6 +184,9 @@ async fn put_one(
     };
     let hostname = parse_host("hostname", &body.hostname)?;
     let key = service.environment(environment);
+    if !body.override_existing_origin {
+        refuse_taken(&account.catalog, &key, &hostname)?;
+    }
     let changes = put_changes(&deps, &account.catalog, &key, vec![hostname.clone()])?;
     let applied = writer.propose(&account.id, writer.expects(&key), changes).await?;
     let catalog = deps.control.catalog();
@@ -190,6 +196,20 @@ async fn put_one(
 
 fn parse_host(field: &str, text: &str) -> Result<Hostname, ApiError> {
     Hostname::new(&text.to_lowercase()).map_err(|error| ApiError::field(field, error.to_string()))
+}
+
+/// Fails when the host answers for another environment, which would lose it without a word.
+fn refuse_taken(catalog: &Catalog, key: &EnvironmentKey, host: &Hostname) -> Result<(), ApiError> {
+    // Whose it is in another account is nobody's business here; the catalog refuses it without a name.
+    let is_own = |domain: &&std::sync::Arc<Domain>| domain.environment.service.account == key.service.account;
+    match catalog.domain(host).filter(is_own).filter(|domain| domain.environment != *key) {
+        Some(other) => {
+            let owner = &other.environment;
+            let problem = format!("{host} is a domain of {owner}; set override_existing_origin to take it over");
+            Err(ApiError::Conflict(problem))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Each host with the certificate that it answers under.
@@ -209,6 +229,9 @@ fn put_changes(
 }
 
 async fn delete_one(account: Account, writer: Writer, params: Params) -> Reply<()> {
+    if let Some(applied) = writer.replay(&account.id)? {
+        return Ok(Answer::ok(()).at(applied.revision));
+    }
     let hostname = find(&account.catalog, &account.id, &params)?.hostname.clone();
     let change = Change::DeleteDomain { account: account.id.clone(), hostname };
     let applied = writer.propose(&account.id, Vec::new(), vec![change]).await?;
@@ -230,12 +253,8 @@ async fn put_records(
     JsonBody(body): JsonBody<DomainRecords>,
 ) -> Reply<Vec<DomainView>> {
     let hosts = hosts(&body.origins)?;
-    for host in &hosts {
-        let other = target.catalog.domain(host).filter(|domain| domain.environment != target.key);
-        if let Some(other) = other.filter(|_| !body.override_existing_origin) {
-            let problem = format!("{host} is a domain of {}; set override_existing_origin", other.environment);
-            return Err(ApiError::Conflict(problem));
-        }
+    if !body.override_existing_origin {
+        hosts.iter().try_for_each(|host| refuse_taken(&target.catalog, &target.key, host))?;
     }
     let changes = put_changes(&deps, &target.catalog, &target.key, hosts.clone())?;
     let applied = writer.propose(&target.key.service.account, writer.expects(&target.key), changes).await?;

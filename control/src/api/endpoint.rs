@@ -25,6 +25,7 @@ use utoipa::{
 use super::{
     Deps,
     auth::{self, Rule},
+    conditions::Conditions,
     envelope::{ErrorView, ResultInfo},
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Endpoint {
     id: &'static str,
     summary: &'static str,
     query: Vec<(&'static str, &'static str)>,
+    conditions: Conditions,
+    repeatable: bool,
     request: Option<(&'static str, RefOr<Schema>)>,
     result: Option<RefOr<Schema>>,
     raw_answer: Option<&'static str>,
@@ -53,6 +56,8 @@ impl Endpoint {
             id,
             summary,
             query: Vec::new(),
+            conditions: Conditions::Ignored,
+            repeatable: false,
             request: None,
             result: None,
             raw_answer: None,
@@ -107,6 +112,24 @@ impl Endpoint {
     pub(crate) fn query(mut self, name: &'static str, description: &'static str) -> Self {
         self.query.push((name, description));
         self
+    }
+
+    /// Takes `Idempotency-Key`: a repeated request is done once and gets the first one's answer.
+    pub(crate) fn repeatable(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+
+    /// Changes an environment, or makes one, and keeps `If-Match` and `If-None-Match`; repeatable too.
+    pub(crate) fn conditional(mut self) -> Self {
+        self.conditions = Conditions::MatchOrAbsent;
+        self.repeatable()
+    }
+
+    /// Changes a service and keeps `If-Match`; repeatable too.
+    pub(crate) fn if_match(mut self) -> Self {
+        self.conditions = Conditions::Match;
+        self.repeatable()
     }
 
     /// Takes `page` and `per_page`.
@@ -202,6 +225,16 @@ impl Endpoint {
                     .schema(Some(text_schema())),
             );
         }
+        for (name, description) in self.headers() {
+            operation = operation.parameter(
+                ParameterBuilder::new()
+                    .name(name)
+                    .parameter_in(ParameterIn::Header)
+                    .required(Required::False)
+                    .description(Some(description))
+                    .schema(Some(text_schema())),
+            );
+        }
         if let Some((content_type, schema)) = &self.request {
             let body = RequestBodyBuilder::new()
                 .required(Some(Required::True))
@@ -211,7 +244,22 @@ impl Endpoint {
         if self.rule != Rule::Public {
             operation = operation.security(SecurityRequirement::new::<_, [&str; 0], _>("token", []));
         }
+        if self.conditions != Conditions::Ignored {
+            operation = operation.response("412", refusal(STALE));
+        }
+        if self.repeatable {
+            operation = operation.response("409", refusal(CONFLICT));
+        }
         operation.response("200", self.success()).response("default", Ref::from_response_name("Error"))
+    }
+
+    /// The headers that make the call conditional and repeatable.
+    fn headers(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let keeps = |needed| self.conditions >= needed;
+        let if_match = keeps(Conditions::Match).then_some(("If-Match", IF_MATCH));
+        let if_none_match = keeps(Conditions::MatchOrAbsent).then_some(("If-None-Match", IF_NONE_MATCH));
+        let key = self.repeatable.then_some(("Idempotency-Key", IDEMPOTENCY_KEY));
+        [if_match, if_none_match, key].into_iter().flatten()
     }
 
     fn success(&self) -> ResponseBuilder {
@@ -264,7 +312,7 @@ impl Endpoints {
         H: Handler<T, Deps>,
         T: 'static,
     {
-        let guard = auth::Guard { deps: self.deps.clone(), rule: endpoint.rule };
+        let guard = auth::Guard { deps: self.deps.clone(), rule: endpoint.rule, conditions: endpoint.conditions };
         for (place, path) in endpoint.paths.iter().enumerate() {
             let answer = on(endpoint.filter(), handler.clone())
                 .layer(middleware::from_fn_with_state(guard.clone(), auth::check));
@@ -280,14 +328,7 @@ impl Endpoints {
 
     /// The router, and the document.
     pub(crate) fn finish(self, version: &str) -> (Router<Deps>, OpenApi) {
-        let error = ResponseBuilder::new().description("Why not; the envelope with `success` false").content(
-            "application/json",
-            Content::new(Some(RefOr::from(
-                ObjectBuilder::new()
-                    .property("success", ObjectBuilder::new().schema_type(Type::Boolean))
-                    .property("errors", array_of(Ref::from_schema_name("ErrorView").into())),
-            ))),
-        );
+        let error = refusal("Why not; the envelope with `success` false");
         let components = ComponentsBuilder::new()
             .schemas_from_iter(self.schemas)
             .response("Error", error)
@@ -302,6 +343,23 @@ impl Endpoints {
             .build();
         (self.router, document)
     }
+}
+
+const IF_MATCH: &str = "The ETag of what the caller has seen, such as `\"1f\"`: 412 when it has changed since. `*`: 412 \
+                        when it does not exist.";
+const IF_NONE_MATCH: &str = "`*`: 412 when it exists already.";
+const IDEMPOTENCY_KEY: &str = "A name for this request, 1 to 167 characters: repeated under the same name, it is done \
+                               once and gets the first one's answer.";
+const STALE: &str = "It is not as `If-Match` or `If-None-Match` say (10412); nothing was changed.";
+const CONFLICT: &str = "Something is in the way (10040, 10064), or the Idempotency-Key was used for another request \
+                        (10042); nothing was changed.";
+
+fn refusal(description: &str) -> ResponseBuilder {
+    let envelope = ObjectBuilder::new()
+        .property("success", ObjectBuilder::new().schema_type(Type::Boolean))
+        .property("errors", array_of(Ref::from_schema_name("ErrorView").into()));
+    let content = Content::new(Some(RefOr::from(envelope)));
+    ResponseBuilder::new().description(description).content("application/json", content)
 }
 
 fn parameters_of(path: &str) -> impl Iterator<Item = &str> {

@@ -26,13 +26,14 @@ pub(crate) struct Answer<T> {
     status: StatusCode,
     result: T,
     result_info: Option<ResultInfo>,
+    messages: Vec<String>,
     headers: HeaderMap,
 }
 
 impl<T> Answer<T> {
     /// 200 with this result.
     pub(crate) fn ok(result: T) -> Self {
-        Self { status: StatusCode::OK, result, result_info: None, headers: HeaderMap::new() }
+        Self { status: StatusCode::OK, result, result_info: None, messages: Vec::new(), headers: HeaderMap::new() }
     }
 
     /// 201 when something came into being, 200 when it was there before.
@@ -47,6 +48,12 @@ impl<T> Answer<T> {
         self
     }
 
+    /// Adds a remark for people.
+    pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.messages.push(message.into());
+        self
+    }
+
     /// Adds the ETag that a later `If-Match` is compared with.
     pub(crate) fn with_etag(mut self, revision: Revision) -> Self {
         self.headers.insert(header::ETAG, etag(revision));
@@ -57,6 +64,11 @@ impl<T> Answer<T> {
     pub(crate) fn at(mut self, revision: Revision) -> Self {
         self.headers.insert(REVISION_HEADER, HeaderValue::from(revision.0));
         self
+    }
+
+    /// The same for a write that changed what its ETag is about: the revision is the new ETag.
+    pub(crate) fn changed_at(self, revision: Revision) -> Self {
+        self.at(revision).with_etag(revision)
     }
 }
 
@@ -70,7 +82,7 @@ impl<T: Serialize> IntoResponse for Answer<T> {
         let body = Envelope {
             success: true,
             errors: Vec::new(),
-            messages: Vec::new(),
+            messages: self.messages,
             result: Some(self.result),
             result_info: self.result_info,
         };

@@ -20,15 +20,16 @@ use super::{
     error::{ApiError, Thing},
     page::Page,
     paths,
+    query::Query,
     scripts::ScriptView,
     secrets,
     services::hostnames,
-    target::{Named, Target},
+    target::{Named, Place, Target},
     time::rfc3339,
     writer::Writer,
 };
 use crate::{
-    catalog::{Binding, Catalog, Change, CloneSource, Environment, EnvironmentKey, Service},
+    catalog::{Annotations, Binding, Catalog, Change, CloneSource, Environment, EnvironmentKey, Service, WhenBound},
     mint,
 };
 
@@ -84,6 +85,9 @@ pub(crate) struct NewEnvironment {
     /// Whether the clone gets the secrets too.
     #[serde(default)]
     pub include_secrets: bool,
+    /// Why; on the clone's first version and deployment.
+    #[serde(default)]
+    pub message: Option<String>,
 }
 
 /// What to change about an environment.
@@ -129,15 +133,16 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let list = Endpoint::get(&all, "listEnvironments", "A service's environments").needs(WORKERS_READ);
     endpoints.add(list.tag("environments").paged().lists::<EnvironmentView>(), list_all);
     let make = Endpoint::post(&all, "createEnvironment", "Makes an environment, empty or cloned").needs(WORKERS_WRITE);
-    endpoints.add(make.tag("environments").takes::<NewEnvironment>().answers::<EnvironmentView>(), create);
+    endpoints.add(make.if_match().tag("environments").takes::<NewEnvironment>().answers::<EnvironmentView>(), create);
     let one = format!("{all}/{{environment}}");
     let show = Endpoint::get(&one, "getEnvironment", "One environment").needs(WORKERS_READ).tag("environments");
     endpoints.add(show.answers::<EnvironmentView>(), show_one);
     let change = Endpoint::patch(&one, "changeEnvironment", "Renames an environment or gives it another parent");
-    let change = change.needs(WORKERS_WRITE).tag("environments");
+    let change = change.needs(WORKERS_WRITE).tag("environments").conditional();
     endpoints.add(change.takes::<EnvironmentPatch>().answers::<EnvironmentView>(), change_one);
     let remove =
         Endpoint::delete(&one, "deleteEnvironment", "Removes an environment; production goes with its service");
+    let remove = remove.query("force", "Whether to go ahead although service bindings lead to it.").conditional();
     endpoints.add(remove.needs(WORKERS_WRITE).tag("environments"), delete_one);
 }
 
@@ -167,16 +172,35 @@ async fn create(
     };
     let id = mint::environment_id();
     let clone = match &body.clone_from {
-        Some(source) => Some(clone_source(&deps, &named.service, source, &id, body.include_secrets)?),
+        Some(source) => Some(clone_source(&deps, &named.service, source, &id, &body)?),
         None if body.include_secrets => {
             return Err(ApiError::field("include_secrets", "needs clone_from: there is nothing to take secrets from"));
         }
+        None if body.message.is_some() => {
+            return Err(ApiError::field(
+                "message",
+                "needs clone_from: an empty environment has no version to say it of",
+            ));
+        }
         None => None,
     };
+    let missing = clone.as_ref().map(|clone| missing_secrets(&named.service, clone)).unwrap_or_default();
     let change = Change::CreateEnvironment { environment: key.clone(), id, parent: Some(parent), clone };
     let expects = writer.expects_service(&named.service.key);
     let applied = writer.propose(&key.service.account, expects, vec![change]).await?;
-    Ok(Answer::created(view_of(&deps, &key)?, true).at(applied.revision))
+    let answer = Answer::created(view_of(&deps, &key)?, true).changed_at(applied.revision);
+    Ok(match missing.as_slice() {
+        [] => answer,
+        missing => answer.with_message(format!("{key} lacks secrets of its source: {}.", missing.join(", "))),
+    })
+}
+
+/// The names of the source's secrets that the clone does not get.
+fn missing_secrets(service: &Service, clone: &CloneSource) -> Vec<String> {
+    let live = service.environment(&clone.environment).and_then(|source| source.live_version());
+    let bindings = live.into_iter().flat_map(|version| &version.config.bindings);
+    let secrets = bindings.filter(|(_, binding)| matches!(binding, Binding::Secret(_))).map(|(name, _)| name);
+    secrets.filter(|name| !clone.replace.contains_key(*name)).cloned().collect()
 }
 
 /// What a clone starts with. Secrets are sealed to their environment, so those that go along are sealed again.
@@ -185,7 +209,7 @@ fn clone_source(
     service: &Service,
     source: &str,
     id: &EnvironmentId,
-    include_secrets: bool,
+    body: &NewEnvironment,
 ) -> Result<CloneSource, ApiError> {
     let name = EnvironmentName::new(source)?;
     let Some(environment) = service.environment(&name) else {
@@ -193,23 +217,25 @@ fn clone_source(
     };
     let mut replace = BTreeMap::new();
     let bindings = environment.live_version().map(|version| &version.config.bindings);
-    for (name, binding) in bindings.into_iter().flatten().filter(|_| include_secrets) {
+    for (name, binding) in bindings.into_iter().flatten().filter(|_| body.include_secrets) {
         if let Binding::Secret(sealed) = binding {
             let again = secrets::seal_again(deps, &service.key.account, id, name, sealed)?;
             replace.insert(name.clone(), Binding::Secret(again));
         }
     }
-    Ok(CloneSource { environment: name, version: mint::version_id(), deployment: mint::deployment_id(), replace, annotations: crate::catalog::Annotations::default() })
+    let message = body.message.as_deref().map(|message| Annotations::of(Annotations::MESSAGE, message));
+    let (version, deployment) = (mint::version_id(), mint::deployment_id());
+    Ok(CloneSource { environment: name, version, deployment, replace, annotations: message.unwrap_or_default() })
 }
 
 async fn change_one(
     State(deps): State<Deps>,
-    target: Target,
+    place: Place,
     writer: Writer,
     JsonBody(body): JsonBody<EnvironmentPatch>,
 ) -> Reply<EnvironmentView> {
     let mut changes = Vec::new();
-    let mut key = target.key.clone();
+    let mut key = place.key.clone();
     if let Some(parent) = &body.parent {
         let parent = EnvironmentName::new(parent)?;
         changes.push(Change::SetParent { environment: key.clone(), parent });
@@ -222,12 +248,23 @@ async fn change_one(
     if changes.is_empty() {
         return Err(ApiError::field("body", "changes nothing; give name or parent"));
     }
-    let applied = writer.propose(&key.service.account, writer.expects(&target.key), changes).await?;
-    Ok(Answer::ok(view_of(&deps, &key)?).at(applied.revision))
+    let applied = match writer.replay(&key.service.account)? {
+        Some(applied) => applied,
+        None => {
+            let target = place.existing()?;
+            writer.propose(&key.service.account, writer.expects(&target.key), changes).await?
+        }
+    };
+    Ok(Answer::ok(view_of(&deps, &key)?).changed_at(applied.revision))
 }
 
-async fn delete_one(target: Target, writer: Writer) -> Reply<()> {
-    let change = Change::DeleteEnvironment { environment: target.key.clone(), bound: crate::catalog::WhenBound::Delete };
+async fn delete_one(place: Place, writer: Writer, query: Query) -> Reply<()> {
+    if let Some(applied) = writer.replay(&place.key.service.account)? {
+        return Ok(Answer::ok(()).at(applied.revision));
+    }
+    let target = place.existing()?;
+    let bound = if query.flag("force")? { WhenBound::Delete } else { WhenBound::Refuse };
+    let change = Change::DeleteEnvironment { environment: target.key.clone(), bound };
     let expects = writer.expects(&target.key);
     let applied = writer.propose(&target.key.service.account, expects, vec![change]).await?;
     Ok(Answer::ok(()).at(applied.revision))

@@ -14,7 +14,7 @@ use super::{
     params::Params,
     paths,
     scripts::script_id,
-    target::Target,
+    target::{Place, Target},
     writer::Writer,
     zones,
 };
@@ -80,12 +80,13 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let list = Endpoint::get(&script, "listRoutes", "The routes of an environment").also(&service);
     endpoints.add(list.needs(ROUTES_READ).tag("routes").lists::<RouteView>(), list_all);
     let replace = Endpoint::put(&script, "putRoutes", "Replaces the routes of an environment").also(&service);
-    let replace = replace.needs(ROUTES_WRITE).tag("routes");
+    let replace = replace.needs(ROUTES_WRITE).tag("routes").conditional();
     endpoints.add(replace.takes_list::<RouteBody>().lists::<RouteView>(), replace_all);
-    let add = Endpoint::post(&script, "addRoute", "Adds a route to an environment").also(&service);
+    let add = Endpoint::post(&script, "addRoute", "Adds a route to an environment").also(&service).conditional();
     endpoints.add(add.needs(ROUTES_WRITE).tag("routes").takes::<RouteBody>().answers::<RouteView>(), add_one);
     let [script, service] = paths::environment("/routes/{route}");
     let remove = Endpoint::delete(&script, "deleteRoute", "Removes a route from an environment").also(&service);
+    let remove = remove.conditional();
     endpoints.add(remove.needs(ROUTES_WRITE).tag("routes"), delete_one);
 }
 
@@ -109,7 +110,7 @@ async fn replace_all(
     let change = Change::ReplaceRoutes { environment: target.key.clone(), routes };
     let applied = writer.propose(&target.key.service.account, writer.expects(&target.key), vec![change]).await?;
     let after = writer.again(target)?;
-    Ok(Answer::ok(views(&after)).at(applied.revision))
+    Ok(Answer::ok(views(&after)).changed_at(applied.revision))
 }
 
 async fn add_one(target: Target, writer: Writer, JsonBody(body): JsonBody<RouteBody>) -> Reply<RouteView> {
@@ -128,7 +129,11 @@ async fn add_one(target: Target, writer: Writer, JsonBody(body): JsonBody<RouteB
     Ok(Answer::created(RouteView::of(&after.catalog, made), true).at(applied.revision))
 }
 
-async fn delete_one(target: Target, writer: Writer, params: Params) -> Reply<()> {
+async fn delete_one(place: Place, writer: Writer, params: Params) -> Reply<()> {
+    if let Some(applied) = writer.replay(&place.key.service.account)? {
+        return Ok(Answer::ok(()).at(applied.revision));
+    }
+    let target = place.existing()?;
     let text = params.text("route")?;
     let found = target.catalog.routes_of(&target.key).find(|route| route.id.as_str() == text);
     let id = found.ok_or_else(|| ApiError::not_found(Thing::Route, format!("{text:.80}")))?.id.clone();

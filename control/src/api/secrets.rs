@@ -14,13 +14,14 @@ use super::{
     Deps,
     auth::{WORKERS_READ, WORKERS_WRITE},
     body::JsonBody,
-    configure::configure,
+    configure::{self, Configuration},
     endpoint::{Endpoint, Endpoints},
     envelope::{Answer, Reply},
     error::{ApiError, Thing},
     params::Params,
     paths,
-    target::Target,
+    query::Query,
+    target::{Place, Target},
     writer::Writer,
 };
 use crate::catalog::{Binding, ConfigEdit, SealScope, Sealed, VersionConfig};
@@ -103,16 +104,18 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let list = Endpoint::get(&script, "listSecrets", "The names of an environment's secrets").also(&service);
     endpoints.add(list.needs(WORKERS_READ).tag("secrets").lists::<SecretView>(), list_all);
     let set = Endpoint::put(&script, "putSecret", "Sets a secret: a new version, deployed at once").also(&service);
+    let set = set.conditional().query("force", configure::FORCE);
     endpoints.add(set.needs(WORKERS_WRITE).tag("secrets").takes::<SecretBody>().answers::<SecretView>(), put_one);
     let [script, service] = paths::environment("/secrets/{secret}");
     let show = Endpoint::get(&script, "getSecret", "Whether there is a secret of this name").also(&service);
     endpoints.add(show.needs(WORKERS_READ).tag("secrets").answers::<SecretView>(), show_one);
     let remove = Endpoint::delete(&script, "deleteSecret", "Removes a secret: a new version, deployed at once");
     let remove = remove.also(&service).query("url_encoded", "Accepted; the name is percent-decoded in any case.");
+    let remove = remove.conditional().query("force", configure::FORCE);
     endpoints.add(remove.needs(WORKERS_WRITE).tag("secrets"), delete_one);
     let [script, service] = paths::environment("/secrets-bulk");
     let bulk = Endpoint::patch(&script, "patchSecrets", "Sets and removes secrets in one version").also(&service);
-    let bulk = bulk.needs(WORKERS_WRITE).tag("secrets");
+    let bulk = bulk.needs(WORKERS_WRITE).tag("secrets").conditional().query("force", configure::FORCE);
     endpoints.add(bulk.takes::<SecretsBulkBody>().lists::<SecretView>(), patch_all);
 }
 
@@ -137,6 +140,7 @@ async fn put_one(
     State(deps): State<Deps>,
     target: Target,
     writer: Writer,
+    query: Query,
     JsonBody(body): JsonBody<SecretBody>,
 ) -> Reply<SecretView> {
     if body.kind.as_deref().is_some_and(|kind| kind != "secret_text") {
@@ -144,25 +148,37 @@ async fn put_one(
     }
     let edit = set(&deps, &target, body.name.clone(), &body.text);
     let message = format!("Set secret {:?}", body.name);
-    let applied = configure(&writer, &target, vec![edit], "secret", &message).await?;
-    Ok(Answer::ok(SecretView::of(&body.name)).at(applied.revision))
+    let shared = configure::when_shared(&query)?;
+    let configuration = Configuration { edits: vec![edit], triggered_by: "secret", message: &message, shared };
+    let applied = configuration.propose(&writer, &target).await?;
+    Ok(Answer::ok(SecretView::of(&body.name)).changed_at(applied.revision))
 }
 
-async fn delete_one(target: Target, writer: Writer, params: Params) -> Reply<()> {
+async fn delete_one(place: Place, writer: Writer, query: Query, params: Params) -> Reply<()> {
+    if let Some(applied) = writer.replay(&place.key.service.account)? {
+        return Ok(Answer::ok(()).changed_at(applied.revision));
+    }
+    let target = place.existing()?;
     let name = params.text("secret")?;
     require(&target, name)?;
     let message = format!("Deleted secret {name:?}");
-    let edit = ConfigEdit::Unset { name: name.to_owned() };
-    let applied = configure(&writer, &target, vec![edit], "secret", &message).await?;
-    Ok(Answer::ok(()).at(applied.revision))
+    let edits = vec![ConfigEdit::Unset { name: name.to_owned() }];
+    let shared = configure::when_shared(&query)?;
+    let configuration = Configuration { edits, triggered_by: "secret", message: &message, shared };
+    let applied = configuration.propose(&writer, &target).await?;
+    Ok(Answer::ok(()).changed_at(applied.revision))
 }
 
 async fn patch_all(
     State(deps): State<Deps>,
     target: Target,
     writer: Writer,
+    query: Query,
     JsonBody(body): JsonBody<SecretsBulkBody>,
 ) -> Reply<Vec<SecretView>> {
+    if let Some(applied) = writer.replay(&target.key.service.account)? {
+        return Ok(Answer::ok(SecretView::list(Some(shown_config(&target)))).changed_at(applied.revision));
+    }
     if body.secrets.is_empty() {
         return Err(ApiError::field("secrets", "is empty; name at least one secret"));
     }
@@ -179,9 +195,11 @@ async fn patch_all(
         });
     }
     let message = format!("Bulk updated {} secrets", edits.len());
-    let applied = configure(&writer, &target, edits, "secret", &message).await?;
+    let shared = configure::when_shared(&query)?;
+    let configuration = Configuration { edits, triggered_by: "secret", message: &message, shared };
+    let applied = configuration.propose(&writer, &target).await?;
     let after = writer.again(target)?;
-    Ok(Answer::ok(SecretView::list(Some(shown_config(&after)))).at(applied.revision))
+    Ok(Answer::ok(SecretView::list(Some(shown_config(&after)))).changed_at(applied.revision))
 }
 
 fn set(deps: &Deps, target: &Target, name: String, text: &str) -> ConfigEdit {

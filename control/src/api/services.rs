@@ -1,30 +1,36 @@
 //! Services: the named containers of environments.
 //!
-//! **Owns** listing, showing and removing services, and who refers to one. **Must not know** uploads. **Enter at**
-//! [`mount`] and [`ServiceView`].
+//! **Owns** listing, showing, renaming and removing services. **Must not know** uploads. **Enter at** [`mount`] and
+//! [`ServiceView`].
 
 use axum::extract::{FromRequestParts, State};
 use http::request::Parts;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use skerry_proto::id::ServiceName;
 use utoipa::ToSchema;
 
 use super::{
     Deps,
     account::Account,
     auth::{WORKERS_READ, WORKERS_WRITE},
+    body::JsonBody,
+    certificates,
     endpoint::{Endpoint, Endpoints},
     envelope::{Answer, Reply},
-    error::ApiError,
+    error::{ApiError, Thing},
     page::Page,
     params::Params,
     paths,
     query::Query,
+    references,
     scripts::ScriptView,
     target::{self, Target},
     time::rfc3339,
     writer::Writer,
 };
-use crate::catalog::{Binding, Catalog, Change, Environment, EnvironmentKey, Service, ServiceKey, WhenBound, hostname};
+use crate::catalog::{
+    Catalog, Change, Environment, EnvironmentKey, Service, ServiceKey, WhenBound, hostname, service_certificate_names,
+};
 
 /// A service as Cloudflare showed it when services had environments.
 #[derive(Debug, Serialize, ToSchema)]
@@ -75,38 +81,12 @@ pub(crate) struct EnvironmentLine {
     pub hostnames: Vec<String>,
 }
 
-/// Who refers to a service.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ReferencesView {
-    /// By service bindings.
-    pub services: ServiceReferences,
-    /// By Durable Object bindings.
-    pub durable_objects: Vec<ReferenceView>,
-    /// By outbound workers.
-    pub dispatch_outbounds: Vec<ReferenceView>,
-}
-
-/// Who refers to a service by service bindings.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ServiceReferences {
-    /// Who binds it.
-    pub incoming: Vec<ReferenceView>,
-    /// Whom it binds.
-    pub outgoing: Vec<ReferenceView>,
-    /// Always false.
-    pub pages_function: bool,
-}
-
-/// One end of a service binding.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ReferenceView {
-    /// The binding's name.
+/// What to change about a service.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServicePatch {
+    /// A new name; its hostnames follow.
     pub name: String,
-    /// The service.
-    pub service: String,
-    /// The environment, where one is named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
 }
 
 impl ServiceView {
@@ -154,7 +134,12 @@ impl FromRequestParts<Deps> for Spelled {
 
     async fn from_request_parts(parts: &mut Parts, deps: &Deps) -> Result<Self, ApiError> {
         let account = Account::from_request_parts(parts, deps).await?;
-        let params = Params::from_request_parts(parts, deps).await?;
+        Self::find(account, &Params::from_request_parts(parts, deps).await?)
+    }
+}
+
+impl Spelled {
+    fn find(account: Account, params: &Params) -> Result<Self, ApiError> {
         let name = params.find("service").or(params.find("script")).unwrap_or_default();
         Ok(Self(target::by_name(account, name)?))
     }
@@ -167,21 +152,18 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     endpoints.add(list.paged().lists::<ServiceView>(), list_all);
     let show = Endpoint::get(paths::SERVICE, "getService", "One service").needs(WORKERS_READ).tag("services");
     endpoints.add(show.answers::<ServiceView>(), show_one);
+    let rename = Endpoint::patch(paths::SERVICE, "renameService", "Gives a service another name").needs(WORKERS_WRITE);
+    let rename =
+        rename.tag("services").if_match().query("force", "Whether to go ahead although other services bind it.");
+    endpoints.add(rename.takes::<ServicePatch>().answers::<ServiceView>(), rename_one);
     let script = "/accounts/{account}/workers/scripts/{script}";
     let remove = Endpoint::delete(paths::SERVICE, "deleteService", "Removes a service with its environments")
         .also(script)
         .needs(WORKERS_WRITE)
         .tag("services")
-        .query("force", "Whether to go ahead although other services bind it.");
+        .if_match()
+        .query("force", "Whether to go ahead although other services bind it or it has more environments.");
     endpoints.add(remove, delete_one);
-    let references = Endpoint::get(&format!("{script}/references"), "getReferences", "Who refers to a service")
-        .also(&format!("{}/references", paths::SERVICE))
-        .needs(WORKERS_READ)
-        .tag("services");
-    endpoints.add(references.answers::<ReferencesView>(), show_references);
-    let tails = "/accounts/{account}/workers/tails/by-consumer/{script}";
-    let consumers = Endpoint::get(tails, "listTailProducers", "Services whose logs a service consumes; none");
-    endpoints.add(consumers.needs(WORKERS_READ).tag("services").lists::<ReferenceView>(), list_producers);
 }
 
 async fn list_all(State(_): State<Deps>, account: Account, page: Page) -> Reply<Vec<ServiceView>> {
@@ -195,67 +177,66 @@ async fn list_all(State(_): State<Deps>, account: Account, page: Page) -> Reply<
     Ok(Answer::ok(items.into_iter().filter_map(view).collect()).with_info(info))
 }
 
+/// The ETag is that of what a removal under the same name removes: the service, or the environment it is spelled for.
 async fn show_one(Spelled(target): Spelled) -> Reply<ServiceView> {
     let view = ServiceView::of(&target.catalog, &target.service, &target.environment);
-    Ok(Answer::ok(view).with_etag(target.service.revision))
+    let is_whole = target.key.environment.is_production();
+    Ok(Answer::ok(view).with_etag(if is_whole { target.service.revision } else { target.environment.revision }))
 }
 
-async fn delete_one(Spelled(target): Spelled, writer: Writer, query: Query) -> Reply<()> {
-    let account = &target.key.service.account;
+async fn delete_one(account: Account, params: Params, writer: Writer, query: Query) -> Reply<()> {
+    if let Some(applied) = writer.replay(&account.id)? {
+        return Ok(Answer::ok(()).at(applied.revision));
+    }
+    let Spelled(target) = Spelled::find(account, &params)?;
+    let bound = if query.flag("force")? { WhenBound::Delete } else { WhenBound::Refuse };
     let service = target.key.service.clone();
-    let (expects, change) = if target.key.environment.is_production() {
-        let bound = if query.flag("force")? { WhenBound::Delete } else { WhenBound::Refuse };
-        (writer.expects_service(&service), Change::DeleteService { service, bound })
+    let (expects, change, what) = if target.key.environment.is_production() {
+        (
+            writer.expects_service(&service),
+            Change::DeleteService { service, bound },
+            format!("service {}", target.key.service),
+        )
     } else {
         // The name was `app-staging`: only that environment goes.
-        (writer.expects(&target.key), Change::DeleteEnvironment { environment: target.key.clone(), bound: WhenBound::Delete })
+        let change = Change::DeleteEnvironment { environment: target.key.clone(), bound };
+        (writer.expects(&target.key), change, format!("environment {}", target.key))
     };
-    let applied = writer.propose(account, expects, vec![change]).await?;
-    Ok(Answer::ok(()).at(applied.revision))
+    let applied = writer.propose(&target.key.service.account, expects, vec![change]).await?;
+    Ok(Answer::ok(()).at(applied.revision).with_message(format!("Removed {what}.")))
 }
 
-async fn list_producers(Spelled(_): Spelled) -> Reply<Vec<ReferenceView>> {
-    Ok(Answer::ok(Vec::new()))
-}
-
-async fn show_references(Spelled(target): Spelled) -> Reply<ReferencesView> {
-    let own = &target.key.service;
-    let mut incoming = Vec::new();
-    for service in target.catalog.services(&own.account) {
-        for (name, binding, from) in bound(service) {
-            if binding.service == own.name && service.key != *own {
-                incoming.push(reference(name, &service.key, Some(from)));
+async fn rename_one(
+    State(deps): State<Deps>,
+    account: Account,
+    params: Params,
+    writer: Writer,
+    query: Query,
+    JsonBody(body): JsonBody<ServicePatch>,
+) -> Reply<ServiceView> {
+    let key = ServiceKey { account: account.id.clone(), name: params.id("service")? };
+    let new = ServiceKey { account: account.id.clone(), name: ServiceName::new(&body.name)? };
+    let applied = match writer.replay(&account.id)? {
+        Some(applied) => applied,
+        None => {
+            if account.catalog.service(&key).is_none() {
+                return Err(ApiError::not_found(Thing::Service, &key));
             }
+            let is_forced = query.flag("force")?;
+            if let Some(by) = references::of_service(&account.catalog, &key).first().filter(|_| !is_forced) {
+                let problem =
+                    format!("service {key} is bound by {by}, whose calls would fail; pass force to rename it");
+                return Err(ApiError::Conflict(problem));
+            }
+            let mut changes = vec![Change::RenameService { service: key.clone(), to: new.name.clone() }];
+            let names = service_certificate_names(&account.catalog, &new);
+            changes.extend(certificates::missing(&deps, &account.catalog, &account.id, names)?);
+            writer.propose(&account.id, writer.expects_service(&key), changes).await?
         }
-    }
-    let outgoing = bound(&target.service)
-        .map(|(name, binding, _)| ReferenceView {
-            name: name.clone(),
-            service: binding.service.to_string(),
-            environment: binding.environment.as_ref().map(ToString::to_string),
-        })
-        .collect();
-    let services = ServiceReferences { incoming, outgoing, pages_function: false };
-    Ok(Answer::ok(ReferencesView { services, durable_objects: Vec::new(), dispatch_outbounds: Vec::new() }))
-}
-
-/// The service bindings of a service's live versions, with the environments that have them.
-fn bound(service: &Service) -> impl Iterator<Item = (&String, &crate::catalog::ServiceBinding, &Environment)> {
-    service.environments.values().flat_map(|environment| {
-        let version = environment.live_version();
-        version.into_iter().flat_map(move |version| {
-            version.config.bindings.iter().filter_map(move |(name, binding)| match binding {
-                Binding::Service(target) => Some((name, target, &**environment)),
-                _ => None,
-            })
-        })
-    })
-}
-
-fn reference(name: &str, service: &ServiceKey, from: Option<&Environment>) -> ReferenceView {
-    ReferenceView {
-        name: name.to_owned(),
-        service: service.name.to_string(),
-        environment: from.map(|environment| environment.name.to_string()),
-    }
+    };
+    let catalog = deps.control.catalog();
+    let service = catalog.service(&new).ok_or_else(|| ApiError::not_found(Thing::Service, &new))?;
+    let shown = service.environment(&service.default_environment);
+    let shown = shown.ok_or_else(|| ApiError::not_found(Thing::Environment, new.production()))?;
+    Ok(Answer::ok(ServiceView::of(&catalog, service, shown)).changed_at(applied.revision))
 }

@@ -17,12 +17,13 @@ use super::{
     auth::{WORKERS_READ, WORKERS_WRITE},
     bindings::BindingView,
     body::{BodyDigest, JsonBody, parse_json},
-    configure::configure,
+    configure::{self, Configuration},
     endpoint::{Endpoint, Endpoints},
     envelope::{Answer, Reply},
     error::ApiError,
     params::Params,
     paths,
+    query::Query,
     secrets::shown_config,
     target::Target,
     upload::{BindingScene, RawBinding, RawLimits, UploadForm, check_tags},
@@ -117,12 +118,13 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     endpoints.add(show.needs(WORKERS_READ).tag("environments").answers::<SettingsView>(), show_settings);
     let change = Endpoint::patch(&script, "patchSettings", "Changes settings; JSON, or a form with a `settings` part");
     let change = change.also(&service).needs(WORKERS_WRITE).tag("environments");
+    let change = change.conditional().query("force", configure::FORCE);
     endpoints.add(change.takes::<SettingsBody>().answers::<SettingsView>(), patch_settings);
     let [script, service] = paths::environment("/script-settings");
     let show = Endpoint::get(&script, "getScriptSettings", "Settings that no version holds").also(&service);
     endpoints.add(show.needs(WORKERS_READ).tag("environments").answers::<ScriptSettingsView>(), show_script_settings);
     let change = Endpoint::patch(&script, "patchScriptSettings", "Changes settings that no version holds");
-    let change = change.also(&service).needs(WORKERS_WRITE).tag("environments");
+    let change = change.also(&service).needs(WORKERS_WRITE).tag("environments").conditional();
     endpoints.add(change.takes::<ScriptSettingsBody>().answers::<ScriptSettingsView>(), patch_script_settings);
     let [script, service] = paths::environment("/usage-model");
     let show = Endpoint::get(&script, "getUsageModel", "How calls are counted; one way").also(&service);
@@ -156,26 +158,31 @@ async fn patch_settings(
     State(deps): State<Deps>,
     target: Target,
     writer: Writer,
+    query: Query,
     request: Request,
 ) -> Reply<SettingsView> {
     let body = read_settings(request).await?;
+    let (account, expects) = (target.key.service.account.clone(), writer.expects(&target.key));
+    if let Some(applied) = writer.replay(&account)? {
+        return Ok(Answer::ok(settings(&target)).changed_at(applied.revision));
+    }
     let edits = edits(&deps, &target, &body)?;
-    let key = &target.key;
-    let mut revision = None;
+    let shared = configure::when_shared(&query)?;
+    let mut changes = Vec::new();
     if !edits.is_empty() {
-        revision = Some(configure(&writer, &target, edits, "secret", "Changed settings").await?.revision);
+        let configuration = Configuration { edits, triggered_by: "secret", message: "Changed settings", shared };
+        changes.push(configuration.change(&writer, &target));
     }
     if let Some(tags) = body.tags {
         check_tags("tags", &tags)?;
-        let change = Change::SetTags { environment: key.clone(), tags };
-        revision = Some(writer.propose(&key.service.account, Vec::new(), vec![change]).await?.revision);
+        changes.push(Change::SetTags { environment: target.key.clone(), tags });
     }
+    if changes.is_empty() {
+        return Ok(Answer::ok(settings(&target)).with_etag(target.environment.revision));
+    }
+    let applied = writer.propose(&account, expects, changes).await?;
     let after = writer.again(target)?;
-    let answer = Answer::ok(settings(&after)).with_etag(after.environment.revision);
-    Ok(match revision {
-        Some(revision) => answer.at(revision),
-        None => answer,
-    })
+    Ok(Answer::ok(settings(&after)).changed_at(applied.revision))
 }
 
 async fn read_settings(request: Request) -> Result<SettingsBody, ApiError> {
@@ -273,7 +280,7 @@ async fn patch_script_settings(
         None => vec![set(target.key.clone())],
     };
     let applied = writer.propose(&account.id, expects, changes).await?;
-    Ok(Answer::ok(script_settings(&tags)).at(applied.revision))
+    Ok(Answer::ok(script_settings(&tags)).changed_at(applied.revision))
 }
 
 async fn show_usage_model(_: Target) -> Reply<UsageModel> {

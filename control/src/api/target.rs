@@ -13,6 +13,7 @@ use skerry_proto::id::{EnvironmentName, ServiceName};
 use super::{
     Deps,
     account::Account,
+    auth::{Caller, WRANGLER},
     error::{ApiError, Thing},
     params::Params,
     script_name::{self, Meaning},
@@ -96,7 +97,11 @@ impl FromRequestParts<Deps> for Place {
         let params = Params::from_request_parts(parts, deps).await?;
         match params.find("script") {
             Some(script) => by_script(account, script),
-            None => by_service(account, params.id("service")?, &params.id("environment")?),
+            None => {
+                let (service, environment) = (params.id("service")?, params.id("environment")?);
+                let is_wrangler = Caller::from_request_parts(parts, deps).await?.source == WRANGLER;
+                Ok(by_service(account, service, &environment, is_wrangler && parts.method.is_safe()))
+            }
         }
     }
 }
@@ -133,20 +138,22 @@ fn by_script(account: Account, script: &str) -> Result<Place, ApiError> {
     Ok(Place { catalog: account.catalog, key, missing })
 }
 
-fn by_service(account: Account, service: ServiceName, environment: &EnvironmentName) -> Result<Place, ApiError> {
+/// The path means what it says: `app-staging/production` is a service of its own, whatever `app` has. Only wrangler reads
+/// back what it deployed as `app-staging` through this spelling, and then `may_guess`; a write never does.
+fn by_service(account: Account, service: ServiceName, environment: &EnvironmentName, may_guess: bool) -> Place {
     let key = ServiceKey { account: account.id.clone(), name: service };
     let place = |key: EnvironmentKey, missing| Place { catalog: Arc::clone(&account.catalog), key, missing };
     if account.catalog.service(&key).is_some() {
-        return Ok(place(key.environment(environment.clone()), None));
+        return place(key.environment(environment.clone()), None);
     }
-    // Wrangler reads back what it deployed as `app-staging` through this spelling too.
-    if let Meaning::Environment(found) = script_name::resolve(&account.catalog, &account.id, &key.name)
+    if may_guess
+        && let Meaning::Environment(found) = script_name::resolve(&account.catalog, &account.id, &key.name)
         && (environment.is_production() || *environment == found.environment)
     {
-        return Ok(place(found, None));
+        return place(found, None);
     }
     let missing = Some((Thing::Service, key.to_string()));
-    Ok(place(key.environment(environment.clone()), missing))
+    place(key.environment(environment.clone()), missing)
 }
 
 /// The environment that a script name or a service name of wrangler means.

@@ -82,7 +82,7 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let show = show.also(&service).needs(WORKERS_READ).tag("triggers");
     endpoints.add(show.answers::<SubdomainView>(), show_subdomain);
     let set = Endpoint::post(&script, "setSubdomain", "Sets whether an environment answers on its own hostname");
-    let set = set.also(&service).needs(WORKERS_WRITE).tag("triggers");
+    let set = set.also(&service).needs(WORKERS_WRITE).tag("triggers").conditional();
     endpoints.add(set.takes::<SubdomainBody>().answers::<SubdomainView>(), set_subdomain);
     let zone = "/accounts/{account}/workers/subdomain";
     let show = Endpoint::get(zone, "getAccountSubdomain", "The zone below which environments answer");
@@ -91,7 +91,7 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let list = Endpoint::get(&script, "listSchedules", "The cron triggers of an environment").also(&service);
     endpoints.add(list.needs(WORKERS_READ).tag("triggers").answers::<SchedulesView>(), list_schedules);
     let set = Endpoint::put(&script, "putSchedules", "Replaces the cron triggers of an environment").also(&service);
-    let set = set.needs(WORKERS_WRITE).tag("triggers");
+    let set = set.needs(WORKERS_WRITE).tag("triggers").conditional();
     endpoints.add(set.takes_list::<ScheduleBody>().answers::<SchedulesView>(), put_schedules);
 }
 
@@ -125,7 +125,7 @@ async fn set_subdomain(
             previews_enabled: environment.preview_urls.is_public(),
         })
     })?;
-    Ok(Answer::ok(view).at(applied.revision))
+    Ok(Answer::ok(view).changed_at(applied.revision))
 }
 
 async fn show_zone(State(_): State<Deps>, account: Account) -> Reply<AccountSubdomainView> {
@@ -167,5 +167,5 @@ async fn put_schedules(
     let view = SchedulesView { schedules: schedules(&crons, &rfc3339(writer.now_ms)) };
     let change = Change::SetCrons { environment: target.key.clone(), crons };
     let applied = writer.propose(&target.key.service.account, writer.expects(&target.key), vec![change]).await?;
-    Ok(Answer::ok(view).at(applied.revision))
+    Ok(Answer::ok(view).changed_at(applied.revision))
 }

@@ -14,11 +14,12 @@ use super::{
     bindings::BindingView,
     body::JsonBody,
     config::ConfigView,
-    configure::configure,
+    configure::{self, Configuration},
     endpoint::{Endpoint, Endpoints},
     envelope::{Answer, Reply},
     error::{ApiError, Thing},
     paths,
+    query::Query,
     secrets::shown_config,
     target::Target,
     writer::Writer,
@@ -43,6 +44,7 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     endpoints.add(list.needs(WORKERS_READ).tag("variables").lists::<BindingView>(), list_all);
     let change = Endpoint::patch(&script, "patchVars", "Sets and removes variables: a new version, deployed at once");
     let change = change.also(&service).needs(WORKERS_WRITE).tag("variables");
+    let change = change.conditional().query("force", configure::FORCE);
     endpoints.add(change.takes::<VarsBody>().lists::<BindingView>(), patch_all);
 }
 
@@ -56,7 +58,15 @@ fn variables(target: &Target) -> Vec<BindingView> {
     bindings.into_iter().filter(|binding| matches!(binding.kind, "plain_text" | "json")).collect()
 }
 
-async fn patch_all(target: Target, writer: Writer, JsonBody(body): JsonBody<VarsBody>) -> Reply<Vec<BindingView>> {
+async fn patch_all(
+    target: Target,
+    writer: Writer,
+    query: Query,
+    JsonBody(body): JsonBody<VarsBody>,
+) -> Reply<Vec<BindingView>> {
+    if let Some(applied) = writer.replay(&target.key.service.account)? {
+        return Ok(Answer::ok(variables(&target)).changed_at(applied.revision));
+    }
     if body.vars.is_empty() {
         return Err(ApiError::field("vars", "is empty; name at least one variable"));
     }
@@ -64,9 +74,11 @@ async fn patch_all(target: Target, writer: Writer, JsonBody(body): JsonBody<Vars
     let edits: Vec<_> =
         body.vars.into_iter().map(|(name, value)| edit(&target, &shown, name, value)).collect::<Result<_, _>>()?;
     let message = body.message.unwrap_or_else(|| format!("Changed {} variables", edits.len()));
-    let applied = configure(&writer, &target, edits, "variable", &message).await?;
+    let shared = configure::when_shared(&query)?;
+    let configuration = Configuration { edits, triggered_by: "variable", message: &message, shared };
+    let applied = configuration.propose(&writer, &target).await?;
     let after = writer.again(target)?;
-    Ok(Answer::ok(variables(&after)).at(applied.revision).with_etag(after.environment.revision))
+    Ok(Answer::ok(variables(&after)).changed_at(applied.revision))
 }
 
 fn edit(target: &Target, shown: &[BindingView], name: String, value: Value) -> Result<ConfigEdit, ApiError> {

@@ -4,13 +4,14 @@
 //! what the changes mean. **Enter at** [`Writer`].
 
 use axum::extract::FromRequestParts;
-use http::{header, request::Parts};
+use http::request::Parts;
 use skerry_proto::id::{AccountId, Revision};
 
 use super::{
     Deps,
     auth::Caller,
     body::BodyDigest,
+    conditions::{self, IfMatch},
     error::{ApiError, Thing},
     target::Target,
 };
@@ -21,9 +22,6 @@ use crate::{
     control::Control,
 };
 
-/// BOUND: an idempotency key, as in the catalog.
-const KEY_BYTES_MAX: usize = 128;
-
 /// Proposes changes on behalf of one request.
 pub(crate) struct Writer {
     control: Control,
@@ -31,7 +29,7 @@ pub(crate) struct Writer {
     pub caller: Caller,
     /// Milliseconds since the Unix epoch, one reading for the whole request.
     pub now_ms: i64,
-    if_match: Option<Revision>,
+    if_match: Option<IfMatch>,
     if_none_match: bool,
     key: Option<String>,
     call: String,
@@ -47,9 +45,9 @@ impl FromRequestParts<Deps> for Writer {
             control: deps.control.clone(),
             caller,
             now_ms: deps.clock.now_ms(),
-            if_match: if_match(parts)?,
-            if_none_match: if_none_match(parts)?,
-            key: idempotency_key(parts)?,
+            if_match: conditions::if_match(&parts.headers)?,
+            if_none_match: conditions::if_none_match(&parts.headers)?,
+            key: conditions::idempotency_key(&parts.headers)?,
             call: format!("{} {}", parts.method, parts.uri),
             digest: parts.extensions.get::<BodyDigest>().cloned().unwrap_or_default(),
         })
@@ -59,15 +57,31 @@ impl FromRequestParts<Deps> for Writer {
 impl Writer {
     /// What `If-Match` and `If-None-Match` ask of an environment; nothing when they are absent.
     pub(crate) fn expects(&self, environment: &EnvironmentKey) -> Vec<Expectation> {
-        let unchanged = |revision| Expectation::Unchanged { environment: environment.clone(), revision };
+        let matches = |wanted| match wanted {
+            IfMatch::Revision(revision) => Expectation::Unchanged { environment: environment.clone(), revision },
+            IfMatch::Exists => Expectation::Present { environment: environment.clone() },
+        };
         let absent = Expectation::Absent { environment: environment.clone() };
-        self.if_match.map(unchanged).into_iter().chain(self.if_none_match.then_some(absent)).collect()
+        self.if_match.map(matches).into_iter().chain(self.if_none_match.then_some(absent)).collect()
     }
 
-    /// What `If-Match` asks of a service.
+    /// What `If-Match` asks of a service. `*` asks for nothing: no call that changes a service makes one.
     pub(crate) fn expects_service(&self, service: &ServiceKey) -> Vec<Expectation> {
-        let unchanged = |revision| Expectation::ServiceUnchanged { service: service.clone(), revision };
-        self.if_match.map(unchanged).into_iter().collect()
+        match self.if_match {
+            Some(IfMatch::Revision(revision)) => {
+                vec![Expectation::ServiceUnchanged { service: service.clone(), revision }]
+            }
+            Some(IfMatch::Exists) | None => Vec::new(),
+        }
+    }
+
+    /// What an earlier request under the same `Idempotency-Key` did; its answer is this one's. Ask before you look for
+    /// what the first request may have removed, renamed or changed, and after the body was read.
+    pub(crate) fn replay(&self, account: &AccountId) -> Result<Option<Applied>, ApiError> {
+        match self.idempotency(account) {
+            Some(idempotency) => Ok(self.control.catalog().earlier(&idempotency)?),
+            None => Ok(None),
+        }
     }
 
     /// Proposes the changes as one command; returns when they are applied and durable.
@@ -81,7 +95,7 @@ impl Writer {
         Ok(self.control.propose(command).await?)
     }
 
-    /// What the changes would do to the catalog, without proposing them.
+    /// What the changes would do to the catalog, without proposing them. Look for a [`replay`](Self::replay) first.
     pub(crate) fn rehearse(
         &self,
         account: &AccountId,
@@ -113,12 +127,15 @@ impl Writer {
     }
 
     fn command(&self, account: &AccountId, expects: Vec<Expectation>, changes: Vec<Change>) -> Command {
-        let idempotency = self.key.as_ref().map(|key| {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(self.call.as_bytes()).update(&[0]).update(&self.digest.get());
-            Idempotency { key: format!("{account}/{key}"), fingerprint: *hasher.finalize().as_bytes() }
-        });
+        let idempotency = self.idempotency(account);
         Command { expects, idempotency, ..Command::new(self.caller.actor(), self.now_ms, changes) }
+    }
+
+    fn idempotency(&self, account: &AccountId) -> Option<Idempotency> {
+        let key = self.key.as_ref()?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.call.as_bytes()).update(&[0]).update(&self.digest.get());
+        Some(Idempotency { key: format!("{account}/{key}"), fingerprint: *hasher.finalize().as_bytes() })
     }
 }
 
@@ -127,34 +144,5 @@ pub(crate) fn require_first(applied: &Applied, what: &str) -> Result<(), ApiErro
     match applied.repeated {
         Repeated::No => Ok(()),
         Repeated::Yes => Err(ApiError::Conflict(format!("Idempotency-Key: {what}"))),
-    }
-}
-
-fn if_match(parts: &Parts) -> Result<Option<Revision>, ApiError> {
-    let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(None) };
-    let wrong = || ApiError::field("If-Match", "use the ETag of an earlier answer, such as \"1f\", or *");
-    let text = value.to_str().ok().ok_or_else(wrong)?.trim();
-    if text == "*" {
-        return Ok(None);
-    }
-    let inner = text.strip_prefix("W/").unwrap_or(text);
-    let inner = inner.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(inner);
-    u64::from_str_radix(inner, 16).ok().map(|number| Some(Revision(number))).ok_or_else(wrong)
-}
-
-fn if_none_match(parts: &Parts) -> Result<bool, ApiError> {
-    match parts.headers.get(header::IF_NONE_MATCH).map(|value| value.as_bytes()) {
-        None => Ok(false),
-        Some(b"*") => Ok(true),
-        Some(_) => Err(ApiError::field("If-None-Match", "use *: the write is for something that does not exist yet")),
-    }
-}
-
-fn idempotency_key(parts: &Parts) -> Result<Option<String>, ApiError> {
-    let Some(value) = parts.headers.get("idempotency-key") else { return Ok(None) };
-    match value.to_str() {
-        // The account goes before it, and the catalog's bound is for both.
-        Ok(text) if !text.is_empty() && text.len() <= KEY_BYTES_MAX - 33 => Ok(Some(text.to_owned())),
-        _ => Err(ApiError::field("Idempotency-Key", "use 1 to 95 visible ASCII characters")),
     }
 }

@@ -87,15 +87,17 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let all = "/zones/{zone}/workers/routes";
     let list = Endpoint::get(all, "listZoneRoutes", "The routes of a zone").needs(ROUTES_READ).tag("routes");
     endpoints.add(list.lists::<RouteView>(), list_routes);
-    let add = Endpoint::post(all, "addZoneRoute", "Adds a route to a zone").needs(ROUTES_WRITE).tag("routes");
+    let add =
+        Endpoint::post(all, "addZoneRoute", "Adds a route to a zone").needs(ROUTES_WRITE).tag("routes").repeatable();
     endpoints.add(add.takes::<ZoneRouteBody>().answers::<RouteView>(), add_route);
     let one = "/zones/{zone}/workers/routes/{route}";
     let show = Endpoint::get(one, "getZoneRoute", "One route of a zone").needs(ROUTES_READ).tag("routes");
     endpoints.add(show.answers::<RouteView>(), show_route);
-    let change = Endpoint::put(one, "putZoneRoute", "Changes a route of a zone").needs(ROUTES_WRITE).tag("routes");
+    let change = Endpoint::put(one, "putZoneRoute", "Changes a route of a zone").needs(ROUTES_WRITE);
+    let change = change.tag("routes").repeatable();
     endpoints.add(change.takes::<ZoneRouteBody>().answers::<RouteView>(), put_route);
     let remove = Endpoint::delete(one, "deleteZoneRoute", "Removes a route of a zone").needs(ROUTES_WRITE);
-    endpoints.add(remove.tag("routes"), delete_route);
+    endpoints.add(remove.tag("routes").repeatable(), delete_route);
 }
 
 /// The account that a call without one in its path is for: the token's, else the first.
@@ -220,6 +222,9 @@ fn environment(catalog: &Catalog, account: &AccountId, script: &str) -> Result<E
 async fn delete_route(writer: Writer, query: Query, params: Params, State(deps): State<Deps>) -> Reply<()> {
     let catalog = deps.control.catalog();
     let account = account_of(&catalog, &writer.caller, &query)?;
+    if let Some(applied) = writer.replay(&account)? {
+        return Ok(Answer::ok(()).at(applied.revision));
+    }
     let id = find(&catalog, &account, &params)?.id.clone();
     let change = Change::DeleteRoute { account: account.clone(), id };
     let applied = writer.propose(&account, Vec::new(), vec![change]).await?;

@@ -4,8 +4,10 @@ mod fakes;
 mod node;
 
 mod access;
+mod conditions;
 mod deploy;
 mod environments;
+mod guards;
 mod kv;
 mod openapi;
 mod tails;

@@ -25,12 +25,9 @@ use crate::{
         query::Query,
         writer::Writer,
     },
-    catalog::{Change, Namespace},
+    catalog::{Change, Namespace, limits::TEXT_BYTES_MAX},
     mint,
 };
-
-/// BOUND: a namespace's title, Cloudflare's limit.
-const TITLE_BYTES_MAX: usize = 512;
 
 /// A namespace as Cloudflare shows it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -67,13 +64,14 @@ impl FromRequestParts<Deps> for Named {
     async fn from_request_parts(parts: &mut Parts, deps: &Deps) -> Result<Self, ApiError> {
         let account = Account::from_request_parts(parts, deps).await?;
         let params = Params::from_request_parts(parts, deps).await?;
-        let text = params.text("namespace")?;
-        let missing = || ApiError::not_found(Thing::Namespace, text);
-        let id = NamespaceId::new(text).ok().ok_or_else(missing)?;
-        let catalog = deps.control.catalog();
-        let found = catalog.namespace(&id).filter(|found| found.account == account.id).ok_or_else(missing)?;
-        Ok(Self(Arc::clone(found)))
+        Ok(Self(Arc::clone(find(&account, params.text("namespace")?)?)))
     }
+}
+
+fn find<'a>(account: &'a Account, text: &str) -> Result<&'a Arc<Namespace>, ApiError> {
+    let found = NamespaceId::new(text).ok().and_then(|id| account.catalog.namespace(&id));
+    let own = found.filter(|found| found.account == account.id);
+    own.ok_or_else(|| ApiError::not_found(Thing::Namespace, format!("{text:.80}")))
 }
 
 /// Adds the calls.
@@ -89,13 +87,13 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
         .lists::<NamespaceView>();
     endpoints.add(list, list_all);
     let make = Endpoint::post(ALL, "createNamespace", "Makes a KV namespace").needs(KV_WRITE).tag("kv");
-    endpoints.add(make.takes::<TitleBody>().answers::<NamespaceView>(), create);
+    endpoints.add(make.repeatable().takes::<TitleBody>().answers::<NamespaceView>(), create);
     let show = Endpoint::get(ONE, "getNamespace", "One KV namespace").needs(KV_READ).tag("kv");
     endpoints.add(show.answers::<NamespaceView>(), show_one);
     let rename = Endpoint::put(ONE, "renameNamespace", "Gives a KV namespace another title").needs(KV_WRITE);
-    endpoints.add(rename.tag("kv").takes::<TitleBody>().answers::<NamespaceView>(), rename_one);
+    endpoints.add(rename.repeatable().tag("kv").takes::<TitleBody>().answers::<NamespaceView>(), rename_one);
     let remove = Endpoint::delete(ONE, "deleteNamespace", "Removes a KV namespace with everything in it");
-    endpoints.add(remove.needs(KV_WRITE).tag("kv"), delete_one);
+    endpoints.add(remove.needs(KV_WRITE).tag("kv").repeatable(), delete_one);
 }
 
 async fn list_all(account: Account, page: Page, query: Query) -> Reply<Vec<NamespaceView>> {
@@ -150,18 +148,25 @@ async fn rename_one(
     Ok(Answer::ok(view).at(applied.revision))
 }
 
-async fn delete_one(State(deps): State<Deps>, Named(namespace): Named, writer: Writer) -> Reply<()> {
-    // The catalog first: once nothing can name it, its entries can go; a crash between leaves bytes that no one sees.
-    let account = namespace.account.clone();
-    let change = Change::DeleteNamespace { account: account.clone(), id: namespace.id.clone() };
-    let applied = writer.propose(&account, Vec::new(), vec![change]).await?;
-    deps.kv.delete_namespace(&namespace.id).await?;
+async fn delete_one(State(deps): State<Deps>, account: Account, params: Params, writer: Writer) -> Reply<()> {
+    // The catalog first: once nothing can name it, its entries can go. A crash between leaves bytes that no one sees;
+    // the same request again removes them.
+    let (id, applied) = match writer.replay(&account.id)? {
+        Some(applied) => (params.id("namespace")?, applied),
+        None => {
+            let id = find(&account, params.text("namespace")?)?.id.clone();
+            let change = Change::DeleteNamespace { account: account.id.clone(), id: id.clone() };
+            let applied = writer.propose(&account.id, Vec::new(), vec![change]).await?;
+            (id, applied)
+        }
+    };
+    deps.kv.delete_namespace(&id).await.map_err(ApiError::kv_write)?;
     Ok(Answer::ok(()).at(applied.revision))
 }
 
 fn check_title(title: &str) -> Result<(), ApiError> {
-    if title.is_empty() || title.len() > TITLE_BYTES_MAX || title.chars().any(char::is_control) {
-        return Err(ApiError::field("title", "use 1 to 512 bytes without control characters"));
+    if title.is_empty() || title.len() > TEXT_BYTES_MAX || title.chars().any(char::is_control) {
+        return Err(ApiError::field("title", format!("use 1 to {TEXT_BYTES_MAX} bytes without control characters")));
     }
     Ok(())
 }

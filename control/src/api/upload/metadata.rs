@@ -8,16 +8,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::api::{body::parse_json, error::ApiError};
-
-/// BOUND: bindings of one version, inherited ones included.
-pub(crate) const BINDINGS_MAX: usize = 512;
-/// BOUND: flags of one version; there are fewer than 200 in all.
-const FLAGS_MAX: usize = 256;
-/// BOUND: one tag or annotation.
-const TAG_BYTES_MAX: usize = 1024;
-/// BOUND: tags of one script, Cloudflare's limit.
-const TAGS_MAX: usize = 32;
+use crate::{
+    api::{body::parse_json, error::ApiError},
+    catalog::limits::{ANNOTATION_BYTES_MAX, BINDINGS_MAX, COMPATIBILITY_FLAGS_MAX, TAG_BYTES_MAX, TAGS_MAX},
+};
 
 /// The metadata of an upload, as written. Fields that we have no use for are ignored, as Cloudflare does.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -110,13 +104,16 @@ impl Metadata {
         {
             return Err(ApiError::upload("compatibility_date", format!("{date:?} is not a date; use YYYY-MM-DD")));
         }
-        if self.compatibility_flags.len() > FLAGS_MAX {
-            return Err(ApiError::upload("compatibility_flags", format!("has more than {FLAGS_MAX} entries")));
+        if self.compatibility_flags.len() > COMPATIBILITY_FLAGS_MAX {
+            let problem = format!("has more than {COMPATIBILITY_FLAGS_MAX} entries");
+            return Err(ApiError::upload("compatibility_flags", problem));
         }
         check_tags("tags", self.tags.as_deref().unwrap_or_default())?;
         for (name, value) in self.annotations.iter().flatten() {
-            if name.len() > TAG_BYTES_MAX || value.as_ref().is_some_and(|value| value.len() > TAG_BYTES_MAX) {
-                return Err(ApiError::upload("annotations", format!("{} is too long; 1024 bytes at most", clip(name))));
+            let too_long = |text: &String| text.len() > ANNOTATION_BYTES_MAX;
+            if too_long(name) || value.as_ref().is_some_and(too_long) {
+                let problem = format!("{} is too long; {ANNOTATION_BYTES_MAX} bytes at most", clip(name));
+                return Err(ApiError::upload("annotations", problem));
             }
         }
         self.check_unsupported()
@@ -155,7 +152,8 @@ pub(crate) fn check_tags(field: &str, tags: &[String]) -> Result<(), ApiError> {
     }
     match tags.iter().find(|tag| tag.is_empty() || tag.len() > TAG_BYTES_MAX || tag.contains(',')) {
         Some(tag) => {
-            Err(ApiError::upload(field, format!("{:?} is not a tag; use 1 to 1024 bytes, no comma", clip(tag))))
+            let problem = format!("{:?} is not a tag; use 1 to {TAG_BYTES_MAX} bytes, no comma", clip(tag));
+            Err(ApiError::upload(field, problem))
         }
         None => Ok(()),
     }

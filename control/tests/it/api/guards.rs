@@ -1,0 +1,147 @@
+//! What is not done by accident, and what is not said by accident.
+
+use serde_json::{Value, json};
+
+use super::node::{HELLO, Node};
+
+const SERVICES: &str = "/accounts/:a/workers/services";
+const APP: &str = "/accounts/:a/workers/services/app/environments/production";
+
+#[tokio::test]
+async fn a_services_path_means_what_it_says() {
+    let node = Node::start().await;
+    node.deploy("shop", "production", HELLO, json!({})).await.ok();
+    node.deploy("shop", "api", HELLO, json!({})).await.ok();
+    let before = node.call("GET", &format!("{SERVICES}/shop/environments/api")).await.etag();
+    let made = node.deploy("shop-api", "production", HELLO, json!({})).await;
+    assert_eq!((made.status.as_u16(), &made.ok()["hostnames"]), (201, &json!(["shop-api.workers.localhost"])));
+    assert_eq!(node.call("GET", &format!("{SERVICES}/shop/environments/api")).await.etag(), before);
+    node.call("DELETE", &format!("{SERVICES}/shop-api")).await.ok();
+    let path = format!("{SERVICES}/shop-api/environments/production/vars");
+    node.json("PATCH", &path, json!({ "vars": { "A": "1" } })).await.fails(404, 10090, "shop-api");
+    node.call("GET", &path).await.fails(404, 10090, "shop-api");
+    // Wrangler reads back in this spelling what it deployed as a script.
+    let wrangler = [("user-agent", "wrangler/4.86.0")];
+    node.with("GET", &path, &wrangler, "").await.ok();
+    node.with("PATCH", &path, &wrangler, r#"{"vars":{"A":"1"}}"#).await.fails(404, 10090, "shop-api");
+}
+
+#[tokio::test]
+async fn the_etag_of_a_name_is_that_of_what_its_removal_removes() {
+    let node = Node::start().await;
+    node.deploy("app", "production", HELLO, json!({})).await.ok();
+    node.deploy("app", "staging", HELLO, json!({})).await.ok();
+    node.json("PATCH", &format!("{APP}/vars"), json!({ "vars": { "A": "1" } })).await.ok();
+    let path = format!("{SERVICES}/app-staging");
+    let etag = node.call("GET", &path).await.etag();
+    let reply = node.with("DELETE", &path, &[("if-match", &etag)], "").await;
+    reply.ok();
+    assert_eq!(reply.envelope()["messages"], json!(["Removed environment app/staging."]));
+    let etag = node.call("GET", &format!("{SERVICES}/app")).await.etag();
+    node.with("DELETE", &format!("{SERVICES}/app"), &[("if-match", &etag)], "").await.ok();
+}
+
+#[tokio::test]
+async fn a_service_with_environments_and_a_bound_environment_go_only_by_force() {
+    let node = Node::start().await;
+    node.deploy("app", "production", HELLO, json!({})).await.ok();
+    node.deploy("app", "staging", HELLO, json!({})).await.ok();
+    let bindings = json!([{ "type": "service", "name": "APP", "service": "app", "environment": "staging" }]);
+    node.deploy("gate", "production", HELLO, json!({ "bindings": bindings })).await.ok();
+    let references = node.get(&format!("{SERVICES}/app/references")).await;
+    assert_eq!(references["environments"], json!(["staging"]));
+    let lines = references["services"]["incoming"].as_array().unwrap();
+    assert!(lines.iter().any(|line| line["service"] == "app" && line["environment"] == "staging"), "{references}");
+    let references = node.get("/accounts/:a/workers/scripts/app-staging/references").await;
+    assert_eq!(references["services"]["incoming"][0]["service"], "gate");
+
+    let staging = format!("{SERVICES}/app/environments/staging");
+    node.call("DELETE", &staging).await.fails(409, 10064, "gate/production");
+    node.call("DELETE", &format!("{staging}?force=true")).await.ok();
+    node.deploy("gate", "production", HELLO, json!({})).await.ok();
+    node.deploy("app", "staging", HELLO, json!({})).await.ok();
+    let script = "/accounts/:a/workers/scripts/app";
+    node.call("DELETE", script).await.fails(409, 10064, "staging");
+    node.call("DELETE", &format!("{script}?force=true")).await.ok();
+}
+
+#[tokio::test]
+async fn a_custom_domain_changes_hands_only_when_asked() {
+    let node = Node::start().await;
+    node.deploy("one", "production", HELLO, json!({})).await.ok();
+    node.deploy("two", "production", HELLO, json!({})).await.ok();
+    let put = |service: &str, host: &str, extra: Value| {
+        let mut body = json!({ "hostname": host, "service": service });
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        node.json("PUT", "/accounts/:a/workers/domains", body)
+    };
+    put("one", "shop.example", json!({})).await.ok();
+    put("one", "Shop.Example", json!({})).await.ok();
+    put("two", "SHOP.example", json!({})).await.fails(409, 10040, "one/production");
+    assert_eq!(node.get("/accounts/:a/workers/domains").await[0]["service"], "one");
+    put("two", "shop.example", json!({ "override_existing_origin": true })).await.ok();
+    assert_eq!(node.get("/accounts/:a/workers/domains").await[0]["service"], "two");
+}
+
+#[tokio::test]
+async fn a_new_variable_or_secret_ends_a_rollout_only_by_force() {
+    let node = Node::start().await;
+    let first = node.deploy("app", "production", HELLO, json!({})).await.ok();
+    let second = node.upload("POST", &format!("{APP}/versions"), HELLO, json!({})).await.ok();
+    let share = |id: &Value, percentage: u32| json!({ "version_id": id, "percentage": percentage });
+    let shares = json!({ "versions": [share(&first["version_id"], 90), share(&second["id"], 10)] });
+    node.json("POST", &format!("{APP}/deployments"), shares).await.ok();
+    let calls = [
+        ("PATCH", "vars", json!({ "vars": { "A": "1" } })),
+        ("PUT", "secrets", json!({ "name": "KEY", "text": "x" })),
+        ("PATCH", "secrets-bulk", json!({ "secrets": { "KEY": "x" } })),
+        ("PATCH", "settings", json!({ "limits": { "cpu_ms": 10 } })),
+    ];
+    for (method, path, body) in calls {
+        node.json(method, &format!("{APP}/{path}"), body).await.fails(409, 10064, "versions 1 and 2 are live");
+    }
+    node.json("PATCH", &format!("{APP}/vars?force=true"), json!({ "vars": { "A": "1" } })).await.ok();
+    assert_eq!(node.get(APP).await["live"]["versions"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_secret_of_the_wrong_type_is_not_repeated() {
+    let node = Node::start().await;
+    node.deploy("app", "production", HELLO, json!({})).await.ok();
+    let calls = [
+        ("PUT", "secrets", json!({ "name": "KEY", "text": 987654 }), "text"),
+        ("PUT", "secrets", json!("987654"), "body"),
+        ("PATCH", "secrets-bulk", json!({ "secrets": { "KEY": 987654 } }), "secrets"),
+        ("PATCH", "secrets-bulk", json!({ "secrets": "987654" }), "secrets"),
+    ];
+    for (method, path, body, field) in calls {
+        let reply = node.json(method, &format!("{APP}/{path}"), body).await;
+        reply.fails(400, 10001, field);
+        assert!(!String::from_utf8_lossy(&reply.body).contains("987654"), "{}", reply.envelope());
+    }
+    let bindings = json!([{ "type": "secret_text", "name": "KEY", "text": 987654 }]);
+    let reply = node.deploy("app", "production", HELLO, json!({ "bindings": bindings })).await;
+    reply.fails(400, 10021, "bindings.KEY");
+    assert!(!String::from_utf8_lossy(&reply.body).contains("987654"));
+}
+
+#[tokio::test]
+async fn a_dry_run_takes_the_title_of_a_namespace_that_does_not_exist_yet() {
+    let node = Node::start().await;
+    let bindings = json!([
+        { "type": "kv_namespace", "name": "ONE", "title": "app-cache" },
+        { "type": "kv_namespace", "name": "SAME", "title": "app-cache" },
+    ]);
+    let metadata = json!({ "bindings": bindings });
+    let before = node.control.catalog().revision();
+    let made = node.upload("PUT", &format!("{APP}?dry_run=true"), HELLO, metadata.clone()).await.ok();
+    let shown = made["config"]["bindings"].as_array().unwrap();
+    assert_eq!(shown.len(), 2);
+    assert_eq!(shown[0]["namespace_id"], shown[1]["namespace_id"]);
+    assert_eq!(node.control.catalog().revision(), before);
+    node.upload("PUT", APP, HELLO, metadata.clone()).await.fails(400, 10021, "bindings.ONE: namespace_id");
+
+    let real = node.json("POST", "/accounts/:a/storage/kv/namespaces", json!({ "title": "app-cache" })).await.ok();
+    let made = node.upload("PUT", &format!("{APP}?dry_run=true"), HELLO, metadata).await.ok();
+    assert_eq!(made["config"]["bindings"][0]["namespace_id"], real["id"]);
+}
