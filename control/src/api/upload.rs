@@ -4,9 +4,10 @@
 //! **Must not know** how code runs or where bundles lie. **Enter at** [`mount`].
 //!
 //! ```text
-//! form -> metadata -> code -> bindings -> rehearsal -> validation -> bundle stored -> one command
+//! form -> metadata -> code -> (repeated?) -> bindings -> rehearsal -> validation -> bundle stored -> one command
 //! ```
 //! - form, metadata, code, bindings: what can be said of the request alone; 10021 and its kin.
+//! - repeated: under the same idempotency key; the answer is the first one's version, and nothing is looked at again.
 //! - rehearsal: the command is applied to a copy of the catalog, so that what the catalog refuses costs no isolate.
 //! - validation: the top-level scope runs in a throw-away isolate; 10021 with file, line and column, 10068.
 //! - bundle stored: durable before any entry names it. A refusal after this leaves a file that nothing names.
@@ -22,7 +23,7 @@ use skerry_proto::{
 use utoipa::ToSchema;
 
 use self::{
-    bindings::{Bindings, Scene},
+    bindings::{Bindings, Scene, Titles},
     code::Code,
     form::Form,
     metadata::Metadata,
@@ -89,19 +90,23 @@ pub(crate) struct DeployView {
 pub(crate) fn mount(endpoints: &mut Endpoints) {
     let [script, service] = paths::environment("");
     let deploy = Endpoint::put(&script, "deploy", "Uploads code and configuration and deploys them at once");
-    let deploy = deploy.also(&service).needs(WORKERS_WRITE).tag("versions");
+    let deploy = deploy.also(&service).needs(WORKERS_WRITE).tag("versions").conditional();
     let deploy = deploy
-        .query("dry_run", "Whether to check everything and change nothing.")
+        .query(
+            "dry_run",
+            "Whether to check everything and change nothing. A kv_namespace binding may then carry the `title` of a \
+             namespace that need not exist yet in place of `namespace_id`.",
+        )
         .query("excludeScript", "Accepted; the code is never in the answer.")
         .query("bindings_inherit", "Accepted; `inherit` is always strict.");
     endpoints.add(deploy.takes_raw("multipart/form-data").answers::<DeployView>(), deploy_one);
     let [script, service] = paths::environment("/versions");
     let upload = Endpoint::post(&script, "uploadVersion", "Uploads code and configuration without deploying them");
-    let upload = upload.also(&service).needs(WORKERS_WRITE).tag("versions");
+    let upload = upload.also(&service).needs(WORKERS_WRITE).tag("versions").conditional();
     endpoints.add(upload.takes_raw("multipart/form-data").answers::<VersionView>(), upload_one);
     let [script, service] = paths::environment("/content");
     let code = Endpoint::put(&script, "putContent", "Replaces the code and keeps the configuration").also(&service);
-    let code = code.needs(WORKERS_WRITE).tag("versions");
+    let code = code.needs(WORKERS_WRITE).tag("versions").conditional();
     endpoints.add(code.takes_raw("multipart/form-data").answers::<DeployView>(), put_content);
 }
 
@@ -146,9 +151,14 @@ async fn deploy(
 ) -> Reply<DeployView> {
     let _turn = deps.turns.take().await?;
     let is_new = place.catalog.environment(&place.key).is_none();
-    let draft = Draft::read(deps, &place, writer, request, purpose).await?;
+    let received = Received::read(request, purpose).await?;
     let dry_run = query.flag("dry_run")?;
-    let draft = draft.validated(deps, &place, writer).await?;
+    if !dry_run && let Some(applied) = writer.replay(&place.key.service.account)? {
+        let view = deploy_view(Catalog::clone(&place.catalog), &place.key, &applied, false)?;
+        return Ok(Answer::ok(view).changed_at(applied.revision));
+    }
+    let titles = if dry_run { Titles::Allowed } else { Titles::Refused };
+    let draft = Draft::assemble(deps, &place, writer, received, titles)?.validated(deps, &place, writer).await?;
     if dry_run {
         let (catalog, applied) = writer.rehearse(draft.account(), draft.expects(writer), draft.changes())?;
         return Ok(Answer::ok(deploy_view(catalog, &place.key, &applied, true)?));
@@ -156,7 +166,7 @@ async fn deploy(
     let applied = draft.commit(deps, writer).await?;
     let catalog = Catalog::clone(&deps.control.catalog());
     let view = deploy_view(catalog, &place.key, &applied, false)?;
-    Ok(Answer::created(view, is_new).at(applied.revision))
+    Ok(Answer::created(view, is_new).changed_at(applied.revision))
 }
 
 fn deploy_view(
@@ -182,12 +192,26 @@ async fn upload_one(State(deps): State<Deps>, target: Target, writer: Writer, re
     let _turn = deps.turns.take().await?;
     let key = target.key.clone();
     let place = Place::from(target);
-    let draft = Draft::read(&deps, &place, &writer, request, Purpose::Version).await?;
-    let applied = draft.validated(&deps, &place, &writer).await?.commit(&deps, &writer).await?;
+    let received = Received::read(request, Purpose::Version).await?;
+    let applied = match writer.replay(&key.service.account)? {
+        Some(applied) => applied,
+        None => {
+            let draft = Draft::assemble(&deps, &place, &writer, received, Titles::Refused)?;
+            draft.validated(&deps, &place, &writer).await?.commit(&deps, &writer).await?
+        }
+    };
     let target = Target::find(deps.control.catalog(), key)?;
     let made = applied.versions.first().and_then(|made| target.environment.version(&made.id));
     let made = made.ok_or_else(|| ApiError::not_found(super::error::Thing::Version, "just uploaded"))?;
-    Ok(Answer::ok(VersionView::of(&target, made)).at(applied.revision))
+    Ok(Answer::ok(VersionView::of(&target, made)).changed_at(applied.revision))
+}
+
+/// An upload as it came: what can be said of it without the catalog has been said.
+struct Received {
+    metadata: Metadata,
+    code: Code,
+    bytes: Bytes,
+    purpose: Purpose,
 }
 
 /// An upload on its way: everything but what validation finds.
@@ -201,14 +225,8 @@ struct Draft {
     tags: Option<Vec<String>>,
 }
 
-impl Draft {
-    async fn read(
-        deps: &Deps,
-        place: &Place,
-        writer: &Writer,
-        request: Request,
-        purpose: Purpose,
-    ) -> Result<Self, ApiError> {
+impl Received {
+    async fn read(request: Request, purpose: Purpose) -> Result<Self, ApiError> {
         let digest = request.extensions().get::<BodyDigest>().cloned().unwrap_or_default();
         let form = Form::from_request(request).await?;
         let metadata = match (&form.metadata, form.parts.as_slice()) {
@@ -226,21 +244,23 @@ impl Draft {
         let code = Code::from_parts(&form, &metadata)?;
         let bytes = Bundles::encode(&code.bundle);
         digest.set(&[form.metadata.as_deref().unwrap_or_default(), &bytes].concat());
-        Self::assemble(deps, place, writer, metadata, code, bytes, purpose)
+        Ok(Self { metadata, code, bytes, purpose })
     }
+}
 
+impl Draft {
     fn assemble(
         deps: &Deps,
         place: &Place,
         writer: &Writer,
-        metadata: Metadata,
-        code: Code,
-        bytes: Bytes,
-        purpose: Purpose,
+        received: Received,
+        titles: Titles,
     ) -> Result<Self, ApiError> {
-        let (before, environment) = foundation(deps, place)?;
+        let Received { metadata, code, bytes, purpose } = received;
+        let (mut before, environment) = foundation(deps, place)?;
         let scene = Scene { deps, catalog: &place.catalog, key: &place.key, environment: &environment };
-        let mut bindings = Bindings::read(&scene, &metadata)?;
+        let mut bindings = Bindings::read(&scene, &metadata, titles)?;
+        before.append(&mut bindings.namespaces);
         if purpose == Purpose::DeployCode {
             bindings.keep.kinds.extend(crate::catalog::BindingKind::ALL);
         }

@@ -16,8 +16,12 @@ use crate::{
         script_name::{self, Meaning},
         secrets,
     },
-    catalog::{Binding, BindingKind, Catalog, EnvironmentKey, Keep, ServiceBinding, ServiceKey},
+    catalog::{Binding, BindingKind, Catalog, Change, EnvironmentKey, Keep, ServiceBinding, ServiceKey},
+    mint,
 };
+
+/// The field that names a KV namespace.
+const ID: &str = "namespace_id";
 
 /// The bindings of a version to be.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +30,17 @@ pub(crate) struct Bindings {
     pub set: BTreeMap<String, Binding>,
     /// Those that the version before gives.
     pub keep: Keep,
+    /// Namespaces that a dry run makes for itself, because it was given titles of some that do not exist.
+    pub namespaces: Vec<Change>,
+}
+
+/// Whether a KV namespace may be named by its title, whether or not it exists: only where nothing is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Titles {
+    /// In a dry run.
+    Allowed,
+    /// In earnest.
+    Refused,
 }
 
 /// Where bindings are read for.
@@ -42,15 +57,20 @@ pub(crate) struct Scene<'a> {
 
 impl Bindings {
     /// Reads what was sent; every error names the binding.
-    pub(crate) fn read(scene: &Scene<'_>, metadata: &Metadata) -> Result<Self, ApiError> {
+    pub(crate) fn read(scene: &Scene<'_>, metadata: &Metadata, titles: Titles) -> Result<Self, ApiError> {
         let mut bindings = Self::default();
         let mut names = BTreeSet::new();
         for raw in &metadata.bindings {
             if !names.insert(raw.name.as_str()) {
                 return Err(wrong(&raw.name, "is bound twice; names are unique"));
             }
+            let may_be_titled = raw.kind == "kv_namespace" && titles == Titles::Allowed;
+            let is_titled = may_be_titled && optional_text(raw, ID)?.is_none();
             if raw.kind == "inherit" {
                 bindings.inherit(scene, &raw.name)?;
+            } else if is_titled && let Some(title) = optional_text(raw, "title")? {
+                let namespace = bindings.titled(scene, title);
+                bindings.set.insert(raw.name.clone(), Binding::KvNamespace(namespace));
             } else {
                 bindings.set.insert(raw.name.clone(), scene.binding(raw)?);
             }
@@ -61,6 +81,24 @@ impl Bindings {
             None => [BindingKind::Secret].into(),
         };
         Ok(bindings)
+    }
+
+    /// The namespace of this title; one that does not exist is made, for the rehearsal only.
+    fn titled(&mut self, scene: &Scene<'_>, title: &str) -> NamespaceId {
+        let account = &scene.key.service.account;
+        if let Some(found) = scene.catalog.namespaces(account).find(|namespace| namespace.title == title) {
+            return found.id.clone();
+        }
+        let made = self.namespaces.iter().find_map(|change| match change {
+            Change::CreateNamespace { id, title: made, .. } if made == title => Some(id.clone()),
+            _ => None,
+        });
+        made.unwrap_or_else(|| {
+            let id = mint::namespace_id();
+            let (account, title) = (account.clone(), title.to_owned());
+            self.namespaces.push(Change::CreateNamespace { account, id: id.clone(), title });
+            id
+        })
     }
 
     /// Keeps a name of the version before. One that the parent gives needs nothing: it is inherited in any case.
@@ -121,7 +159,10 @@ impl Scene<'_> {
     }
 
     fn namespace(&self, raw: &RawBinding) -> Result<NamespaceId, ApiError> {
-        let id = text(raw, "namespace_id")?;
+        if optional_text(raw, ID)?.is_none() && raw.fields.contains_key("title") {
+            return Err(wrong(&raw.name, "namespace_id is missing; a title stands in its place only in a dry run"));
+        }
+        let id = text(raw, ID)?;
         let found = NamespaceId::new(id).ok().and_then(|id| self.catalog.namespace(&id));
         match found.filter(|found| found.account == self.key.service.account) {
             Some(found) => Ok(found.id.clone()),
