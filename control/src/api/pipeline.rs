@@ -70,6 +70,13 @@ pub(crate) struct RunBody {
     /// Why.
     #[serde(default)]
     pub message: Option<String>,
+    /// The version's id or number whose code moves; what is live in `from` when absent. Send the `source_version_id` of a
+    /// dry run to move exactly what was shown.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// The next stage's ETag as seen: 412 when it has changed since.
+    #[serde(default)]
+    pub if_match: Option<String>,
 }
 
 impl PipelineView {
@@ -91,10 +98,10 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let show = Endpoint::get(&path, "getPipeline", "The stages of a service").needs(WORKERS_READ).tag("pipelines");
     endpoints.add(show.answers::<PipelineView>(), show_one);
     let set = Endpoint::put(&path, "putPipeline", "Sets the stages of a service").needs(WORKERS_WRITE);
-    endpoints.add(set.tag("pipelines").takes::<PipelineBody>().answers::<PipelineView>(), put_one);
+    endpoints.add(set.tag("pipelines").if_match().takes::<PipelineBody>().answers::<PipelineView>(), put_one);
     let path = format!("{path}/run");
     let run = Endpoint::post(&path, "runPipeline", "Promotes a stage's code to the next stage").needs(WORKERS_WRITE);
-    endpoints.add(run.tag("pipelines").takes::<RunBody>().answers::<PromotionsView>(), run_one);
+    endpoints.add(run.tag("pipelines").repeatable().takes::<RunBody>().answers::<PromotionsView>(), run_one);
 }
 
 async fn show_one(named: Named) -> Reply<PipelineView> {
@@ -117,7 +124,7 @@ async fn put_one(named: Named, writer: Writer, JsonBody(body): JsonBody<Pipeline
     let expects = writer.expects_service(&key);
     let account = key.account.clone();
     let applied = writer.propose(&account, expects, vec![Change::SetPipeline { service: key, pipeline }]).await?;
-    Ok(Answer::ok(view).at(applied.revision))
+    Ok(Answer::ok(view).changed_at(applied.revision))
 }
 
 async fn run_one(
@@ -138,8 +145,8 @@ async fn run_one(
         service: named.service.key.name.to_string(),
         source: from.to_string(),
         target: next.to_string(),
-        version: None,
-        if_match: None,
+        version: body.version,
+        if_match: body.if_match,
     };
     let body = PromotionsBody {
         promotions: vec![promotion],

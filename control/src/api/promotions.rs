@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use skerry_proto::id::{EnvironmentName, Revision, ServiceName};
+use skerry_proto::id::{EnvironmentName, Revision, ServiceName, VersionId};
 use utoipa::ToSchema;
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
     account::Account,
     auth::WORKERS_WRITE,
     body::JsonBody,
+    conditions,
     diff::DifferenceView,
     endpoint::{Endpoint, Endpoints},
     envelope::{Answer, Reply},
@@ -57,7 +58,8 @@ pub(crate) struct PromotionBody {
     pub source: String,
     /// The environment that gets it.
     pub target: String,
-    /// The version's id or number; the live one when absent.
+    /// The version's id or number; the live one when absent. Send the `source_version_id` of a dry run to promote exactly
+    /// what was shown.
     #[serde(default)]
     pub version: Option<String>,
     /// The target's ETag as seen: 412 when it has changed since.
@@ -85,7 +87,9 @@ pub(crate) struct PromotionView {
     pub source: String,
     /// The environment that gets it.
     pub target: String,
-    /// What changes in the target, from what is live there to what would be.
+    /// The source's version whose code is taken; send it as `version` to promote exactly what was shown.
+    pub source_version_id: Option<String>,
+    /// What changes in the target, from what is live there to what would be; empty in the answer to a repeated call.
     pub changes: Vec<DifferenceView>,
     /// The target's ETag before; send it as `if_match` to promote exactly what was shown.
     pub if_match: String,
@@ -101,7 +105,7 @@ pub(crate) struct PromotionView {
 pub(crate) fn mount(endpoints: &mut Endpoints) {
     let path = "/accounts/{account}/workers/promotions";
     let promote = Endpoint::post(path, "promote", "Moves code between environments, of several services at once");
-    let promote = promote.needs(WORKERS_WRITE).tag("environments");
+    let promote = promote.needs(WORKERS_WRITE).tag("environments").repeatable();
     endpoints.add(promote.takes::<PromotionsBody>().answers::<PromotionsView>(), promote_all);
 }
 
@@ -122,12 +126,21 @@ pub(crate) async fn carry_out(
     body: &PromotionsBody,
 ) -> Reply<PromotionsView> {
     let plan = Plan::of(account, body)?;
-    let (after, _) = writer.rehearse(&account.id, plan.expects.clone(), plan.changes.clone())?;
-    let mut views = plan.views(&account.catalog, &after)?;
+    let replay = if body.dry_run { None } else { writer.replay(&account.id)? };
+    let mut views = match &replay {
+        Some(_) => plan.views(&account.catalog, &account.catalog)?,
+        None => {
+            let (after, _) = writer.rehearse(&account.id, plan.expects.clone(), plan.changes.clone())?;
+            plan.views(&account.catalog, &after)?
+        }
+    };
     if body.dry_run {
         return Ok(Answer::ok(PromotionsView { dry_run: true, revision: None, promotions: views }));
     }
-    let applied = writer.propose(&account.id, plan.expects, plan.changes).await?;
+    let applied = match replay {
+        Some(applied) => applied,
+        None => writer.propose(&account.id, plan.expects, plan.changes).await?,
+    };
     for (view, made) in views.iter_mut().zip(&applied.versions) {
         view.version_id = Some(made.id.to_string());
         view.version_number = Some(made.number.0);
@@ -155,7 +168,7 @@ impl Account {
 struct Plan {
     expects: Vec<Expectation>,
     changes: Vec<Change>,
-    pairs: Vec<(EnvironmentKey, EnvironmentKey)>,
+    pairs: Vec<(EnvironmentKey, EnvironmentKey, Option<VersionId>)>,
 }
 
 impl Plan {
@@ -174,9 +187,10 @@ impl Plan {
             let Some(from) = account.catalog.environment(&source) else {
                 return Err(ApiError::not_found(Thing::Environment, &source));
             };
+            // Fixed here, so that what is rehearsed and shown is what is proposed, whatever is deployed meanwhile.
             let version = match &promotion.version {
                 Some(text) => Some(versions::find(from, text)?.id.clone()),
-                None => None,
+                None => from.live_version().map(|live| live.id.clone()),
             };
             if let Some(text) = &promotion.if_match {
                 let revision = parse_etag(place, text)?;
@@ -186,23 +200,24 @@ impl Plan {
             plan.changes.push(Change::Promote {
                 source: source.clone(),
                 target: target.environment.clone(),
-                version,
+                version: version.clone(),
                 new_version: mint::version_id(),
                 deployment: mint::deployment_id(),
                 annotations: message.unwrap_or_default(),
                 guard: if body.skip_pipeline { Guard::Skip } else { Guard::Enforce },
             });
-            plan.pairs.push((source, target));
+            plan.pairs.push((source, target, version));
         }
         Ok(plan)
     }
 
     fn views(&self, before: &Catalog, after: &Catalog) -> Result<Vec<PromotionView>, ApiError> {
-        let view = |(source, target): &(EnvironmentKey, EnvironmentKey)| {
+        let view = |(source, target, version): &(EnvironmentKey, EnvironmentKey, Option<VersionId>)| {
             Ok(PromotionView {
                 service: source.service.to_string(),
                 source: source.environment.to_string(),
                 target: target.environment.to_string(),
+                source_version_id: version.as_ref().map(ToString::to_string),
                 changes: plan_changes(before, after, target)?,
                 if_match: before.environment(target).map(|environment| environment.etag()).unwrap_or_default(),
                 version_id: None,
@@ -222,5 +237,5 @@ fn plan_changes(before: &Catalog, after: &Catalog, key: &EnvironmentKey) -> Resu
 
 fn parse_etag(place: usize, text: &str) -> Result<Revision, ApiError> {
     let wrong = || ApiError::field(format!("promotions[{place}].if_match"), "use the target's `etag`");
-    u64::from_str_radix(text.trim_matches('"'), 16).ok().map(Revision).ok_or_else(wrong)
+    conditions::revision(text).ok_or_else(wrong)
 }

@@ -29,6 +29,13 @@ async fn a_clone_has_code_and_configuration_and_its_own_history() {
     node.json("POST", &path, body).await.ok();
     assert_eq!(node.get(&format!("{path}/twin/secrets")).await[0]["name"], "KEY");
 
+    let (name, source, message) = ("fair", "production", "for the fair");
+    let body = json!({ "name": name, "clone_from": source, "message": message });
+    let reply = node.json("POST", &path, body).await;
+    assert_eq!(reply.ok()["live"]["annotations"]["workers/message"], message);
+    assert_eq!(reply.envelope()["messages"], json!(["app/fair lacks secrets of its source: KEY."]));
+    node.json("POST", &path, json!({ "name": "x", "message": message })).await.fails(400, 10001, "message");
+
     node.json("POST", &path, json!({ "name": "staging" })).await.fails(409, 10040, "staging");
     node.json("POST", &path, json!({ "name": "No Good" })).await.fails(400, 10016, "environment name");
     node.json("POST", &path, json!({ "name": "x", "clone_from": "gone" })).await.fails(404, 10092, "gone");
@@ -107,7 +114,9 @@ async fn a_promotion_is_shown_first_and_moves_code_only() {
     assert_eq!(plan["promotions"][0]["changes"][0]["field"], "bundle");
     assert_eq!(node.control.catalog().revision(), before);
 
+    assert_eq!(plan["promotions"][0]["source_version_id"], staged["version_id"]);
     let mut exact = promotion.clone();
+    exact["version"] = plan["promotions"][0]["source_version_id"].clone();
     exact["if_match"] = plan["promotions"][0]["if_match"].clone();
     let done = node.json("POST", path, json!({ "promotions": [exact.clone()], "message": "ship" })).await.ok();
     assert_eq!(done["promotions"][0]["version_number"], 2);
@@ -159,6 +168,17 @@ async fn a_pipeline_orders_the_stages() {
     node.json("POST", "/accounts/:a/workers/promotions", jump.clone()).await.fails(400, 10001, "pipeline");
     let run = node.json("POST", &format!("{path}/run"), json!({ "from": "dev" })).await.ok();
     assert_eq!(run["promotions"][0]["target"], "staging");
+    let plan = node.json("POST", &format!("{path}/run"), json!({ "from": "staging", "dry_run": true })).await.ok();
+    let (version, etag) = (&plan["promotions"][0]["source_version_id"], &plan["promotions"][0]["if_match"]);
+    let seen = json!({ "from": "staging", "version": version, "if_match": etag });
+    // Whatever comes into the stage meanwhile stays there.
+    node.deploy("app", "staging", "export default { v4() {} }", json!({})).await.ok();
+    let run = node.json("POST", &format!("{path}/run"), seen.clone()).await.ok();
+    assert_eq!(&run["promotions"][0]["source_version_id"], version);
+    let live = node.get(&format!("{SERVICE}/environments/production")).await;
+    let shown = node.get(&format!("{SERVICE}/environments/dev")).await;
+    assert_eq!(live["script"]["etag"], shown["script"]["etag"], "dev's code went to staging and from there on");
+    node.json("POST", &format!("{path}/run"), seen).await.fails(412, 10412, "app/production");
     node.json("POST", &format!("{path}/run"), json!({ "from": "production" })).await.fails(400, 10001, "from");
     let mut skip = jump;
     skip["skip_pipeline"] = json!(true);
