@@ -1,19 +1,16 @@
 //! Moving what wrangler uploaded as `app-staging` into environment `staging` of service `app`.
 //!
 //! **Owns** when a script is an environment of another service, and the changes that make it one. **Must not know**
-//! HTTP. **Enter at** [`plan`]. `docs/001-wrangler-surface.md` says why.
+//! HTTP. **Enter at** [`plan`]. `docs/004-wrangler-surface.md` says why.
 //!
 //! Wrangler uploads first and sends the tags that say what the upload is afterwards, so for a moment the script is a
-//! service of its own. It is moved with its identity, so its secrets stay readable and its version keeps its id.
+//! service of its own. It is moved as it is, so its secrets stay readable and its history its own.
 
-use skerry_proto::id::{EnvironmentName, ServiceName};
+use skerry_proto::id::ServiceName;
 
-use super::{Deps, certificates, error::ApiError, script_name, target::Target};
+use super::{Deps, certificates, error::ApiError, references, script_name, target::Target};
 use crate::{
-    catalog::{
-        Base, Change, EnvironmentKey, Keep, NewDeployment, NewVersion, ServiceKey, Version, WhenBound,
-        service_certificate_names,
-    },
+    catalog::{Change, EnvironmentKey, ServiceKey, service_certificate_names},
     mint,
 };
 
@@ -27,7 +24,8 @@ pub(crate) struct Adoption {
 }
 
 /// The adoption of `target`, when the tags say that `script` is another service's environment and nothing stands in the
-/// way: it is a service of its own with nothing but its production, and the other service has no such environment.
+/// way: it is a service of its own with nothing but its production, the other service has no such environment, and nobody
+/// counts on the service: it has no routes, custom domains or crons, and no other service binds it.
 pub(crate) fn plan(
     deps: &Deps,
     target: &Target,
@@ -42,7 +40,14 @@ pub(crate) fn plan(
         && target.service.key.name == *script
         && target.service.environments.len() == 1;
     let is_free = target.catalog.environment(&environment).is_none() && !environment.environment.is_production();
-    (is_alone && is_free).then(|| changes(deps, target, &home, &environment))
+    (is_alone && is_free && !is_relied_on(target)).then(|| changes(deps, target, &home, &environment))
+}
+
+fn is_relied_on(target: &Target) -> bool {
+    target.catalog.routes_of(&target.key).next().is_some()
+        || target.catalog.domains_of(&target.key).next().is_some()
+        || !target.environment.crons.is_empty()
+        || !references::of_service(&target.catalog, &target.key.service).is_empty()
 }
 
 fn changes(
@@ -51,51 +56,13 @@ fn changes(
     home: &ServiceKey,
     environment: &EnvironmentKey,
 ) -> Result<Adoption, ApiError> {
-    let bound = WhenBound::Delete;
-    let mut changes = vec![Change::DeleteService { service: target.service.key.clone(), bound }];
+    let mut changes = Vec::new();
     if target.catalog.service(home).is_none() {
         let (id, production) = (mint::service_id(), mint::environment_id());
         changes.push(Change::CreateService { service: home.clone(), id, production });
         let names = service_certificate_names(&target.catalog, home);
         changes.extend(certificates::missing(deps, &target.catalog, &home.account, names)?);
     }
-    changes.push(Change::CreateEnvironment {
-        environment: environment.clone(),
-        id: target.environment.id.clone(),
-        parent: Some(EnvironmentName::production()),
-        clone: None,
-    });
-    for version in target.environment.versions.values() {
-        let version = copy(version);
-        changes.push(Change::UploadVersion { environment: environment.clone(), version });
-    }
-    for deployment in target.environment.deployments.iter().rev() {
-        let deployment = NewDeployment {
-            id: deployment.id.clone(),
-            shares: deployment.shares.clone(),
-            annotations: deployment.annotations.clone(),
-            source: deployment.source.clone(),
-        };
-        changes.push(Change::Deploy { environment: environment.clone(), deployment });
-    }
-    changes.push(Change::SetExposure {
-        environment: environment.clone(),
-        workers_dev: Some(target.environment.workers_dev),
-        preview_urls: Some(target.environment.preview_urls),
-    });
+    changes.push(Change::MoveService { service: target.service.key.clone(), to: environment.clone() });
     Ok(Adoption { environment: environment.clone(), changes })
-}
-
-fn copy(version: &Version) -> NewVersion {
-    NewVersion {
-        id: version.id.clone(),
-        code: version.code.clone(),
-        bindings: version.config.bindings.clone(),
-        removed: version.config.removed.clone(),
-        limits: version.config.limits,
-        keep: Keep::default(),
-        base: Base::Live,
-        annotations: version.annotations.clone(),
-        source: version.source.clone(),
-    }
 }

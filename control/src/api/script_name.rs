@@ -1,6 +1,6 @@
 //! Pure. Which environment a wrangler script name means.
 //!
-//! **Owns** the rule of `docs/001-wrangler-surface.md`: a service's own name means its production; `SERVICE-ENVIRONMENT`
+//! **Owns** the rule of `docs/004-wrangler-surface.md`: a service's own name means its production; `SERVICE-ENVIRONMENT`
 //! means that environment when exactly one existing environment is spelled so. **Must not know** HTTP. **Enter at**
 //! [`resolve`].
 

@@ -1,4 +1,4 @@
-//! The calls of the stock wrangler, in its order and spelling. `docs/001-wrangler-surface.md` says how they were found.
+//! The calls of the stock wrangler, in its order and spelling. `docs/004-wrangler-surface.md` says how they were found.
 
 use serde_json::{Value, json};
 
@@ -39,6 +39,39 @@ async fn a_tagged_script_becomes_an_environment_of_its_service() {
     assert_eq!(secrets, ["K"]);
     node.call("DELETE", "/accounts/:a/workers/services/app-staging?force=false").await.ok();
     assert_eq!(node.get("/accounts/:a/workers/services/app/environments").await.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_others_rely_on_is_not_moved_and_what_is_moved_keeps_its_history() {
+    let node = Node::start().await;
+    node.upload("PUT", &format!("{SCRIPT}/app"), HELLO, json!({})).await.ok();
+    let script = format!("{SCRIPT}/app-staging");
+    for code in ["export default { one() {} }", "export default { two() {} }"] {
+        node.upload("PUT", &script, code, json!({ "annotations": { "workers/message": code } })).await.ok();
+    }
+    let before = node.get(&format!("{script}/versions")).await;
+    let tags = json!({ "tags": ["cf:service=app", "cf:environment=staging"] });
+    let settings = format!("{script}/script-settings");
+    let tag = || node.json("PATCH", &settings, tags.clone());
+    let routes = format!("{script}/routes");
+    node.json("PUT", &routes, json!([{ "pattern": "example.com/*" }])).await.ok();
+    tag().await.ok();
+    assert_eq!(node.get("/accounts/:a/workers/services").await.as_array().unwrap().len(), 2);
+    node.json("PUT", &routes, json!([])).await.ok();
+    node.json("PUT", &format!("{script}/schedules"), json!([{ "cron": "* * * * *" }])).await.ok();
+    tag().await.ok();
+    assert_eq!(node.get("/accounts/:a/workers/services").await.as_array().unwrap().len(), 2);
+    node.json("PUT", &format!("{script}/schedules"), json!([])).await.ok();
+    tag().await.ok();
+    assert_eq!(node.get("/accounts/:a/workers/services").await.as_array().unwrap().len(), 1);
+    let after = node.get("/accounts/:a/workers/services/app/environments/staging/versions").await;
+    let history = |list: &Value| -> Vec<Value> {
+        let items = list["items"].as_array().unwrap().iter();
+        items
+            .map(|item| json!([item["id"], item["number"], item["annotations"], item["metadata"]["created_on"]]))
+            .collect()
+    };
+    assert_eq!(history(&after), history(&before));
 }
 
 #[tokio::test]
