@@ -1,22 +1,28 @@
 //! Who the caller is, and which accounts and cluster it talks to.
 //!
-//! **Owns** what `whoami` asks. **Must not know** services. **Enter at** [`mount`].
+//! **Owns** what `whoami` asks, and making accounts. **Must not know** services. **Enter at** [`mount`].
 
 use axum::extract::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use skerry_proto::id::ServiceName;
 use utoipa::ToSchema;
 
 use super::{
     Deps,
-    auth::Caller,
+    auth::{CLUSTER_WRITE, Caller},
+    body::JsonBody,
     endpoint::{Endpoint, Endpoints},
     envelope::{Answer, Reply},
     error::{ApiError, Thing},
     page::Page,
     params::Params,
     time::rfc3339,
+    writer::Writer,
 };
-use crate::catalog::{Account, Catalog};
+use crate::{
+    catalog::{Account, Catalog, Change, limits::TEXT_BYTES_MAX},
+    mint,
+};
 
 /// The caller: Cloudflare has users, we have tokens.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,11 +53,24 @@ pub(crate) struct AccountView {
     pub id: String,
     /// What people call it.
     pub name: String,
+    /// The label in its hostnames; absent for the first account, which needs none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// Always `standard`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// RFC 3339.
     pub created_on: String,
+}
+
+/// An account to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAccount {
+    /// What people call it.
+    pub name: String,
+    /// The label between service and cluster domain in its hostnames; unlike every service of the first account.
+    pub label: String,
 }
 
 /// That the caller belongs to an account.
@@ -89,6 +108,7 @@ impl AccountView {
         Self {
             id: account.id.to_string(),
             name: account.name.clone(),
+            label: account.label.as_ref().map(ToString::to_string),
             kind: "standard",
             created_on: rfc3339(account.created_at_ms),
         }
@@ -105,6 +125,9 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     endpoints.add(memberships.paged().lists::<MembershipView>(), list_memberships);
     let accounts = Endpoint::get("/accounts", "listAccounts", "The accounts that the token works for");
     endpoints.add(accounts.paged().lists::<AccountView>(), list_accounts);
+    let make = Endpoint::post("/accounts", "createAccount", "Makes an account; with a token for all accounts");
+    let make = make.needs(CLUSTER_WRITE).repeatable();
+    endpoints.add(make.takes::<NewAccount>().answers::<AccountView>(), create_account);
     let account = Endpoint::get("/accounts/{account}", "getAccount", "One account");
     endpoints.add(account.answers::<AccountView>(), show_account);
     let cluster = Endpoint::get("/cluster", "getCluster", "The cluster");
@@ -141,6 +164,30 @@ async fn list_accounts(State(deps): State<Deps>, caller: Caller, page: Page) -> 
     let total = all.len();
     let (items, info) = page.cut(all, total);
     Ok(Answer::ok(items.into_iter().map(AccountView::of).collect()).with_info(info))
+}
+
+async fn create_account(
+    State(deps): State<Deps>,
+    writer: Writer,
+    JsonBody(body): JsonBody<NewAccount>,
+) -> Reply<AccountView> {
+    if writer.caller.account.is_some() {
+        return Err(ApiError::Forbidden { scope: format!("{CLUSTER_WRITE}, for all accounts") });
+    }
+    if body.name.is_empty() || body.name.len() > TEXT_BYTES_MAX || body.name.chars().any(char::is_control) {
+        return Err(ApiError::field("name", format!("use 1 to {TEXT_BYTES_MAX} bytes without control characters")));
+    }
+    let label = ServiceName::new(&body.label)?;
+    let catalog = deps.control.catalog();
+    // The account is new each time, so a repeated call is remembered under the first one.
+    let first = catalog.first_account().ok_or_else(|| ApiError::not_found(Thing::Account, "of the cluster"))?;
+    let account =
+        Account { id: mint::account_id(), name: body.name, label: Some(label.clone()), created_at_ms: writer.now_ms };
+    let applied = writer.propose(first, Vec::new(), vec![Change::CreateAccount(account)]).await?;
+    let catalog = deps.control.catalog();
+    let made = catalog.account_by_label(&label).and_then(|id| catalog.account(id));
+    let made = made.ok_or_else(|| ApiError::not_found(Thing::Account, &label))?;
+    Ok(Answer::created(AccountView::of(made), true).at(applied.revision))
 }
 
 async fn list_memberships(State(deps): State<Deps>, caller: Caller, page: Page) -> Reply<Vec<MembershipView>> {

@@ -3,7 +3,7 @@
 //! **Owns** the `tails` calls and the WebSocket that speaks wrangler's `trace-v1`. **Must not know** how events come to
 //! be. **Enter at** [`mount`].
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{
@@ -24,7 +24,7 @@ use self::{
 };
 use super::{
     Deps,
-    auth::{Rule, TAIL_READ},
+    auth::{Caller, Rule, TAIL_READ},
     body::optional_json,
     endpoint::{Endpoint, Endpoints},
     envelope::{Answer, Reply},
@@ -45,6 +45,8 @@ pub(crate) use sessions::Sessions;
 const PROTOCOL: &str = "trace-v1";
 /// BOUND: what a client says on the socket; wrangler sends `{"debug":false}`.
 const MESSAGE_BYTES_MAX: usize = 4096;
+/// How often a quiet session looks whether it is over.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// A session.
 #[derive(Debug, Serialize, ToSchema)]
@@ -80,7 +82,7 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     endpoints.add(socket.needs(Rule::Public).tag("tails").answers_raw("application/json"), connect);
 }
 
-async fn open_one(State(deps): State<Deps>, target: Target, request: Request) -> Reply<TailView> {
+async fn open_one(State(deps): State<Deps>, target: Target, caller: Caller, request: Request) -> Reply<TailView> {
     let origin = origin(&request)?;
     // Wrangler sends this body without a content type, and other clients none at all.
     let body: TailBody = optional_json(request).await?;
@@ -88,7 +90,8 @@ async fn open_one(State(deps): State<Deps>, target: Target, request: Request) ->
     let now_ms = deps.clock.now_ms();
     let id = uuid::Uuid::new_v4().simple().to_string();
     let expires_at_ms = now_ms + LIFETIME_MS;
-    deps.sessions.open(id.clone(), Session { environment: target.key, filter, expires_at_ms }, now_ms)?;
+    let session = Session { environment: target.key, filter, token: caller.token, expires_at_ms };
+    deps.sessions.open(id.clone(), session, now_ms)?;
     Ok(Answer::ok(view(&origin, id, expires_at_ms)))
 }
 
@@ -130,7 +133,7 @@ async fn connect(
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let id = params.text("tail")?.to_owned();
-    let Some(session) = deps.sessions.find(&id, deps.clock.now_ms()) else {
+    let Some(session) = current(&deps, &id) else {
         return Err(ApiError::not_found(Thing::Tail, "of this address"));
     };
     let upgrade = upgrade.map_err(|error| ApiError::field("Upgrade", error.to_string()))?;
@@ -140,11 +143,22 @@ async fn connect(
     Ok(upgrade.on_upgrade(move |socket| stream(socket, deps, id, session, events)))
 }
 
+/// The session, while it is open and the token that opened it works.
+fn current(deps: &Deps, id: &str) -> Option<Session> {
+    let now_ms = deps.clock.now_ms();
+    let session = deps.sessions.find(id, now_ms)?;
+    let catalog = deps.control.catalog();
+    catalog.token(&session.token).is_some_and(|token| token.is_current(now_ms)).then_some(session)
+}
+
 /// Sends what the session wants until one side ends it.
 async fn stream(mut socket: WebSocket, deps: Deps, id: String, session: Session, mut events: Receiver<Arc<Value>>) {
     loop {
         let sent = tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => Ok(()),
             event = events.recv() => match event {
+                // An event may be the first thing that happens after the session is over.
+                Ok(_) if current(&deps, &id).is_none() => break,
                 Ok(event) if session.filter.wants(&event, draw()) => socket.send(text(&event)).await,
                 Ok(_) => Ok(()),
                 Err(RecvError::Lagged(count)) => socket.send(text(&overload(count, deps.clock.now_ms()))).await,
@@ -156,7 +170,7 @@ async fn stream(mut socket: WebSocket, deps: Deps, id: String, session: Session,
                 Some(Err(_)) | None => break,
             },
         };
-        if sent.is_err() || deps.sessions.find(&id, deps.clock.now_ms()).is_none() {
+        if sent.is_err() || current(&deps, &id).is_none() {
             break;
         }
     }

@@ -4,8 +4,8 @@
 //! **Enter at** [`mount`].
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use skerry_proto::id::TokenId;
+use serde::{Deserialize, Deserializer, Serialize};
+use skerry_proto::id::{AccountId, TokenId};
 use utoipa::ToSchema;
 
 use super::{
@@ -56,9 +56,19 @@ pub(crate) struct NewToken {
     pub name: String,
     /// `workers:write`, `kv:read`, ...; `admin` is short for `all:write`.
     pub scopes: Vec<String>,
-    /// RFC 3339; never when absent.
+    /// RFC 3339; when absent never, or when the token expires that makes it. Not later than that.
     #[serde(default)]
     pub expires_on: Option<String>,
+    /// The account it is for: the path's when absent; `null` for all accounts and the cluster, which only a token for all
+    /// accounts can make.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub account: Option<Option<String>>,
+}
+
+/// Tells `null` from a field that is absent.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
 }
 
 impl TokenView {
@@ -82,12 +92,12 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let list = Endpoint::get(all, "listTokens", "The tokens that work for an account").needs(TOKENS_READ).tag("tokens");
     endpoints.add(list.paged().lists::<TokenView>(), list_all);
     let make = Endpoint::post(all, "createToken", "Makes a token; its text is shown only now").needs(TOKENS_WRITE);
-    endpoints.add(make.tag("tokens").takes::<NewToken>().answers::<TokenView>(), create);
+    endpoints.add(make.tag("tokens").repeatable().takes::<NewToken>().answers::<TokenView>(), create);
     let one = "/accounts/{account}/tokens/{token}";
     let show = Endpoint::get(one, "getToken", "One token").needs(TOKENS_READ).tag("tokens");
     endpoints.add(show.answers::<TokenView>(), show_one);
     let revoke = Endpoint::delete(one, "revokeToken", "Makes a token stop working at once").needs(TOKENS_WRITE);
-    endpoints.add(revoke.tag("tokens"), revoke_one);
+    endpoints.add(revoke.tag("tokens").repeatable(), revoke_one);
 }
 
 /// A caller sees its account's tokens, and those for all accounts when its own is one.
@@ -131,17 +141,12 @@ async fn create(account: Account, writer: Writer, JsonBody(body): JsonBody<NewTo
     for scope in &scopes {
         writer.caller.require(*scope)?;
     }
-    let expires_at_ms = match &body.expires_on {
-        Some(text) => Some(time::parse("expires_on", text)?),
-        None => None,
-    };
-    if expires_at_ms.is_some_and(|at| at <= writer.now_ms) {
-        return Err(ApiError::field("expires_on", "is in the past"));
-    }
+    let expires_at_ms = expiry(&writer, body.expires_on.as_deref())?;
+    let owner = owner(&account, &writer.caller, body.account)?;
     let minted = mint::token();
     let token = Token {
         id: minted.id,
-        account: Some(account.id.clone()),
+        account: owner,
         name: body.name,
         scopes,
         hash: minted.hash,
@@ -155,6 +160,36 @@ async fn create(account: Account, writer: Writer, JsonBody(body): JsonBody<NewTo
     Ok(Answer::created(view, true).at(applied.revision))
 }
 
+/// When the token stops working: never later than the one that makes it, or that one would never really expire.
+fn expiry(writer: &Writer, given: Option<&str>) -> Result<Option<i64>, ApiError> {
+    let makers_ms = writer.caller.expires_at_ms;
+    let Some(text) = given else { return Ok(makers_ms) };
+    let at_ms = time::parse("expires_on", text)?;
+    if at_ms <= writer.now_ms {
+        return Err(ApiError::field("expires_on", "is in the past"));
+    }
+    match makers_ms.filter(|makers_ms| at_ms > *makers_ms) {
+        Some(makers_ms) => {
+            let problem = format!("is later than the token that makes it expires; use {} at most", rfc3339(makers_ms));
+            Err(ApiError::field("expires_on", problem))
+        }
+        None => Ok(Some(at_ms)),
+    }
+}
+
+/// The account that the token is for; `None` for all.
+fn owner(account: &Account, caller: &Caller, given: Option<Option<String>>) -> Result<Option<AccountId>, ApiError> {
+    match given {
+        None => Ok(Some(account.id.clone())),
+        Some(Some(text)) if text == account.id.as_str() => Ok(Some(account.id.clone())),
+        Some(Some(_)) => {
+            Err(ApiError::field("account", "is not the account of the path; use that one, or null for all"))
+        }
+        Some(None) if caller.account.is_none() => Ok(None),
+        Some(None) => Err(ApiError::field("account", "only a token for all accounts can make another one")),
+    }
+}
+
 fn parse_scope(place: usize, text: &str) -> Result<Scope, ApiError> {
     if text == "admin" {
         return Ok(Scope::ADMIN);
@@ -163,6 +198,9 @@ fn parse_scope(place: usize, text: &str) -> Result<Scope, ApiError> {
 }
 
 async fn revoke_one(account: Account, writer: Writer, params: Params) -> Reply<()> {
+    if let Some(applied) = writer.replay(&account.id)? {
+        return Ok(Answer::ok(()).at(applied.revision));
+    }
     let token = find(&account, &writer.caller, &params)?;
     let change = Change::RevokeToken { account: token.account.clone(), id: token.id.clone() };
     let applied = writer.propose(&account.id, Vec::new(), vec![change]).await?;

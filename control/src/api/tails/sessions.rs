@@ -8,6 +8,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use skerry_proto::id::TokenId;
+
 use super::filter::Filter;
 use crate::{api::error::ApiError, catalog::EnvironmentKey};
 
@@ -23,6 +25,8 @@ pub(crate) struct Session {
     pub environment: EnvironmentKey,
     /// Which of them.
     pub filter: Filter,
+    /// The token that opened it; it ends with the token.
+    pub token: TokenId,
     /// Milliseconds since the Unix epoch.
     pub expires_at_ms: i64,
 }

@@ -77,6 +77,77 @@ async fn a_token_stops_working_when_it_is_revoked_or_expires() {
 }
 
 #[tokio::test]
+async fn a_token_does_not_outlive_the_one_that_made_it() {
+    let node = Node::start().await;
+    let at = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string();
+    let body = json!({ "name": "short", "scopes": ["tokens:write"], "expires_on": at });
+    let maker = node.json("POST", "/accounts/:a/tokens", body).await.ok();
+    let make = |body: serde_json::Value| {
+        let request = Request::builder()
+            .method("POST")
+            .uri(format!("/client/v4/accounts/{}/tokens", node.account))
+            .header("authorization", format!("Bearer {}", maker["value"].as_str().unwrap()));
+        node.send(request.body(Body::from(body.to_string())).unwrap())
+    };
+    let child = make(json!({ "name": "child", "scopes": ["tokens:read"] })).await.ok();
+    assert_eq!(child["expires_on"], maker["expires_on"]);
+    let later = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(2)).to_string();
+    let body = json!({ "name": "child", "scopes": ["tokens:read"], "expires_on": later });
+    make(body).await.fails(400, 10001, "expires_on");
+    let body = json!({ "name": "child", "scopes": ["tokens:read"], "account": null });
+    make(body).await.fails(400, 10001, "account");
+}
+
+#[tokio::test]
+async fn the_admin_token_can_be_replaced() {
+    let node = Node::start().await;
+    let tokens = node.get("/accounts/:a/tokens").await;
+    let old = format!("/accounts/:a/tokens/{}", tokens[0]["id"].as_str().unwrap());
+    node.call("DELETE", &old).await.fails(409, 10064, "create another first");
+    let body = json!({ "name": "admin 2", "scopes": ["admin"], "account": null });
+    let made = node.json("POST", "/accounts/:a/tokens", body).await.ok();
+    assert_eq!(made["account"], serde_json::Value::Null);
+    node.call("DELETE", &old).await.ok();
+    with_token(&node, made["value"].as_str().unwrap(), "GET", "/accounts/:a/workers/services").await.ok();
+}
+
+#[tokio::test]
+async fn an_account_is_made_by_who_may_use_all_of_them() {
+    let node = Node::start().await;
+    let made = node.json("POST", "/accounts", json!({ "name": "Tenant", "label": "tenant" })).await;
+    assert_eq!(made.status, 201);
+    let id = made.ok()["id"].as_str().unwrap().to_owned();
+    let path = format!("/accounts/{id}/workers/services/shop/environments/production");
+    let shop = node.upload("PUT", &path, HELLO, json!({})).await.ok();
+    assert_eq!(shop["hostnames"], json!(["shop.tenant.workers.localhost"]));
+    node.json("POST", "/accounts", json!({ "name": "Twin", "label": "tenant" })).await.fails(409, 10040, "tenant");
+    node.json("POST", "/accounts", json!({ "name": "", "label": "x" })).await.fails(400, 10001, "name");
+    node.json("POST", "/accounts", json!({ "name": "x", "label": "No Good" })).await.fails(400, 10016, "service name");
+    let own = token(&node, json!(["admin"])).await;
+    let request = Request::builder()
+        .method("POST")
+        .uri("/client/v4/accounts")
+        .header("authorization", format!("Bearer {}", own["value"].as_str().unwrap()));
+    let body = json!({ "name": "x", "label": "x" }).to_string();
+    node.send(request.body(Body::from(body)).unwrap()).await.fails(403, 9109, "for all accounts");
+}
+
+#[tokio::test]
+async fn a_service_is_renamed_unless_others_count_on_its_name() {
+    let node = Node::start().await;
+    node.deploy("app", "production", HELLO, json!({})).await.ok();
+    let bindings = json!([{ "type": "service", "name": "APP", "service": "app" }]);
+    node.deploy("gate", "production", HELLO, json!({ "bindings": bindings })).await.ok();
+    let path = "/accounts/:a/workers/services/app";
+    node.json("PATCH", path, json!({ "name": "store" })).await.fails(409, 10040, "gate/production");
+    let renamed = node.json("PATCH", &format!("{path}?force=true"), json!({ "name": "store" })).await.ok();
+    assert_eq!(renamed["environments"][0]["hostnames"], json!(["store.workers.localhost"]));
+    assert!(node.control.catalog().certificates().any(|found| found.covers("staging.store.workers.localhost")));
+    node.call("GET", path).await.fails(404, 10090, "app");
+    node.json("PATCH", path, json!({ "name": "other" })).await.fails(404, 10090, "app");
+}
+
+#[tokio::test]
 async fn a_tokens_text_is_shown_once() {
     let node = Node::start().await;
     let made = token(&node, json!(["admin"])).await;

@@ -65,6 +65,42 @@ async fn a_session_streams_what_its_filter_wants_in_wranglers_protocol() {
     server.abort();
 }
 
+#[tokio::test]
+async fn a_session_ends_with_the_token_that_opened_it() {
+    let node = Node::start().await;
+    node.deploy("app", "production", HELLO, json!({})).await.ok();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = node.router.clone();
+    let server = skerry_control::task::spawn("test api", async move { axum::serve(listener, router).await });
+    let token = node.json("POST", "/accounts/:a/tokens", json!({ "name": "t", "scopes": ["tail:read"] })).await.ok();
+    let request = Request::builder()
+        .method("POST")
+        .uri(format!("/client/v4{}/tails", APP.replace(":a", &node.account)))
+        .header("authorization", format!("Bearer {}", token["value"].as_str().unwrap()))
+        .header("host", address.to_string());
+    let opened = node.send(request.body(Body::empty()).unwrap()).await.ok();
+    let path = format!("/client/v4/tails/{}", opened["id"].as_str().unwrap());
+
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let upgrade = format!(
+        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: \
+         13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: trace-v1\r\n\r\n"
+    );
+    socket.write_all(upgrade.as_bytes()).await.unwrap();
+    let mut got = Vec::new();
+    read_until(&mut socket, &mut got, "\r\n\r\n").await;
+    node.tails.sender.send(Arc::new(json!({ "outcome": "before" }))).unwrap();
+    read_until(&mut socket, &mut got, "before").await;
+    node.call("DELETE", &format!("/accounts/:a/tokens/{}", token["id"].as_str().unwrap())).await.ok();
+    node.tails.sender.send(Arc::new(json!({ "outcome": "after" }))).unwrap();
+    read_until(&mut socket, &mut got, "the session is over").await;
+    assert!(!String::from_utf8_lossy(&got).contains("after"));
+    let again = Request::builder().uri(path).body(Body::empty()).unwrap();
+    node.send(again).await.fails(404, 10105, "tail");
+    server.abort();
+}
+
 async fn read_until(socket: &mut TcpStream, got: &mut Vec<u8>, text: &str) {
     let wait = async {
         while !String::from_utf8_lossy(got).contains(text) {
