@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use futures_util::future::try_join_all;
 use reqwest::StatusCode;
 
@@ -23,16 +23,25 @@ use crate::{
 /// Services that are deployed to at the same time, and writers to KV: enough that a kill always finds work in flight.
 const LANES: usize = 4;
 
+/// BOUND: rounds of one run. Each that makes no progress doubles the time to the next kill, so a machine on which so many are
+/// not enough does not get through at all.
+const ROUNDS_MAX: u64 = 200;
+
+/// BOUND: the longest time from a start to its kill, however slow the machine is, in milliseconds.
+const KILL_WITHIN_MS_MAX: u64 = 60_000;
+
 /// What to do between the kills.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     /// Chooses when to kill.
     pub seed: u64,
-    /// Deploys to make, over all services.
+    /// Deploys to make at least, over all services.
     pub deploys: u64,
-    /// KV values to write, over all writers.
+    /// KV values to write at least, over all writers.
     pub writes: u64,
-    /// Longest time between a node's start and its kill, in milliseconds.
+    /// Kills to survive at least.
+    pub kills: u64,
+    /// Longest time between a node's start and its kill, in milliseconds; doubled after each round that got nothing done.
     pub kill_within_ms: u64,
 }
 
@@ -52,13 +61,15 @@ pub struct Survived {
 /// Runs `plan` on a fresh node in `data_dir`.
 ///
 /// # Errors
-/// When an acknowledged change is missing, a change is refused, or the node does not come back.
+/// When an acknowledged change is missing, a change is refused, the node does not come back, or the plan is not through after
+/// 200 rounds.
 pub async fn run(programs: &Programs, data_dir: &Path, plan: Plan) -> Result<Survived> {
     let mut rng = Rng::new(plan.seed);
     let history = History::default();
     let mut kills = 0;
+    let mut kill_within_ms = plan.kill_within_ms;
     let mut namespace = None;
-    loop {
+    for _ in 0..ROUNDS_MAX {
         let node = Node::start(programs, data_dir, &[]).await.context("the node comes back after a kill")?;
         let api = Api::of(&node).await?;
         let namespace = match &namespace {
@@ -66,19 +77,24 @@ pub async fn run(programs: &Programs, data_dir: &Path, plan: Plan) -> Result<Sur
             None => namespace.insert(api.create_kv("crash").await?),
         };
         history.check(&node, &api, namespace).await.with_context(|| format!("after kill {kills}"))?;
-        if history.complete(plan) {
+        if kills >= plan.kills && history.complete(plan) {
             node.stop().await?;
             return Ok(history.survived(kills));
         }
-        let delay = Duration::from_millis(20 + rng.below(plan.kill_within_ms));
-        let work = async { tokio::try_join!(deploys(&api, &history, plan), writes(&api, namespace, &history, plan)) };
+        let before = history.acknowledged();
+        let delay = Duration::from_millis(20 + rng.below(kill_within_ms));
+        let work = async { tokio::try_join!(deploys(&api, &history), writes(&api, namespace, &history)) };
         let kill = async {
             tokio::time::sleep(delay).await;
             node.kill().await
         };
         tokio::try_join!(work, kill)?;
         kills += 1;
+        if history.acknowledged() == before {
+            kill_within_ms = (kill_within_ms * 2).min(KILL_WITHIN_MS_MAX);
+        }
     }
+    bail!("{ROUNDS_MAX} rounds were not enough: {:?} of {plan:?}", history.survived(kills))
 }
 
 /// What has been acknowledged so far. Lane `i` owns every `LANES`-th change, and makes them in order.
@@ -92,6 +108,10 @@ struct History {
 impl History {
     fn complete(&self, plan: Plan) -> bool {
         total(&self.deployed) >= plan.deploys && total(&self.written) >= plan.writes
+    }
+
+    fn acknowledged(&self) -> u64 {
+        total(&self.deployed) + total(&self.written)
     }
 
     fn survived(&self, kills: u64) -> Survived {
@@ -127,10 +147,9 @@ impl History {
     }
 }
 
-async fn deploys(api: &Api, history: &History, plan: Plan) -> Result<()> {
-    let share = plan.deploys.div_ceil(LANES as u64);
+async fn deploys(api: &Api, history: &History) -> Result<()> {
     let lanes = history.deployed.iter().enumerate().map(|(lane, done)| {
-        in_order(done, share, &history.unknown, async move |place| {
+        in_order(done, &history.unknown, async move |place| {
             let source = format!("export default {{ fetch() {{ return new Response('{place}') }} }}");
             api.deploy(&service(lane), "production", &Worker::module(&source)).await
         })
@@ -138,10 +157,9 @@ async fn deploys(api: &Api, history: &History, plan: Plan) -> Result<()> {
     try_join_all(lanes).await.map(drop)
 }
 
-async fn writes(api: &Api, namespace: &str, history: &History, plan: Plan) -> Result<()> {
-    let share = plan.writes.div_ceil(LANES as u64);
+async fn writes(api: &Api, namespace: &str, history: &History) -> Result<()> {
     let lanes = history.written.iter().enumerate().map(|(lane, done)| {
-        in_order(done, share, &history.unknown, async move |place| {
+        in_order(done, &history.unknown, async move |place| {
             let key = key(lane, place);
             api.put_kv(namespace, &key, key.clone()).await
         })
@@ -149,14 +167,9 @@ async fn writes(api: &Api, namespace: &str, history: &History, plan: Plan) -> Re
     try_join_all(lanes).await.map(drop)
 }
 
-/// Makes changes `done + 1` to `share` one after another, until the node is gone.
-async fn in_order(
-    done: &AtomicU64,
-    share: u64,
-    unknown: &AtomicU64,
-    change: impl AsyncFn(u64) -> Answer,
-) -> Result<()> {
-    while done.load(Ordering::Relaxed) < share {
+/// Makes the changes after `done` one after another until the node is gone, so that each kill cuts one off.
+async fn in_order(done: &AtomicU64, unknown: &AtomicU64, change: impl AsyncFn(u64) -> Answer) -> Result<()> {
+    loop {
         match change(done.load(Ordering::Relaxed) + 1).await {
             Answer::Done(_) => done.fetch_add(1, Ordering::Relaxed),
             Answer::Unknown => {
@@ -166,7 +179,6 @@ async fn in_order(
             refused @ Answer::Refused(..) => return refused.done().map(drop),
         };
     }
-    Ok(())
 }
 
 fn total(lanes: &[AtomicU64; LANES]) -> u64 {
