@@ -149,6 +149,7 @@ pub struct Worker {
     content_type: &'static str,
     code: Vec<u8>,
     bindings: Vec<Value>,
+    limits: Value,
 }
 
 impl Worker {
@@ -160,13 +161,20 @@ impl Worker {
             content_type: "application/javascript+module",
             code: source.as_bytes().to_vec(),
             bindings: Vec::new(),
+            limits: json!({}),
         }
     }
 
     /// A WASI component.
     #[must_use]
     pub fn component(code: Vec<u8>) -> Self {
-        Self { main_module: "component.wasm", content_type: "application/wasm+component", code, bindings: Vec::new() }
+        Self {
+            main_module: "component.wasm",
+            content_type: "application/wasm+component",
+            code,
+            bindings: Vec::new(),
+            limits: json!({}),
+        }
     }
 
     /// Adds a binding as the upload's metadata writes it.
@@ -176,11 +184,19 @@ impl Worker {
         self
     }
 
+    /// Allows one event this much CPU time.
+    #[must_use]
+    pub fn cpu_ms(mut self, cpu_ms: u32) -> Self {
+        self.limits["cpu_ms"] = cpu_ms.into();
+        self
+    }
+
     fn form(&self) -> Result<Form> {
         let metadata = json!({
             "main_module": self.main_module,
             "compatibility_date": "2026-01-01",
             "bindings": self.bindings,
+            "limits": self.limits,
         });
         let metadata = Part::text(metadata.to_string()).mime_str("application/json")?;
         let code = Part::bytes(self.code.clone()).file_name(self.main_module).mime_str(self.content_type)?;

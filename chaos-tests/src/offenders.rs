@@ -1,6 +1,6 @@
 //! Workers that misbehave, each in its own way, and a quiet neighbour beside them.
 //!
-//! **Owns** the offences and the pages that answer them. **Must not know** how the node contains them. **Enter at**
+//! **Owns** the offences and what their visitors get. **Must not know** how the node contains them. **Enter at**
 //! [`OFFENDERS`].
 
 use std::{net::SocketAddr, time::Duration};
@@ -22,49 +22,96 @@ pub struct Offender {
     pub name: &'static str,
     /// Its code.
     pub source: &'static str,
+    /// CPU time that it may use for one event, in milliseconds; `None` leaves the default.
+    pub cpu_ms: Option<u32>,
     /// What its visitors get.
-    pub status: StatusCode,
-    /// The code that the page names.
-    pub code: &'static str,
+    pub answer: Expected,
+}
+
+/// What a visitor of an offender gets.
+#[derive(Debug, Clone, Copy)]
+pub enum Expected {
+    /// An error page.
+    Page {
+        /// Its status.
+        status: StatusCode,
+        /// The code that it names.
+        code: &'static str,
+        /// The sentence that says why.
+        says: &'static str,
+    },
+    /// An answer that begins and is then cut off, so that it can not be taken for a whole one.
+    CutOff,
+    /// Nothing before the event's wall time, five minutes, is over; then 504.
+    Silence,
+}
+
+const THREW: &str = "The worker failed while it answered this request.";
+
+const fn exceeded(says: &'static str) -> Expected {
+    Expected::Page { status: StatusCode::SERVICE_UNAVAILABLE, code: "1102", says }
+}
+
+const fn failed(says: &'static str) -> Expected {
+    Expected::Page { status: StatusCode::INTERNAL_SERVER_ERROR, code: "1101", says }
 }
 
 /// Every offence with its documented answer.
-pub const OFFENDERS: [Offender; 6] = [
+pub const OFFENDERS: [Offender; 8] = [
     Offender {
         name: "loops",
         source: "export default { fetch() { for (;;); } }",
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        code: "1102",
+        cpu_ms: None,
+        answer: exceeded("CPU time"),
     },
     Offender {
         name: "allocates",
         source: "export default { fetch() { const all = []; for (;;) all.push(new Uint8Array(1 << 20).fill(1)); } }",
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        code: "1102",
+        // So much that memory is what runs out.
+        cpu_ms: Some(30_000),
+        answer: exceeded("memory"),
     },
     Offender {
         name: "recurses",
         source: "export default { fetch() { const f = () => f() + 1; f(); } }",
-        status: StatusCode::INTERNAL_SERVER_ERROR,
-        code: "1101",
+        cpu_ms: None,
+        answer: failed(THREW),
     },
     Offender {
         name: "throws",
         source: "export default { fetch() { throw new Error('on purpose') } }",
-        status: StatusCode::INTERNAL_SERVER_ERROR,
-        code: "1101",
+        cpu_ms: None,
+        answer: failed(THREW),
+    },
+    Offender {
+        name: "breaks",
+        source: "export default { fetch() {
+            let pieces = 0;
+            return new Response(new ReadableStream({ pull(controller) {
+                if (pieces++ === 2) throw new Error('on purpose');
+                controller.enqueue(new TextEncoder().encode('half '));
+            } }));
+        } }",
+        cpu_ms: None,
+        answer: Expected::CutOff,
     },
     Offender {
         name: "hangs",
         source: "export default { fetch() { return new Promise(() => {}) } }",
-        status: StatusCode::INTERNAL_SERVER_ERROR,
-        code: "1101",
+        cpu_ms: None,
+        answer: failed("will never generate a response"),
+    },
+    Offender {
+        name: "waits",
+        source: "export default { async fetch() { await scheduler.wait(2 ** 31 - 1); return new Response('late') } }",
+        cpu_ms: None,
+        answer: Expected::Silence,
     },
     Offender {
         name: "mumbles",
         source: "export default { fetch() { return 42 } }",
-        status: StatusCode::INTERNAL_SERVER_ERROR,
-        code: "1101",
+        cpu_ms: None,
+        answer: failed(THREW),
     },
 ];
 
@@ -82,7 +129,11 @@ pub async fn deploy(api: &Api) -> Result<()> {
     let quiet = Worker::module("export default { fetch() { return new Response('quiet') } }");
     api.deploy("quiet", "production", &quiet).await.done()?;
     for offender in OFFENDERS {
-        api.deploy(offender.name, "production", &Worker::module(offender.source)).await.done()?;
+        let mut worker = Worker::module(offender.source);
+        if let Some(cpu_ms) = offender.cpu_ms {
+            worker = worker.cpu_ms(cpu_ms);
+        }
+        api.deploy(offender.name, "production", &worker).await.done()?;
     }
     Ok(())
 }

@@ -71,7 +71,7 @@ async fn main() -> Result<()> {
     }
     eprintln!("service binding");
     report.alone("service binding, us per hop", hops::microseconds_per_hop(&node, &api).await?, Target::AtMost(40.0));
-    eprintln!("a quiet worker beside six offenders");
+    eprintln!("a quiet worker beside {} offenders", offenders::OFFENDERS.len());
     neighbours(&mut report, &node, &api).await?;
     eprintln!("{} cold isolates", options.isolates);
     let cold = cold::measure(&node, &api, options.isolates).await?;
