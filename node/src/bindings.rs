@@ -4,5 +4,6 @@
 //! [`outbound::Outbound`].
 
 pub mod egress;
+pub mod framing;
 pub mod kv;
 pub mod outbound;

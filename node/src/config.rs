@@ -70,7 +70,7 @@ pub struct IngressLimits {
     pub body_bytes_max: u64,
     /// From the first byte of a request, or an idle connection's last answer, to the end of its headers.
     pub header_timeout: Duration,
-    /// Between two pieces of a request's body.
+    /// Between two pieces of a request's body, and for an end user to take more of an answer.
     pub body_timeout: Duration,
 }
 

@@ -4,6 +4,7 @@
 //! **Must not know** sockets, TLS or HTTP framing. **Enter at** [`Dispatch`].
 
 mod door;
+pub mod hops;
 pub mod overrides;
 pub mod pick;
 pub mod request_id;
@@ -105,6 +106,8 @@ struct Lineage {
     depth: u32,
     invocations: Arc<AtomicU32>,
     overrides: Option<Arc<str>>,
+    /// Nodes and proxies that it came through; see [`hops`].
+    hops: u32,
 }
 
 impl Dispatch {
@@ -154,11 +157,12 @@ impl Dispatch {
         self.inner.ids.next()
     }
 
-    /// Answers a request from outside. Its URI is absolute.
+    /// Answers a request from outside. Its URI is absolute; `hops` is what it says about its way here.
     pub async fn answer(
         &self,
         id: RequestId,
         scheme: Scheme,
+        hops: u32,
         request: Request<Body>,
     ) -> Result<Response<Body>, DispatchError> {
         let (site, preview) = {
@@ -169,7 +173,7 @@ impl Dispatch {
             (Arc::clone(found.target), found.preview)
         };
         let overrides = header_text(request.headers(), &OVERRIDES).map(Arc::from);
-        let lineage = Lineage { id, depth: 0, invocations: Arc::new(AtomicU32::new(1)), overrides };
+        let lineage = Lineage { id, depth: 0, invocations: Arc::new(AtomicU32::new(1)), overrides, hops };
         let slot = self.inner.pick(&site, preview, request.headers(), &lineage)?;
         self.run_fetch(&site, &slot, request, lineage).await
     }
@@ -184,7 +188,7 @@ impl Dispatch {
         let site = self.inner.router.load().environment(environment).map(Arc::clone);
         let site = site.ok_or(DispatchError::UnknownHost)?;
         let id = self.inner.ids.next();
-        let lineage = Lineage { id, depth: 0, invocations: Arc::new(AtomicU32::new(1)), overrides: None };
+        let lineage = Lineage { id, depth: 0, invocations: Arc::new(AtomicU32::new(1)), overrides: None, hops: 0 };
         let slot = self.inner.pick(&site, None, &HeaderMap::new(), &lineage)?;
         let spec = self.inner.spec(&site, &slot).await?;
         let info = || EventInfo::Scheduled { cron: cron.clone(), scheduled_time_ms };
@@ -237,7 +241,7 @@ impl Dispatch {
             self.inner.deps.tails.channel(&site.key).map(|channel| {
                 Trace::new(channel, site.key.clone(), spec.key.version.clone(), info(), clock::unix_ms())
             });
-        let door = Arc::new(Door::new(self.clone(), trace));
+        let door = Arc::new(Door::new(self.clone(), trace, lineage.hops));
         let cx = CallContext {
             request_id: lineage.id.text,
             worker: spec.key.clone(),
@@ -309,13 +313,14 @@ fn fetch_info(request: &Request<Body>) -> EventInfo {
 
 impl Lineage {
     /// The lineage of a request that a worker makes to another: one deeper, of the same request.
-    fn below(cx: &CallContext, id: RequestId, headers: &HeaderMap) -> Self {
+    fn below(cx: &CallContext, id: RequestId, hops: u32, headers: &HeaderMap) -> Self {
         let own = header_text(headers, &OVERRIDES).map(Arc::from);
         Self {
             id: RequestId { text: Arc::clone(&cx.request_id), random: id.random },
             depth: cx.depth + 1,
             invocations: Arc::clone(&cx.invocations),
             overrides: own.or_else(|| cx.version_overrides.clone()),
+            hops,
         }
     }
 }

@@ -3,15 +3,20 @@
 //! **Owns** listeners, TLS, HTTP framing, limits and error pages. **Must not know** versions, bindings or the API's calls.
 //! **Enter at** [`Ingress`].
 
+mod answer;
 mod api;
 mod body;
 mod connection;
 mod front;
+mod host;
 pub mod limits;
 mod listener;
 mod operations;
+mod paced;
+mod patience;
 mod peer;
 mod respond;
+mod survey;
 mod tls;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

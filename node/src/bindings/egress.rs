@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Request, Response, Uri, header};
+use http::{HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::BodyExt;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -29,7 +29,10 @@ use hyper_util::{
 };
 use tower::Service;
 
-use super::outbound::OutboundError;
+use super::{
+    framing::{drop_false_length, known_length, remove_hop_by_hop},
+    outbound::OutboundError,
+};
 use crate::{
     address::{Cidr, is_public},
     worker::{Body, BodyError},
@@ -105,6 +108,7 @@ impl Egress {
         self.check_literal(request.uri())?;
         // The client writes the host of the URI; a worker can not claim to want another.
         request.headers_mut().remove(header::HOST);
+        frame(&mut request);
         *request.version_mut() = http::Version::HTTP_11;
         let host = request.uri().host().unwrap_or_default().to_owned();
         match tokio::time::timeout(ANSWER_TIMEOUT, client.request(request)).await {
@@ -130,6 +134,17 @@ impl Egress {
             Ok(address) if !self.rule.permits(address) => Err(refused(host)),
             _ => Ok(()),
         }
+    }
+}
+
+/// Says how long the body is, whatever the worker's headers claim: the connection is shared with other workers, and bytes
+/// past the announced length would be read as another one's request.
+fn frame(request: &mut Request<Body>) {
+    let known = known_length(request.body());
+    drop_false_length(request.headers_mut(), known);
+    // RFC 9110 section 8.6: servers may insist on a length where the method expects a body.
+    if known == Some(0) && matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
+        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
 }
 
@@ -185,23 +200,6 @@ impl Service<Name> for GuardedResolver {
             if addresses.is_empty() { Err(ResolveError::Refused) } else { Ok(addresses.into_iter()) }
         })
     }
-}
-
-/// Removes the headers that concern one connection only (RFC 9110 section 7.6.1).
-pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if let Some(named) = headers.get(header::CONNECTION) {
-        let names: Vec<String> =
-            named.to_str().unwrap_or_default().split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
-        for name in names {
-            headers.remove(name);
-        }
-        headers.remove(header::CONNECTION);
-    }
-    for name in [header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE, header::PROXY_AUTHORIZATION] {
-        headers.remove(name);
-    }
-    headers.remove("keep-alive");
-    headers.remove("proxy-connection");
 }
 
 fn outbound_error(host: &str, error: &(dyn Error + 'static)) -> OutboundError {

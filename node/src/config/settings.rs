@@ -79,7 +79,7 @@ pub struct Settings {
     /// Milliseconds for a request's headers, also of idling, 100 to 600 000 [default: 30000]
     #[arg(long, global = true, value_name = "MS", env = "SKERRY_HEADER_TIMEOUT_MS")]
     pub header_timeout_ms: Option<u64>,
-    /// Milliseconds between two pieces of a request's body, 100 to 600 000 [default: 30000]
+    /// Milliseconds between two pieces of a request's body, or to take more of an answer, 100 to 600 000 [default: 30000]
     #[arg(long, global = true, value_name = "MS", env = "SKERRY_BODY_TIMEOUT_MS")]
     pub body_timeout_ms: Option<u64>,
     /// Inner address ranges that workers may reach all the same, such as 10.1.0.0/16 [default: none]

@@ -12,17 +12,19 @@ use skerry_control::{
     kv::KvError,
 };
 use skerry_proto::id::{NamespaceId, VersionId};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Dispatch, DispatchError, Lineage,
+    Dispatch, DispatchError, Lineage, hops,
     site::Site,
     socket::{self, Role},
 };
 use crate::{
     bindings::{
         self,
-        egress::{Egress, remove_hop_by_hop},
+        egress::Egress,
+        framing::remove_hop_by_hop,
         outbound::{CallContext, KvCall, KvReply, LogLevel, LogRecord, Outbound, OutboundError},
     },
     clock,
@@ -36,16 +38,23 @@ use crate::{
 /// BOUND: workers between the end user and the last one; the same number as invocations in all.
 const DEPTH_MAX: u32 = CallContext::INVOCATIONS_MAX;
 
+/// BOUND: requests to the Internet of one event that wait for their answer's headers; more wait for these. Cloudflare's limit.
+const CONNECTING_MAX: usize = 6;
+
 /// What one event may do.
 pub(super) struct Door {
     dispatch: Dispatch,
     /// What is collected for those who listen.
     trace: Option<Trace>,
+    /// How many nodes the event's request came through.
+    hops: u32,
+    /// Places for requests that wait for an answer.
+    connecting: Semaphore,
 }
 
 impl Door {
-    pub(super) fn new(dispatch: Dispatch, trace: Option<Trace>) -> Self {
-        Self { dispatch, trace }
+    pub(super) fn new(dispatch: Dispatch, trace: Option<Trace>, hops: u32) -> Self {
+        Self { dispatch, trace, hops, connecting: Semaphore::new(CONNECTING_MAX) }
     }
 
     /// Writes what went wrong into the worker's log, and tells listeners what came of the event.
@@ -80,7 +89,7 @@ impl Door {
         }
         cx.count_invocation()?;
         let inner = &self.dispatch.inner;
-        let lineage = Lineage::below(cx, inner.ids.next(), request.headers());
+        let lineage = Lineage::below(cx, inner.ids.next(), self.hops, request.headers());
         let slot = inner.pick(site, preview, request.headers(), &lineage).map_err(nested_error)?;
         self.dispatch.run_fetch(site, &slot, request, lineage).await.map_err(nested_error)
     }
@@ -88,7 +97,7 @@ impl Door {
 
 #[async_trait::async_trait]
 impl Outbound for Door {
-    async fn fetch(&self, cx: &CallContext, request: Request<Body>) -> Result<Response<Body>, OutboundError> {
+    async fn fetch(&self, cx: &CallContext, mut request: Request<Body>) -> Result<Response<Body>, OutboundError> {
         let Some((scheme, host)) = scheme_and_host(request.uri()) else {
             let uri = request.uri();
             return Err(OutboundError::Refused(format!("Fetch API cannot load: {uri}: use http or https and a host")));
@@ -104,6 +113,8 @@ impl Outbound for Door {
             None => {
                 let deps = &self.dispatch.inner.deps;
                 deps.metrics.egress_requests.inc();
+                hops::write(request.headers_mut(), self.hops);
+                let _place = self.connecting.acquire().await.expect("the semaphore is never closed");
                 let upgrade = request.headers().get(header::UPGRADE);
                 if upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")) {
                     open_socket(&deps.egress, request).await

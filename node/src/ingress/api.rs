@@ -21,7 +21,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{limits, listener::Listener, tls};
+use super::{
+    limits,
+    listener::Listener,
+    paced::{Pace, Paced},
+    tls,
+};
 use crate::task::Tasks;
 
 /// The API, bound to its address.
@@ -89,9 +94,10 @@ where
         router.clone().oneshot(request)
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits::HANDSHAKE_TIMEOUT * 6);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits::API_STALL_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(limits::H2_STREAMS_MAX);
-    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let pace = Pace { opening: limits::HANDSHAKE_TIMEOUT, writing: limits::API_STALL_TIMEOUT };
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(Paced::new(stream, pace)), service);
     tokio::pin!(serving);
     let result = tokio::select! {
         biased;

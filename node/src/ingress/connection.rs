@@ -12,7 +12,7 @@ use hyper_util::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::{front::Front, limits, peer::Connection};
+use super::{front::Front, limits, paced::Paced, peer::Connection};
 use crate::config::IngressLimits;
 
 /// How HTTP is spoken: 1.1, and 2 by ALPN or by prior knowledge.
@@ -44,6 +44,7 @@ where
     let _open = front.open_connection();
     let peer = connection.peer;
     let builder = front.builder().clone();
+    let stream = Paced::new(stream, front.pace());
     let service = service_fn(move |request| Arc::clone(&front).answer(Arc::clone(&connection), request));
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(serving);

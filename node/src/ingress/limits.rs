@@ -14,6 +14,8 @@ pub const H2_STREAMS_MAX: u32 = 250;
 pub const H2_RESETS_MAX: usize = 100;
 /// BOUND: a TLS handshake that takes longer is an attack or a dead peer.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// BOUND: how long a client of the API may idle between requests, or take nothing of an answer; dashboards poll more often.
+pub const API_STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// BOUND: how long an accept loop waits when the process is out of file descriptors.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// BOUND: how long the API, metrics and health may take to close.

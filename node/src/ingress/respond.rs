@@ -26,6 +26,8 @@ pub(super) enum Refusal {
     HeadersTooLarge,
     /// The body is over the limit.
     BodyTooLarge,
+    /// The request has come through too many nodes, this one among them most likely.
+    Loop,
     /// The worker answered 101 where no WebSocket was asked for, or without one.
     NotASocket,
     /// Nobody answered.
@@ -45,7 +47,9 @@ impl Refusal {
     /// How operators count it.
     pub(super) fn outcome(&self) -> OutcomeClass {
         match self {
-            Self::BadHost | Self::UrlTooLong | Self::HeadersTooLarge | Self::BodyTooLarge => OutcomeClass::Refused,
+            Self::BadHost | Self::UrlTooLong | Self::HeadersTooLarge | Self::BodyTooLarge | Self::Loop => {
+                OutcomeClass::Refused
+            }
             Self::Dispatch(DispatchError::UnknownHost | DispatchError::NothingDeployed(_)) => OutcomeClass::Unknown,
             Self::Dispatch(DispatchError::Worker(WorkerError::Overloaded)) => OutcomeClass::Overloaded,
             Self::NotASocket | Self::Dispatch(_) => OutcomeClass::Failed,
@@ -84,6 +88,12 @@ impl Refusal {
                 None,
                 "Body too large",
                 "The body is larger than this server accepts.",
+            ),
+            Self::Loop => of(
+                StatusCode::LOOP_DETECTED,
+                Some(1019),
+                "Too many hops",
+                "The request went from worker to worker too many times.",
             ),
             Self::NotASocket => of(
                 StatusCode::INTERNAL_SERVER_ERROR,

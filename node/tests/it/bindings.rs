@@ -1,7 +1,18 @@
 //! What a worker can reach, and what it can not.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use skerry_node::{config::Settings, task};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::Barrier,
+};
 
 use crate::harness::{Node, PATIENCE, says};
 
@@ -120,6 +131,40 @@ async fn inner_addresses_are_out_of_reach_even_through_a_redirect() {
         let text = node.text("app.workers.test", &format!("/?{}", url.replace('/', "%2F"))).await;
         assert!(text.contains("not a public address"), "{url}: {text}");
     }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_requests_of_one_event_wait_for_answers_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (waiting, most, together) =
+        (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(6)));
+    let seen = Arc::clone(&most);
+    let _accepts = task::spawn("origin", async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (waiting, most, together) = (Arc::clone(&waiting), Arc::clone(&seen), Arc::clone(&together));
+            let _answers = task::spawn("origin connection", async move {
+                let _request = stream.read(&mut [0; 4096]).await.unwrap();
+                most.fetch_max(waiting.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                together.wait().await;
+                waiting.fetch_sub(1, Ordering::SeqCst);
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.unwrap();
+            });
+        }
+    });
+    let node =
+        Node::start_with(Settings { egress_allow: Some(vec!["127.0.0.0/8".into()]), ..Settings::default() }).await;
+    let code = format!(
+        "export default {{ async fetch() {{
+            const all = Array.from({{ length: 12 }}, () => fetch('http://{address}/'));
+            return new Response((await Promise.all(all)).length);
+        }} }};"
+    );
+    node.deploy("app", "production", &code, json!([])).await;
+    assert_eq!(node.text("app.workers.test", "/").await, "12");
+    assert_eq!(most.load(Ordering::SeqCst), 6);
     node.stop().await;
 }
 

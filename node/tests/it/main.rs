@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod bindings;
+mod framing;
 mod harness;
 mod http;
 mod lifecycle;
 mod routing;
 mod sockets;
+mod stalls;
 mod tls;
