@@ -5,15 +5,19 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
 };
 use http::{HeaderMap, HeaderValue, header};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use ring::digest;
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{MissedTickBehavior, interval, timeout},
+};
 pub use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::{
     WebSocketStream,
@@ -24,7 +28,10 @@ use tokio_tungstenite::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{bindings::outbound::SocketMessage, runtime::websocket::Ends};
+use crate::{
+    bindings::outbound::SocketMessage,
+    runtime::websocket::{Ends, Incoming, Outgoing},
+};
 
 /// BOUND: bytes of one WebSocket message; the runtime's limit, Cloudflare's documented one.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -42,7 +49,21 @@ const ABNORMAL: u16 = 1006;
 /// The worker ended without closing its socket.
 const INTERNAL_ERROR: u16 = 1011;
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+/// How long a peer may take.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Between two pings.
+    ping: Duration,
+    /// Without a sign of life: pongs count.
+    silence: Duration,
+    /// For one message to leave.
+    send: Duration,
+}
+
+/// BOUND: a peer that misses three pings is gone, as NAT and power cuts leave it; one that takes nothing for half a minute
+/// only holds what waits for it. Pings also keep connections open through proxies that close idle ones after a minute.
+const PACE: Pace =
+    Pace { ping: Duration::from_secs(30), silence: Duration::from_secs(100), send: Duration::from_secs(30) };
 
 /// The headers of a handshake that this node begins, and the answer's key that belongs to them.
 #[must_use]
@@ -70,7 +91,8 @@ pub fn accept_key(key: &HeaderValue) -> HeaderValue {
     HeaderValue::from_str(&STANDARD.encode(context.finish())).expect("base64 is printable ASCII")
 }
 
-/// Carries messages both ways until both sides have closed. `role` is ours on the wire. A stopping node closes with 1001.
+/// Carries messages both ways until both sides have closed, or the peer shows no life. `role` is ours on the wire. A stopping node
+/// closes with 1001.
 pub async fn serve(upgrade: OnUpgrade, role: Role, ends: Ends, stopping: CancellationToken) {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
@@ -81,21 +103,31 @@ pub async fn serve(upgrade: OnUpgrade, role: Role, ends: Ends, stopping: Cancell
         .max_frame_size(Some(MESSAGE_BYTES_MAX))
         .max_write_buffer_size(BUFFER_BYTES_MAX);
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), role, Some(config)).await;
+    carry(socket, ends, stopping, PACE).await;
+}
+
+async fn carry<S>(socket: WebSocketStream<S>, ends: Ends, stopping: CancellationToken, pace: Pace)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (sink, stream) = socket.split();
     let Ends { outgoing, incoming } = ends;
-    let inward = to_worker(stream, outgoing);
-    let outward = to_wire(sink, incoming, stopping);
+    let inward = to_worker(stream, outgoing, pace);
+    let outward = to_wire(sink, incoming, stopping, pace);
     tokio::pin!(inward, outward);
     // Whoever ends first leaves the other a while for its part of the closing handshake.
     tokio::select! {
-        () = &mut inward => { let _late = tokio::time::timeout(CLOSE_TIMEOUT, outward).await; }
-        () = &mut outward => { let _late = tokio::time::timeout(CLOSE_TIMEOUT, inward).await; }
+        () = &mut inward => { let _late = timeout(CLOSE_TIMEOUT, outward).await; }
+        told = &mut outward => if told { let _late = timeout(CLOSE_TIMEOUT, inward).await; }
     }
 }
 
-async fn to_worker(mut stream: SplitStream<Socket>, worker: mpsc::Sender<SocketMessage>) {
+async fn to_worker<S>(mut stream: SplitStream<WebSocketStream<S>>, worker: Outgoing, pace: Pace)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     loop {
-        let message = match stream.next().await {
+        let message = match timeout(pace.silence, stream.next()).await.unwrap_or(None) {
             Some(Ok(Message::Text(text))) => SocketMessage::Text(text.as_str().to_owned()),
             Some(Ok(Message::Binary(bytes))) => SocketMessage::Binary(bytes),
             Some(Ok(Message::Close(frame))) => close(frame),
@@ -110,26 +142,43 @@ async fn to_worker(mut stream: SplitStream<Socket>, worker: mpsc::Sender<SocketM
     }
 }
 
-async fn to_wire(
-    mut sink: SplitSink<Socket, Message>,
-    mut worker: mpsc::Receiver<SocketMessage>,
+/// Whether the peer has been told of the end; otherwise nothing reaches it any more.
+async fn to_wire<S>(
+    mut sink: SplitSink<WebSocketStream<S>, Message>,
+    mut worker: Incoming,
     stopping: CancellationToken,
-) {
+    pace: Pace,
+) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut pings = interval(pace.ping);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first comes at once.
+    pings.tick().await;
     loop {
         let message = tokio::select! {
-            message = worker.recv() => message,
-            () = stopping.cancelled() => Some(SocketMessage::Close { code: GOING_AWAY, reason: "the node is stopping".into() }),
-        };
-        let message = match message {
-            Some(SocketMessage::Text(text)) => Message::Text(text.into()),
-            Some(SocketMessage::Binary(bytes)) => Message::Binary(bytes),
-            Some(SocketMessage::Close { code, reason }) => close_frame(code, &reason),
-            None => close_frame(INTERNAL_ERROR, ""),
+            message = worker.recv() => on_the_wire(message),
+            () = stopping.cancelled() => close_frame(GOING_AWAY, "the node is stopping"),
+            _ = pings.tick() => Message::Ping(Bytes::new()),
         };
         let last = matches!(message, Message::Close(_));
-        if sink.send(message).await.is_err() || last {
-            return;
+        let sent = timeout(pace.send, sink.send(message)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            return false;
         }
+        if last {
+            return true;
+        }
+    }
+}
+
+fn on_the_wire(message: Option<SocketMessage>) -> Message {
+    match message {
+        Some(SocketMessage::Text(text)) => Message::Text(text.into()),
+        Some(SocketMessage::Binary(bytes)) => Message::Binary(bytes),
+        Some(SocketMessage::Close { code, reason }) => close_frame(code, &reason),
+        None => close_frame(INTERNAL_ERROR, ""),
     }
 }
 
@@ -149,7 +198,59 @@ fn close_frame(code: u16, reason: &str) -> Message {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{DuplexStream, duplex};
+
     use super::*;
+    use crate::runtime::websocket;
+
+    const NEVER: Duration = Duration::from_secs(3600);
+    const SOON: Duration = Duration::from_millis(20);
+
+    async fn socket(stream: DuplexStream, role: Role) -> WebSocketStream<DuplexStream> {
+        WebSocketStream::from_raw_socket(stream, role, None).await
+    }
+
+    #[tokio::test]
+    async fn a_peer_without_a_sign_of_life_is_given_up() {
+        let (_peer, ours) = duplex(1024);
+        let (wire, mut worker) = websocket::pair();
+        let pace = Pace { ping: NEVER, silence: SOON, send: NEVER };
+        let carrying = carry(socket(ours, Role::Server).await, wire, CancellationToken::new(), pace);
+        let hearing = async {
+            let heard = worker.incoming.recv().await;
+            drop(worker);
+            heard
+        };
+        let ((), heard) = tokio::join!(carrying, hearing);
+        assert!(matches!(heard, Some(SocketMessage::Close { code: ABNORMAL, .. })), "{heard:?}");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_is_given_up() {
+        let (_peer, ours) = duplex(64);
+        let (wire, worker) = websocket::pair();
+        worker.outgoing.send(SocketMessage::Binary(Bytes::from(vec![0; 1000]))).await.unwrap();
+        let pace = Pace { ping: NEVER, silence: NEVER, send: SOON };
+        carry(socket(ours, Role::Server).await, wire, CancellationToken::new(), pace).await;
+        let refused = worker.outgoing.send(SocketMessage::Text("late".into())).await;
+        assert!(refused.is_err(), "nobody carries any more");
+    }
+
+    #[tokio::test]
+    async fn a_quiet_socket_is_pinged() {
+        let (peer, ours) = duplex(1024);
+        let (wire, worker) = websocket::pair();
+        let pace = Pace { ping: SOON, silence: NEVER, send: NEVER };
+        let mut peer = socket(peer, Role::Client).await;
+        let carrying = carry(socket(ours, Role::Server).await, wire, CancellationToken::new(), pace);
+        let pinged = async {
+            for _ in 0..3 {
+                assert!(matches!(peer.next().await, Some(Ok(Message::Ping(_)))));
+            }
+            drop((peer, worker));
+        };
+        tokio::join!(carrying, pinged);
+    }
 
     #[test]
     fn the_accept_key_is_that_of_the_rfc() {

@@ -46,3 +46,6 @@ pub(crate) const LOG_LINE_BYTES_MAX: usize = 16 * 1024;
 pub(crate) const INFLATED_BYTES_MAX: usize = 64 << 20;
 /// BOUND: one reply or argument frame; larger ones mean that the guest's memory itself is the limit.
 pub(crate) const RANDOM_BYTES_MAX: usize = 65_536;
+/// BOUND: bytes of the messages that wait, each way: two of the largest, so that one is sent while the next is made. They lie
+/// outside the isolate's own memory.
+pub(crate) const SOCKET_QUEUE_BYTES_MAX: usize = 2 << 20;

@@ -6,7 +6,6 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
 use super::{OpError, Replied};
 use crate::{
@@ -14,21 +13,29 @@ use crate::{
     runtime::{
         frame::{FrameError, Reader, Value, Writer},
         limits,
-        websocket::{self, Accepted, Ends},
+        websocket::{self, Accepted, Ends, Incoming, Outgoing, SendError},
     },
 };
 
 struct Socket {
     request: i32,
-    outgoing: Option<mpsc::Sender<SocketMessage>>,
-    /// What is sent before a response has carried the socket away. BOUND: SOCKET_MESSAGES_MAX.
+    outgoing: Option<Outgoing>,
+    /// What is sent before a response has carried the socket away. BOUND: as much as then goes into its queue.
     early: VecDeque<SocketMessage>,
+}
+
+impl Socket {
+    fn has_early_room(&self, message: &SocketMessage) -> bool {
+        let waiting: usize = self.early.iter().map(websocket::bytes).sum();
+        self.early.len() < limits::SOCKET_MESSAGES_MAX
+            && waiting + websocket::bytes(message) <= limits::SOCKET_QUEUE_BYTES_MAX
+    }
 }
 
 /// A socket that the driver has to read from.
 pub(crate) struct Opened {
     pub(crate) socket: i32,
-    pub(crate) incoming: mpsc::Receiver<SocketMessage>,
+    pub(crate) incoming: Incoming,
 }
 
 /// The table.
@@ -99,12 +106,7 @@ impl Sockets {
             Value::Bytes(bytes) => SocketMessage::Binary(Bytes::copy_from_slice(bytes)),
             _ => return Err(FrameError::Unexpected.into()),
         };
-        let length = match &message {
-            SocketMessage::Text(text) => text.len(),
-            SocketMessage::Binary(bytes) => bytes.len(),
-            SocketMessage::Close { .. } => 0,
-        };
-        if length > limits::SOCKET_MESSAGE_BYTES_MAX {
+        if websocket::bytes(&message) > limits::SOCKET_MESSAGE_BYTES_MAX {
             return Err(OpError::throw("TypeError", "WebSocket messages are at most 1 MiB."));
         }
         self.push(id, message)
@@ -123,12 +125,12 @@ impl Sockets {
         // Sending into a socket that has ended is silently ignored, as the standard says.
         let Some(socket) = self.table.get_mut(&id) else { return Ok(false) };
         let full = match &socket.outgoing {
-            None if socket.early.len() >= limits::SOCKET_MESSAGES_MAX => true,
+            None if !socket.has_early_room(&message) => true,
             None => {
                 socket.early.push_back(message);
                 false
             }
-            Some(outgoing) => matches!(outgoing.try_send(message), Err(mpsc::error::TrySendError::Full(_))),
+            Some(outgoing) => outgoing.try_send(message) == Err(SendError::Full),
         };
         if full {
             // Keeping more would let a client that does not read fill the host's memory.
