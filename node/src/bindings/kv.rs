@@ -17,8 +17,14 @@ pub async fn serve(store: &dyn KvStore, namespace: &NamespaceId, call: KvCall) -
                 return Err(too_many_keys(keys.len()));
             }
             let mut entries = Vec::with_capacity(keys.len());
+            let mut bytes = 0;
             for key in &keys {
-                entries.push(store.get(namespace, key).await?);
+                let entry = store.get(namespace, key).await?;
+                bytes += entry.as_ref().map_or(0, |entry| entry.value.len());
+                if bytes > limits::BULK_GET_BYTES_MAX {
+                    return Err(too_many_bytes());
+                }
+                entries.push(entry);
             }
             Ok(KvReply::Entries(entries))
         }
@@ -27,6 +33,12 @@ pub async fn serve(store: &dyn KvStore, namespace: &NamespaceId, call: KvCall) -
         KvCall::Increment { key, delta } => store.increment(namespace, &key, delta).await.map(KvReply::Count),
         KvCall::List(options) => store.list(namespace, options).await.map(KvReply::Page),
     }
+}
+
+/// The values of one call are held at once, outside the worker's own memory.
+fn too_many_bytes() -> KvError {
+    let mib = limits::BULK_GET_BYTES_MAX >> 20;
+    KvError::Invalid { status: 413, message: format!("KV GET failed: 413 The values have more than {mib} MiB in all.") }
 }
 
 fn too_many_keys(count: usize) -> KvError {

@@ -37,6 +37,23 @@ async fn a_write_is_read_back_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_bulk_read_holds_no_more_than_one_value_may_have() {
+    use crate::bindings::{kv::serve, outbound::KvCall};
+    let dir = tempfile::tempdir().unwrap();
+    let kv = store(&dir);
+    let large = "x".repeat(13 << 20);
+    for key in ["a", "b"] {
+        kv.put(&namespace('a'), key, put(&large)).await.unwrap();
+    }
+    let get = async |keys: &[&str]| {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        serve(&kv, &namespace('a'), KvCall::Get { keys, cache_ttl_seconds: None }).await
+    };
+    assert!(get(&["a", "absent"]).await.is_ok());
+    assert!(matches!(get(&["a", "b"]).await, Err(KvError::Invalid { status: 413, .. })));
+}
+
+#[tokio::test]
 async fn the_last_write_wins_whatever_its_size() {
     let dir = tempfile::tempdir().unwrap();
     let kv = store(&dir);
