@@ -21,8 +21,9 @@ use tokio::sync::broadcast;
 
 pub use self::item::{EventInfo, Trace};
 
-/// BOUND: events that wait for one environment's slowest listener; past it the oldest are dropped for that listener.
-const BACKLOG_EVENTS_MAX: usize = 1024;
+/// BOUND: events that wait for one environment's slowest listener; past it the oldest are dropped for that listener. An event
+/// has up to 256 KiB of lines, so that a listener which reads nothing holds about 16 MiB.
+const BACKLOG_EVENTS_MAX: usize = 64;
 /// BOUND: environments listened to at once on this node; further listeners get a channel on which nothing is sent.
 const ENVIRONMENTS_MAX: usize = 10_000;
 

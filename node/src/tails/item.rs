@@ -13,6 +13,8 @@ use crate::bindings::outbound::{LogLevel, LogRecord};
 
 /// BOUND: lines of one event before its answer; more are dropped and the event is marked as truncated.
 const LINES_MAX: usize = 1000;
+/// BOUND: bytes of these lines; Cloudflare truncates the logs of an event at 256 KB.
+const LINES_BYTES_MAX: usize = 256 << 10;
 
 /// What happened, as far as it is known when it begins.
 #[derive(Debug, Clone)]
@@ -51,6 +53,7 @@ pub struct Trace {
 #[derive(Debug, Default)]
 struct Progress {
     lines: Vec<LogRecord>,
+    bytes: usize,
     dropped: usize,
     outcome: Option<&'static str>,
     status: Option<u16>,
@@ -83,7 +86,9 @@ impl Trace {
             drop(progress);
             return self.send(&late);
         }
-        if progress.lines.len() < LINES_MAX {
+        let bytes = progress.bytes + record.message.len() + record.position.as_ref().map_or(0, String::len);
+        if progress.lines.len() < LINES_MAX && bytes <= LINES_BYTES_MAX {
+            progress.bytes = bytes;
             progress.lines.push(record);
         } else {
             progress.dropped += 1;
@@ -215,6 +220,19 @@ mod tests {
         assert_eq!(first["wallTime"], 5);
         assert_eq!(heard.try_recv().unwrap()["logs"][0]["message"][0], "late");
         assert!(heard.try_recv().is_err());
+    }
+
+    #[test]
+    fn an_event_with_too_much_to_say_is_truncated() {
+        let (channel, mut heard) = broadcast::channel(8);
+        let trace = trace(channel);
+        let long = "x".repeat(16 << 10);
+        for _ in 0..20 {
+            trace.log(line(LogLevel::Log, &long));
+        }
+        trace.answered("ok", Some(200), 1005);
+        let event = heard.try_recv().unwrap();
+        assert_eq!((event["logs"].as_array().unwrap().len(), &event["truncated"]), (16, &json!(true)));
     }
 
     #[test]
