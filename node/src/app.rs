@@ -102,12 +102,12 @@ impl App {
             node_name: config.node_name.as_str().into(),
         });
         let certificates = Arc::new(Certificates::new(control.sealer()));
-        let tasks = Tasks::new();
-        let shown = follow::start(&control, &dispatch, &certificates, &tasks).await;
-        tasks.spawn("kv sweep", kv.clone().run(tasks.stopping()));
-        tasks.spawn("cron triggers", triggers::run(dispatch.clone(), tasks.clone()));
-
-        let readiness = Readiness::default();
+        let (tasks, readiness) = (Tasks::new(), Readiness::default());
+        let (shown, follow) = follow::start(&control, &dispatch, &certificates, tasks.stopping()).await;
+        tasks.spawn_essential("follow the catalog", follow, readiness.abort());
+        tasks.spawn_essential("kv sweep", kv.clone().run(tasks.stopping()), readiness.abort());
+        let crons = triggers::run(dispatch.clone(), Arc::clone(&metrics), tasks.clone());
+        tasks.spawn_essential("cron triggers", crons, readiness.abort());
         let bound = bind(&config)?;
         let api = ApiDeps {
             control: control.clone(),

@@ -92,14 +92,17 @@ impl Ingress {
     pub fn run(self, deps: IngressDeps) -> Running {
         let (front, back) = (Tasks::new(), Tasks::new());
         if let Some(listener) = self.http {
-            front.spawn("http", listener::serve_http(listener, Arc::clone(&deps.front), front.clone()));
+            let serving = listener::serve_http(listener, Arc::clone(&deps.front), front.clone());
+            front.spawn_essential("http", serving, deps.operations.readiness.abort());
         }
         if let Some(listener) = self.https {
             let acceptor = deps.certificates.acceptor();
-            front.spawn("https", listener::serve_https(listener, acceptor, Arc::clone(&deps.front), front.clone()));
+            let serving = listener::serve_https(listener, acceptor, Arc::clone(&deps.front), front.clone());
+            front.spawn_essential("https", serving, deps.operations.readiness.abort());
         }
         if let Some(listener) = self.api {
-            back.spawn("api", api::serve(listener, back.clone()));
+            let serving = api::serve(listener, back.clone());
+            back.spawn_essential("api", serving, deps.operations.readiness.abort());
         }
         if let Some(listener) = self.metrics {
             back.spawn("metrics", operations::serve(listener, deps.operations, back.clone()));

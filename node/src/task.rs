@@ -3,8 +3,9 @@
 //! **Owns** the end of what was spawned; the spawning itself is the control plane's. **Must not know** what a task does. **Enter at** [`spawn`] for one
 //! task and [`Tasks`] for a group that ends together.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 
+use futures_util::FutureExt;
 pub use skerry_control::task::spawn;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -30,6 +31,21 @@ impl Tasks {
         let tracked = self.tracker.track_future(future);
         // The handle is not needed: the tracker knows when the task ends.
         let _detached = spawn(name, tracked);
+    }
+
+    /// Starts a task without which the process must not go on: `lost` is called when it panics. A node that no longer follows
+    /// the catalog would look well and serve what was true yesterday.
+    pub fn spawn_essential<F>(&self, name: &'static str, future: F, lost: impl FnOnce() + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.spawn(name, async move {
+            // Nothing that the task shared is looked at again.
+            if AssertUnwindSafe(future).catch_unwind().await.is_err() {
+                tracing::error!(task = name, "a task panicked that the node can not be without");
+                lost();
+            }
+        });
     }
 
     /// Resolves once the group is told to stop.
@@ -72,6 +88,17 @@ mod tests {
         assert_eq!(tasks.len(), 1);
         assert_eq!(tasks.stop(Duration::from_secs(5)).await, 0);
         assert!(tasks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_loss_of_an_essential_task_is_noticed() {
+        let tasks = Tasks::new();
+        let (panicked, noticed) = tokio::sync::oneshot::channel();
+        tasks.spawn_essential("panics", async { panic!("on purpose") }, move || panicked.send(()).unwrap());
+        noticed.await.unwrap();
+        let stopping = tasks.stopping();
+        tasks.spawn_essential("stops", async move { stopping.cancelled().await }, || panic!("it was told to"));
+        assert_eq!(tasks.stop(Duration::from_secs(5)).await, 0);
     }
 
     #[tokio::test]

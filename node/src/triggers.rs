@@ -1,24 +1,29 @@
 //! Cron triggers.
 //!
 //! **Owns** when scheduled events fire on this node. **Must not know** what they do. **Enter at** [`run`].
+//!
+//! Nothing that an event does holds up the clock: each trigger that is due becomes a task that waits for its own account's
+//! places. What can not run is said and counted, never dropped in silence.
+
+mod places;
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use skerry_control::catalog::{Catalog, EnvironmentKey};
-use tokio::sync::Semaphore;
 
-use crate::{clock, dispatch::Dispatch, task::Tasks};
+use self::places::{Claim, Places};
+use crate::{clock, dispatch::Dispatch, task::Tasks, telemetry::Metrics};
 
 const MINUTE_MS: i64 = 60_000;
-/// BOUND: scheduled events that run at once on this node; more wait for these.
-const RUNNING_MAX: usize = 64;
 /// BOUND: minutes that are made up for when the node was held up; what a stopped node missed stays missed, as on Cloudflare.
 const LATE_MINUTES_MAX: i64 = 2;
+/// BOUND: how long a due event waits for a place; as long as the events before it may take.
+const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Fires triggers until told to stop.
-pub async fn run(dispatch: Dispatch, tasks: Tasks) {
+pub async fn run(dispatch: Dispatch, metrics: Arc<Metrics>, tasks: Tasks) {
     let stopping = tasks.stopping();
-    let room = Arc::new(Semaphore::new(RUNNING_MAX));
+    let places = Arc::new(Places::default());
     let mut last = clock::unix_ms().div_euclid(MINUTE_MS);
     loop {
         let now_ms = clock::unix_ms();
@@ -29,24 +34,47 @@ pub async fn run(dispatch: Dispatch, tasks: Tasks) {
             () = tokio::time::sleep(wait) => {}
         }
         let now = clock::unix_ms().div_euclid(MINUTE_MS);
-        for minute in minutes_due(last, now) {
+        let minutes = minutes_due(last, now);
+        if *minutes.start() > last + 1 {
+            tracing::warn!(minutes = minutes.start() - last - 1, "cron triggers of past minutes are left out");
+        }
+        for minute in minutes {
             for (environment, cron) in due(&dispatch.catalog(), minute * MINUTE_MS) {
-                let Ok(room) = Arc::clone(&room).acquire_owned().await else { return };
-                let dispatch = dispatch.clone();
-                tasks.spawn("scheduled event", async move {
-                    fire(&dispatch, &environment, cron, minute * MINUTE_MS).await;
-                    drop(room);
-                });
+                let due = Due { environment, cron, at_ms: minute * MINUTE_MS };
+                let Some(claim) = places.claim(&due.environment, &due.cron) else {
+                    due.skipped(&metrics, "its last event has not ended");
+                    continue;
+                };
+                let (dispatch, metrics) = (dispatch.clone(), Arc::clone(&metrics));
+                tasks.spawn("scheduled event", due.fire(claim, dispatch, metrics));
             }
         }
         last = last.max(now);
     }
 }
 
-async fn fire(dispatch: &Dispatch, environment: &EnvironmentKey, cron: String, at_ms: i64) {
-    match dispatch.scheduled(environment, cron.clone(), at_ms).await {
-        Ok(()) => tracing::debug!(%environment, cron, "scheduled event done"),
-        Err(error) => tracing::warn!(%environment, cron, %error, "scheduled event failed"),
+/// A trigger at a minute in which it fires.
+struct Due {
+    environment: EnvironmentKey,
+    cron: String,
+    at_ms: i64,
+}
+
+impl Due {
+    async fn fire(self, claim: Claim, dispatch: Dispatch, metrics: Arc<Metrics>) {
+        let Ok(_place) = tokio::time::timeout(WAIT_MAX, claim.place()).await else {
+            return self.skipped(&metrics, "too many events of its account or of the node run");
+        };
+        let Self { environment, cron, at_ms } = self;
+        match dispatch.scheduled(&environment, cron.clone(), at_ms).await {
+            Ok(()) => tracing::debug!(%environment, cron, "scheduled event done"),
+            Err(error) => tracing::warn!(%environment, cron, %error, "scheduled event failed"),
+        }
+    }
+
+    fn skipped(&self, metrics: &Metrics, why: &str) {
+        metrics.skipped_triggers.inc();
+        tracing::warn!(environment = %self.environment, cron = self.cron, why, "a scheduled event is skipped");
     }
 }
 

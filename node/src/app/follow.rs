@@ -3,15 +3,16 @@
 //! **Owns** the order: certificates first, so that a host that is routed can be reached. **Must not know** what either does.
 //! **Enter at** [`start`].
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request, middleware::Next, response::Response};
 use http::Method;
 use skerry_control::{catalog::Catalog, control::Control};
 use skerry_proto::id::Revision;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use crate::{dispatch::Dispatch, ingress::Certificates, task::Tasks};
+use crate::{dispatch::Dispatch, ingress::Certificates};
 
 /// BOUND: how long an answer of the API waits for this node to show what was changed. It is milliseconds unless code can
 /// not be read; the change itself is durable either way.
@@ -24,21 +25,21 @@ pub(super) struct Shown {
     known: watch::Receiver<Arc<Catalog>>,
 }
 
-/// Shows the newest catalog now and each later one from a task.
+/// Shows the newest catalog now, and each later one in the future that it returns, until that is told to stop.
 pub(super) async fn start(
     control: &Control,
     dispatch: &Dispatch,
     certificates: &Arc<Certificates>,
-    tasks: &Tasks,
-) -> Shown {
+    stopping: CancellationToken,
+) -> (Shown, impl Future<Output = ()> + Send + use<>) {
     let mut known = control.watch();
     let first = Arc::clone(&known.borrow_and_update());
     certificates.show(&first);
     dispatch.show(&first).await;
     let (sender, shown) = watch::channel(first.revision());
     let handle = Shown { shown, known: known.clone() };
-    let (dispatch, certificates, stopping) = (dispatch.clone(), Arc::clone(certificates), tasks.stopping());
-    tasks.spawn("follow the catalog", async move {
+    let (dispatch, certificates) = (dispatch.clone(), Arc::clone(certificates));
+    let follow = async move {
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
@@ -49,8 +50,8 @@ pub(super) async fn start(
             dispatch.show(&catalog).await;
             sender.send_replace(catalog.revision());
         }
-    });
-    handle
+    };
+    (handle, follow)
 }
 
 impl Shown {

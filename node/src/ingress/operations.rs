@@ -29,6 +29,16 @@ impl Readiness {
         self.0.store(ready, Ordering::Relaxed);
     }
 
+    /// What to do when a task is lost that the node can not be without: nobody is sent here any more, and the process ends at
+    /// once, so that whoever watches it starts it anew from what is on disk.
+    pub fn abort(&self) -> impl FnOnce() + Send + use<> {
+        let readiness = self.clone();
+        move || {
+            readiness.set(false);
+            std::process::abort()
+        }
+    }
+
     /// Whether requests are welcome.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -57,6 +57,8 @@ pub struct Metrics {
     pub worker_lines: Counter,
     /// Outgoing requests of workers to the Internet.
     pub egress_requests: Counter,
+    /// Scheduled events that did not run when they were due.
+    pub skipped_triggers: Counter,
     registry: Registry,
 }
 
@@ -75,14 +77,17 @@ impl Metrics {
         let latency = Arc::new(Latency::default());
         let (connections, tls_failures) = (Gauge::default(), Counter::default());
         let (worker_lines, egress_requests) = (Counter::default(), Counter::default());
+        let skipped_triggers = Counter::default();
         registry.register("connections", "Open connections of end users", connections.clone());
         registry.register("tls_handshake_failures", "TLS handshakes that failed", tls_failures.clone());
         registry.register("worker_log_lines", "Lines that workers logged", worker_lines.clone());
         registry.register("egress_requests", "Requests of workers to the Internet", egress_requests.clone());
+        let help = "Scheduled events that were due and did not run";
+        registry.register("skipped_triggers", help, skipped_triggers.clone());
         registry
             .register_collector(Box::new(Requests { outcomes: Arc::clone(&outcomes), latency: Arc::clone(&latency) }));
         registry.register_collector(Box::new(Parts(parts)));
-        Self { outcomes, latency, connections, tls_failures, worker_lines, egress_requests, registry }
+        Self { outcomes, latency, connections, tls_failures, worker_lines, egress_requests, skipped_triggers, registry }
     }
 
     /// Counts one finished request.
