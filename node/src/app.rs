@@ -19,6 +19,7 @@ use skerry_control::{
 };
 use tokio::sync::Semaphore;
 
+use self::certificate::ApiCertificate;
 pub use self::ready::Ready;
 use crate::{
     bindings::egress::{Egress, EgressRule},
@@ -122,8 +123,12 @@ impl App {
         };
         let api = match bound.api {
             Some(listener) => {
-                let certificate = certificate::for_api(&control, &certificates, listener.address())?;
-                Some(ApiListener::new(listener, certificate, shown.settle(api::router(ports, api))))
+                let certificate = ApiCertificate::first(&control, &certificates, listener.address())?;
+                let tls = certificate.as_ref().map(ApiCertificate::tls);
+                if let Some(certificate) = certificate {
+                    tasks.spawn("api certificate", certificate.run(tasks.stopping()));
+                }
+                Some(ApiListener::new(listener, tls, shown.settle(api::router(ports, api))))
             }
             None => None,
         };

@@ -5,6 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -38,19 +39,38 @@ pub struct ApiListener {
 
 /// The certificate that the API shows, whatever name it is called by.
 #[derive(Debug)]
-pub struct ApiTls(pub Arc<CertifiedKey>);
+pub struct ApiTls(ArcSwap<CertifiedKey>);
+
+impl ApiTls {
+    /// Shows this one for now.
+    #[must_use]
+    pub fn new(key: Arc<CertifiedKey>) -> Self {
+        Self(ArcSwap::new(key))
+    }
+
+    /// Shows another one to connections from now on.
+    pub fn show(&self, key: Arc<CertifiedKey>) {
+        self.0.store(key);
+    }
+
+    /// The one that is shown.
+    #[must_use]
+    pub fn shown(&self) -> Arc<CertifiedKey> {
+        self.0.load_full()
+    }
+}
 
 impl ResolvesServerCert for ApiTls {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
+        Some(self.shown())
     }
 }
 
 impl ApiListener {
     /// The API behind a listener; with `certificate`, over TLS.
     #[must_use]
-    pub fn new(listener: Listener, certificate: Option<ApiTls>, router: Router) -> Self {
-        Self { listener, tls: certificate.map(|certificate| tls::acceptor(Arc::new(certificate))), router }
+    pub fn new(listener: Listener, certificate: Option<Arc<ApiTls>>, router: Router) -> Self {
+        Self { listener, tls: certificate.map(|certificate| tls::acceptor(certificate)), router }
     }
 
     /// Where it listens.
