@@ -3,7 +3,8 @@
 //! **Owns** the order of starting and stopping. **Must not know** what any part does inside. **Enter at** [`App::build`].
 //!
 //! A start goes: data directory → KV → control plane → runtime → dispatch → certificates → listeners → `ready`. A stop goes:
-//! not ready → end users drained → API and metrics closed → tasks → runtime → control plane → KV → the directory's lock.
+//! not ready → notice to load balancers → end users drained → API and metrics closed → tasks → runtime → control plane → KV →
+//! the directory's lock.
 
 mod certificate;
 mod follow;
@@ -157,14 +158,17 @@ impl App {
     /// Stops the node: requests in flight finish within the configured time, what was acknowledged stays.
     pub async fn stop(self) {
         self.readiness.set(false);
+        // Load balancers go on sending until they have asked `/readyz` again.
+        tracing::info!(notice_ms = self.config.drain_notice.as_millis(), "not ready any more");
+        tokio::time::sleep(self.config.drain_notice).await;
         tracing::info!("draining");
-        let cut = self.running.drain(self.config.drain_timeout).await;
+        let connections_left = self.running.drain(self.config.drain_timeout).await;
         self.running.stop().await;
         let tasks_left = self.tasks.stop(STOP_TIMEOUT).await;
         let events_left = self.runtime.shutdown(STOP_TIMEOUT).await;
         self.control.shutdown().await;
         drop(self.kv);
-        tracing::info!(connections_cut = cut, tasks_left, events_left, data_dir = %self.data_dir.path().display(), "stopped");
+        tracing::info!(connections_left, tasks_left, events_left, data_dir = %self.data_dir.path().display(), "stopped");
     }
 }
 

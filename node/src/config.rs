@@ -57,7 +57,9 @@ pub struct Config {
     pub kv_cache_bytes: usize,
     /// Compiled engine and component images; made again when lost.
     pub cache_dir: PathBuf,
-    /// How long a stopping node waits for requests in flight.
+    /// How long a stopping node goes on accepting after `/readyz` says that it is not ready.
+    pub drain_notice: Duration,
+    /// How long a stopping node then waits for requests in flight.
     pub drain_timeout: Duration,
 }
 

@@ -113,7 +113,7 @@ impl Ingress {
 
 impl Running {
     /// Stops accepting, lets requests in flight finish (HTTP/1.1 connections close after their answer, HTTP/2 ones are sent
-    /// GOAWAY), at most until `deadline` has passed. Returns how many connections were cut.
+    /// GOAWAY), at most until `deadline` has passed. Returns how many are left; they end with the process.
     pub async fn drain(&self, deadline: Duration) -> usize {
         self.front.stop(deadline).await
     }

@@ -94,6 +94,9 @@ pub struct Settings {
     /// Directory for compiled engine and component images, made again when lost; nodes may share it [default: DIR/cache]
     #[arg(long, global = true, value_name = "DIR", env = "SKERRY_CACHE_DIR")]
     pub cache_dir: Option<PathBuf>,
+    /// Milliseconds that a stopping node goes on accepting after /readyz turns 503, 0 to 600 000 [default: 0]
+    #[arg(long, global = true, value_name = "MS", env = "SKERRY_DRAIN_NOTICE_MS")]
+    pub drain_notice_ms: Option<u64>,
     /// Milliseconds that a stopping node waits for requests in flight, 0 to 3 600 000 [default: 30000]
     #[arg(long, global = true, value_name = "MS", env = "SKERRY_DRAIN_TIMEOUT_MS")]
     pub drain_timeout_ms: Option<u64>,
@@ -169,6 +172,7 @@ impl Settings {
             trusted_proxies,
             kv_cache_bytes,
             cache_dir,
+            drain_notice_ms,
             drain_timeout_ms,
         )
     }
@@ -205,6 +209,7 @@ impl Settings {
             egress_allow: ranges("egress_allow", self.egress_allow)?,
             trusted_proxies: ranges("trusted_proxies", self.trusted_proxies)?,
             kv_cache_bytes: within("kv_cache_bytes", self.kv_cache_bytes, 64 << 20, 0..=1 << 40)?,
+            drain_notice: millis("drain_notice_ms", self.drain_notice_ms, 0, 0..=600_000)?,
             drain_timeout: millis("drain_timeout_ms", self.drain_timeout_ms, 30_000, 0..=3_600_000)?,
         })
     }

@@ -48,8 +48,8 @@ pub const TEMPLATE: &str = r#"# skerry-node configuration. Every key is also a f
 #connections_max = 20000
 # Bytes of a request's body (0 to 5000000000); more is answered with 413.
 #body_bytes_max = 104857600
-# Milliseconds (100 to 600000) for a request's headers, idling included, and between two pieces of its body.
-# Too low cuts off slow networks, too high lets idle connections pile up.
+# Milliseconds (100 to 600000) for a request's headers, idling included, and between two pieces of its body or of its answer.
+# Too low cuts off slow networks, too high lets connections pile up that idle or read nothing.
 #header_timeout_ms = 30000
 #body_timeout_ms = 30000
 
@@ -65,6 +65,9 @@ pub const TEMPLATE: &str = r#"# skerry-node configuration. Every key is also a f
 # Directory for compiled engine and component images; made again when lost; nodes of one machine may share it.
 #cache_dir = "skerry-data/cache"
 
+# Milliseconds (0 to 600000) that a stopping node goes on accepting after /readyz turns 503. Too low sends requests of load
+# balancers that have not asked yet to a closed port; set it to their interval. Too high only delays the stop.
+#drain_notice_ms = 0
 # Milliseconds (0 to 3600000) that a stopping node waits for requests in flight.
 #drain_timeout_ms = 30000
 "#;

@@ -75,6 +75,22 @@ async fn a_draining_node_finishes_what_it_has_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_gives_notice_before_it_stops_accepting() {
+    let settings = Settings { drain_notice_ms: Some(3000), ..Settings::default() };
+    let node = Node::start_with(settings).await;
+    node.deploy("app", "production", &says("still here"), json!([])).await;
+    let (client, http) = (node.client.clone(), format!("http://{}/", node.http()));
+    let ready = format!("http://{}/readyz", node.addresses.metrics.unwrap());
+    let stopping = task::spawn("stop", node.stop());
+    let noticed = async { while client.get(&ready).send().await.unwrap().status() != 503 {} };
+    tokio::time::timeout(PATIENCE, noticed).await.unwrap();
+    let answer = client.get(&http).header("host", "app.workers.test").send().await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), "still here");
+    tokio::time::timeout(PATIENCE, stopping).await.unwrap().unwrap();
+    assert!(client.get(&http).send().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_loops_does_not_stop_its_neighbour() {
     let node = Arc::new(Node::start().await);
     node.deploy("spin", "production", "export default { fetch() { for (;;) {} } };", json!([])).await;
