@@ -25,6 +25,7 @@ pub mod telemetry;
 
 pub mod config;
 pub mod data_dir;
+pub mod descriptors;
 
 pub mod address;
 pub mod task;

@@ -10,7 +10,7 @@ use skerry_node::{
     app::App,
     command::{backup, init},
     config::{Config, LogFormat, Settings},
-    task, telemetry,
+    descriptors, task, telemetry,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -90,6 +90,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 fn serve(config: Config) -> anyhow::Result<()> {
     let _flush = telemetry::start(config.log_format, &config.log)?;
+    descriptors::check(descriptors::raise(), config.ingress.connections_max);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("skerry").build();
     runtime.context("the event loop can not be started")?.block_on(async {
         // Before the start, so that a signal during a long one is not lost.
