@@ -6,8 +6,9 @@
 //! A table is never changed: each state of the catalog makes the next one from the last, at the cost of what changed, and
 //! readers keep the one they began with. Looked at in this order:
 //! 1. routes, the most specific first (one without a service hides everything below it);
-//! 2. custom domains;
-//! 3. the cluster's own hostnames: an environment's, then a version's preview.
+//! 2. the cluster's own hostnames of environments, which nobody else can claim;
+//! 3. custom domains;
+//! 4. the cluster's own hostnames of single versions (previews).
 
 mod changes;
 

@@ -101,12 +101,6 @@ impl Site {
         Some(slot)
     }
 
-    /// The environment's cron triggers.
-    #[must_use]
-    pub fn environment(&self) -> &Arc<Environment> {
-        &self.environment
-    }
-
     fn slot_of(&self, id: &VersionId) -> Option<Arc<Slot>> {
         let live = self.all_live().find(|slot| slot.version.id == *id).map(Arc::clone);
         live.or_else(|| {

@@ -38,12 +38,7 @@ impl Node {
         Self::start_in(Arc::new(TempDir::new().unwrap()), settings).await
     }
 
-    /// With an API that only TLS reaches; [`Node::account`] stays empty.
-    pub(crate) async fn start_tls_api(settings: Settings) -> Self {
-        Self::start_with(settings).await
-    }
-
-    /// On a directory that another node may have used before.
+    /// On a directory that another node may have used before. With an API that only TLS reaches, [`Node::account`] stays empty.
     pub(crate) async fn start_in(dir: Arc<TempDir>, settings: Settings) -> Self {
         // Several nodes of one process share it.
         let _already = rustls::crypto::ring::default_provider().install_default();

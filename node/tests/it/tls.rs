@@ -48,7 +48,7 @@ async fn an_unknown_name_gets_the_clusters_certificate_and_a_404() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_is_encrypted_off_loopback_and_clear_on_it() {
     let settings = Settings { api: Some("0.0.0.0:0".into()), ..Settings::default() };
-    let node = Node::start_tls_api(settings).await;
+    let node = Node::start_with(settings).await;
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], node.addresses.api.unwrap().port()));
     let client = trusting(&node).resolve("api.workers.test", address).build().unwrap();
     let url = format!("https://api.workers.test:{}/client/v4/accounts", address.port());
