@@ -70,7 +70,12 @@ async fn memory_without_end_is_a_memory_error() {
          } }",
     );
     // The guest may catch its allocation failure and answer; the isolate goes all the same.
-    let _answer = text(&runtime, &worker, "/fill").await;
+    let answer = text(&runtime, &worker, "/fill").await;
+    assert!(
+        matches!(&answer, Err(WorkerError::MemoryLimit { .. }))
+            || matches!(&answer, Ok(name) if name == "InternalError"),
+        "{answer:?}"
+    );
     assert_eq!(text(&runtime, &worker, "/").await.unwrap(), "1");
 }
 
@@ -150,7 +155,8 @@ async fn a_full_queue_is_overload_and_not_growth() {
 async fn a_looping_worker_does_not_keep_its_neighbour_from_answering() {
     let runtime = runtime();
     let mut spec = spec(&[("index.js", "export default { fetch() { for (;;); } }")]);
-    spec.limits.cpu = Duration::from_secs(5);
+    // The lane has the lowest priority: on a busy machine even this little takes a while.
+    spec.limits.cpu = Duration::from_millis(200);
     let looping = Arc::new(spec);
     let neighbour = worker("export default { fetch() { return new Response('still here') } }");
     let running = {
@@ -185,6 +191,7 @@ async fn a_caller_that_goes_away_aborts_the_requests_signal_and_wait_until_goes_
         "export default { async fetch(request, env, ctx) {
            request.signal.addEventListener('abort', () => console.log('aborted'));
            ctx.waitUntil((async () => { await scheduler.wait(50); console.log('waited') })());
+           console.log('began');
            await scheduler.wait(60_000);
          } }",
     );
@@ -192,7 +199,7 @@ async fn a_caller_that_goes_away_aborts_the_requests_signal_and_wait_until_goes_
         let (runtime, world) = (runtime.clone(), Arc::clone(&world));
         async move { fetch(&runtime, &worker, &world, get("/")).await.map(drop) }
     });
-    eventually("the request is in the isolate", || runtime.stats().events == 1).await;
+    eventually("the handler has begun", || world.messages().iter().any(|message| message == "began")).await;
     call.abort();
     eventually("both are logged", || {
         let messages = world.messages();

@@ -1,5 +1,7 @@
 //! Recursion in every form ends in a JavaScript error that the worker can catch, never in a trap.
 
+use skerry_node::runtime::worker::WorkerError;
+
 use crate::support::{runtime, spec, text, worker};
 
 /// Each body runs until the stack is used up; the worker answers with the error's class.
@@ -62,6 +64,9 @@ async fn every_form_of_deep_recursion_is_an_error_that_can_be_caught() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Forms that the parser reads in a loop, so that they load however long they are. None exports a handler.
+const ITERATIVE: &[&str] = &["commas", "additions", "elses"];
+
 #[tokio::test]
 async fn deeply_nested_source_is_a_load_error() {
     let runtime = runtime();
@@ -90,13 +95,13 @@ async fn deeply_nested_source_is_a_load_error() {
         spec.limits.cpu = std::time::Duration::from_secs(20);
         let answer = text(&runtime, &std::sync::Arc::new(spec), "/").await;
         let fine = match &answer {
-            Err(error) => !error.to_string().contains("crash"),
-            Ok(_) => true,
+            Err(WorkerError::Load(error)) => !error.to_string().contains("crash"),
+            Err(WorkerError::NoHandler { .. }) => ITERATIVE.contains(&name),
+            _ => false,
         };
         if !fine {
             wrong.push(format!("{name}: {answer:?}"));
         }
-        println!("{name}: {answer:?}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
