@@ -13,19 +13,9 @@ use crate::project::BuildCommand;
 pub(super) async fn run(build: &BuildCommand, dir: &Path) -> Result<(), BundleError> {
     let failed = |status: String| BundleError::Command { command: build.command.clone(), status };
     let cwd = dir.join(build.cwd.as_deref().unwrap_or("."));
-    let mut child = tokio::process::Command::new("sh")
-        .arg("-c")
-        .arg(&build.command)
-        .current_dir(cwd)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed(error.to_string()))?;
-    if let Some(mut output) = child.stdout.take() {
-        let copied = tokio::io::copy(&mut output, &mut tokio::io::stderr()).await;
-        copied.map_err(|error| failed(error.to_string()))?;
-    }
-    let status = child.wait().await.map_err(|error| failed(error.to_string()))?;
+    let mut command = tokio::process::Command::new("sh");
+    command.arg("-c").arg(&build.command).current_dir(cwd).kill_on_drop(true);
+    let status = command.stdin(Stdio::null()).stdout(std::io::stderr()).status().await;
+    let status = status.map_err(|error| failed(error.to_string()))?;
     if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
 }
