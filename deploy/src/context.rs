@@ -3,14 +3,16 @@
 //! **Owns** where each setting comes from: flag, environment variable, `~/.config/skerry/config.toml`, default. **Must
 //! not know** commands. **Enter at** [`Context`].
 
+mod user;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use serde::Deserialize;
 use skerry_proto::id::{EnvironmentName, ServiceName};
 
+use self::user::UserConfig;
 use crate::client::path::EnvironmentPath;
 use crate::client::{Client, ClientConfig};
 use crate::exit::Usage;
@@ -57,17 +59,6 @@ pub(crate) struct Global {
     /// Answer every question with yes
     #[arg(long, short, global = true)]
     pub(crate) yes: bool,
-}
-
-/// `~/.config/skerry/config.toml`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UserConfig {
-    api: Option<String>,
-    token: Option<String>,
-    token_file: Option<PathBuf>,
-    ca: Option<PathBuf>,
-    account: Option<String>,
 }
 
 /// One run of the command line.
@@ -197,7 +188,7 @@ pub(crate) fn user_config_path() -> Option<PathBuf> {
 fn user_config() -> anyhow::Result<UserConfig> {
     let Some(path) = user_config_path().filter(|path| path.is_file()) else { return Ok(UserConfig::default()) };
     let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-    Ok(toml_edit::de::from_str(&text).map_err(|error| Usage(format!("{}: {error}", path.display())))?)
+    Ok(UserConfig::read(&text).map_err(|why| Usage(format!("{}: {why}", path.display())))?)
 }
 
 fn token_in(path: &Path) -> anyhow::Result<String> {

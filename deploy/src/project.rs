@@ -6,11 +6,11 @@ mod plan;
 
 mod settings;
 
-mod section;
+pub(crate) mod section;
 
 mod rules;
 
-mod tree;
+pub(crate) mod tree;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,8 @@
 
 mod metadata;
 
+mod secrets;
+
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +16,8 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
-pub(crate) use self::metadata::{Extras, parts, secrets as secret_lines};
+pub(crate) use self::metadata::{Extras, parts};
+pub(crate) use self::secrets::read as read_secrets;
 use crate::bundle::{self, BuildRequest, Built, Mode};
 use crate::client::path::kv;
 use crate::client::{Call, model};
@@ -110,7 +113,7 @@ pub(crate) async fn prepare(context: &Context, args: &UploadArgs, mode: Mode) ->
     let extras = Extras {
         message: args.message.clone(),
         tag: args.tag.clone(),
-        secrets: args.secrets_file.as_deref().map(secrets).transpose()?.unwrap_or_default(),
+        secrets: args.secrets_file.as_deref().map(secrets_in).transpose()?.unwrap_or_default(),
     };
 
     let built = {
@@ -182,10 +185,10 @@ pub(crate) async fn namespaces(
 }
 
 /// Reads secrets from a file: a JSON object of texts, or `NAME=VALUE` lines as in `.dev.vars`.
-pub(crate) fn secrets(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+pub(crate) fn secrets_in(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let wrong = |why: String| Usage(format!("{}: {why}", path.display())).into();
-    metadata::secrets(&text).map_err(wrong)
+    secrets::values(&text).map_err(wrong)
 }
 
 fn write_modules(outdir: &Path, built: &Built) -> anyhow::Result<()> {

@@ -106,7 +106,7 @@ async fn round(
     // wrangler's file for secrets of local development.
     let dev_vars = release.dir.join(".dev.vars");
     if dev_vars.is_file() {
-        release.extras.secrets.extend(release::secrets(&dev_vars)?);
+        release.extras.secrets.extend(release::secrets_in(&dev_vars)?);
     }
     let deployed = deploy::publish(context, &release, false).await?.result;
     if tail.is_none() {

@@ -2,6 +2,7 @@
 //!
 //! **Owns** the commands about secrets. **Must not know** how they are sealed. **Enter at** [`run`].
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -78,25 +79,25 @@ async fn bulk(context: &Context, file: Option<PathBuf>) -> anyhow::Result<()> {
             parse(&text, &path.display().to_string())?
         }
     };
-    let count = secrets.as_object().map_or(0, serde_json::Map::len);
     let path = context.environment_path().await?;
+    let deleted: Vec<&str> =
+        secrets.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| name.as_str()).collect();
+    if !deleted.is_empty() {
+        let names = deleted.join(", ");
+        context.out.confirm(&format!("Delete secrets {names} of {} {}?", path.service, path.environment))?;
+    }
+    let done = match (secrets.len() - deleted.len(), deleted.len()) {
+        (set, 0) => format!("Set {set} secrets"),
+        (0, deleted) => format!("Deleted {deleted} secrets"),
+        (set, deleted) => format!("Set {set} secrets and deleted {deleted}"),
+    };
     let call = Call::patch(path.below(&["secrets-bulk"])).json(json!({ "secrets": secrets }));
     let answer = context.client().await?.send::<Value>(call).await?;
     context.out.document(&answer.raw);
-    context.out.line(format!("Set {count} secrets in {} {}", path.service, path.environment));
+    context.out.line(format!("{done} in {} {}", path.service, path.environment));
     Ok(())
 }
 
-fn parse(text: &str, from: &str) -> anyhow::Result<Value> {
-    if text.trim_start().starts_with('{') {
-        let value: Value = serde_json::from_str(text).map_err(|error| Usage(format!("{from}: {error}")))?;
-        let bad =
-            value.as_object().and_then(|all| all.iter().find(|(_, value)| !value.is_string() && !value.is_null()));
-        return match bad {
-            Some((name, _)) => Err(Usage(format!("{from}: {name}: must be a text or null")).into()),
-            None => Ok(value),
-        };
-    }
-    let lines = release::secret_lines(text).map_err(|error| Usage(format!("{from}: {error}")))?;
-    Ok(json!(lines))
+fn parse(text: &str, from: &str) -> anyhow::Result<BTreeMap<String, Option<String>>> {
+    Ok(release::read_secrets(text).map_err(|error| Usage(format!("{from}: {error}")))?)
 }

@@ -103,30 +103,3 @@ fn bindings(plan: &Plan, namespaces: &BTreeMap<String, String>, extras: &Extras)
     let metadata = plan.version_metadata.iter().map(|name| json!({ "type": "version_metadata", "name": name }));
     vars.chain(secrets).chain(kv).chain(services).chain(metadata).collect()
 }
-
-/// Reads secrets from a JSON object of texts, or from `NAME=VALUE` lines with `#` comments and optional quotes.
-pub(crate) fn secrets(text: &str) -> Result<BTreeMap<String, String>, String> {
-    if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text).map_err(|error| format!("must be a JSON object of texts: {error}"));
-    }
-    let mut secrets = BTreeMap::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        let (name, value) = line.split_once('=').ok_or_else(|| format!("line {}: must be NAME=VALUE", number + 1))?;
-        secrets.insert(name.trim().to_owned(), unquote(value.trim()));
-    }
-    Ok(secrets)
-}
-
-fn unquote(value: &str) -> String {
-    for quote in ['"', '\''] {
-        if let Some(inner) = value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
-            return if quote == '"' { inner.replace("\\n", "\n").replace("\\\"", "\"") } else { inner.to_owned() };
-        }
-    }
-    value.to_owned()
-}

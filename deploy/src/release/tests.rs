@@ -62,18 +62,6 @@ fn an_environment_uploads_only_its_differences() {
 }
 
 #[test]
-fn secrets_are_read_from_json_and_from_lines() {
-    let lines = metadata::secrets("# comment\nA=1\nexport B = \"two\\nlines\"\nC='x=y'\n").unwrap();
-    assert_eq!(
-        lines,
-        BTreeMap::from([("A", "1"), ("B", "two\nlines"), ("C", "x=y")].map(|(a, b)| (a.to_owned(), b.to_owned())))
-    );
-    assert_eq!(metadata::secrets("{\"A\": \"1\"}").unwrap()["A"], "1");
-    assert!(metadata::secrets("A=1\nnonsense").unwrap_err().contains("line 2"));
-    assert!(metadata::secrets("{\"A\": 1}").is_err());
-}
-
-#[test]
 fn variables_are_given_with_either_sign() {
     assert_eq!(assignment("A=b:c"), Ok(("A".to_owned(), "b:c".to_owned())));
     assert_eq!(assignment("A:b=c"), Ok(("A".to_owned(), "b=c".to_owned())));

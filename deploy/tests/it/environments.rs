@@ -121,10 +121,13 @@ fn a_secret_is_read_from_standard_input_and_never_shown() {
     assert_eq!(sent, json!({ "name": "KEY", "text": "hunter2", "type": "secret_text" }));
     assert!(!outcome.stdout.contains("hunter2") && !outcome.stderr.contains("hunter2"));
     workspace(&fake).run_with(&["secret", "bulk"], b"A=1\nB=2\n").ok();
-    workspace(&fake).run_with(&["secret", "bulk"], b"{\"A\": null}").ok();
-    workspace(&fake).run_with(&["secret", "bulk"], b"{\"A\": 1}").fails(2, "A: must be a text or null");
+    workspace(&fake).run_with(&["secret", "bulk"], b"{\"A\": null}").fails(2, "Delete secrets A of shop production?");
+    let mixed = workspace(&fake).run_with(&["secret", "bulk", "--yes"], b"{\"A\": null, \"B\": \"2\"}").ok();
+    assert!(mixed.stdout.contains("Set 1 secrets and deleted 1"), "{}", mixed.stdout);
+    let wrong = workspace(&fake).run_with(&["secret", "bulk"], b"{\"A\": 777777}").fails(2, "A: must be a text");
+    assert!(!wrong.stderr.contains("777777"), "{}", wrong.stderr);
     let bulk: Vec<Value> = fake.calls().iter().filter(|call| call.method == "PATCH").map(Recorded::json).collect();
-    assert_eq!(bulk, [json!({ "secrets": { "A": "1", "B": "2" } }), json!({ "secrets": { "A": null } })]);
+    assert_eq!(bulk, [json!({ "secrets": { "A": "1", "B": "2" } }), json!({ "secrets": { "A": null, "B": "2" } })]);
 }
 
 #[test]
