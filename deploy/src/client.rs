@@ -47,6 +47,9 @@ pub(crate) struct ClientConfig {
     pub(crate) timeout: Option<Duration>,
     /// The account, when not the token's first.
     pub(crate) account: Option<String>,
+    /// The account to take instead of the first if the token sees it: a project file written for Cloudflare names one
+    /// that no cluster has.
+    pub(crate) preferred_account: Option<String>,
 }
 
 /// A connection pool to one node.
@@ -143,15 +146,17 @@ impl Client {
         &self.config.api
     }
 
-    /// The account that calls are about: as configured, else the token's first.
+    /// The account that calls are about: as configured, else the preferred one if the token sees it, else its first.
     pub(crate) async fn account(&self) -> Result<&str, ClientError> {
         let find = || async {
             if let Some(account) = &self.config.account {
                 return Ok(account.clone());
             }
-            let accounts: Vec<model::Account> = self.send(Call::get(["accounts"])).await?.result;
-            let first = accounts.into_iter().next();
-            first.map(|account| account.id).ok_or_else(|| ClientError::Config("this token sees no account".to_owned()))
+            let accounts = self.list::<model::Account>(Call::get(["accounts"]), None, usize::MAX).await?.result;
+            let preferred = self.config.preferred_account.as_ref();
+            let found = accounts.iter().find(|account| Some(&account.id) == preferred).or(accounts.first());
+            let found = found.map(|account| account.id.clone());
+            found.ok_or_else(|| ClientError::Config("this token sees no account".to_owned()))
         };
         self.account.get_or_try_init(find).await.map(String::as_str)
     }

@@ -154,17 +154,28 @@ impl Context {
             },
         };
         let api = self.global.api.clone().or_else(|| variable("SKERRY_API")).or(user.api);
-        let timeout = self.global.timeout.map(|seconds| {
-            let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|timeout| !timeout.is_zero());
-            timeout.ok_or_else(|| Usage(format!("--timeout {seconds}: must be more than 0 seconds")))
-        });
         Ok(ClientConfig {
             api: api.unwrap_or_else(|| DEFAULT_API.to_owned()),
             token,
             ca: self.global.ca.clone().or_else(|| variable("SKERRY_CA").map(PathBuf::from)).or(user.ca),
             timeout: timeout.transpose()?,
             account: self.global.account.clone().or_else(|| variable("SKERRY_ACCOUNT")).or(user.account),
+            preferred_account: self.project_account(),
         })
+    }
+
+    fn timeout(&self) -> anyhow::Result<Option<Duration>> {
+        let Some(seconds) = self.global.timeout else { return Ok(None) };
+        match Duration::try_from_secs_f64(seconds) {
+            Ok(timeout) if !timeout.is_zero() => Ok(Some(timeout)),
+            _ => Err(Usage(format!("--timeout {seconds}: must be more than 0 seconds")).into()),
+        }
+    }
+
+    /// The project file's `account_id`. Whatever else is wrong with the file is for the commands that use it to say.
+    fn project_account(&self) -> Option<String> {
+        let account = self.project().ok()??.file.account_id?;
+        Some(account.to_string())
     }
 
     /// Whether the command line or its surroundings name a node.
