@@ -99,7 +99,7 @@ pub(crate) enum ClientError {
     /// The API refused. State: unchanged. Retry: no.
     #[error("{}", envelope::describe(*status, errors))]
     Refused { status: u16, errors: Vec<ApiError> },
-    /// Something answered that is not this API. State: unknown for writes. Retry: no.
+    /// Something answered that is not this API: to a read, or refusing a write. State: unchanged. Retry: no.
     #[error("{what} was answered with something that is not Skerry's API ({status}): {text}")]
     NotTheApi {
         what: String,
@@ -142,6 +142,11 @@ impl Client {
     }
 
     /// The address, as given.
+        if config.token.is_some() && base.scheme() == "http" && !is_loopback(&base) {
+            let text =
+                "a token is never sent in clear to another machine; use https://, with --ca for the cluster's CA";
+            return Err(invalid(text.to_owned()));
+        }
     pub(crate) fn api(&self) -> &str {
         &self.config.api
     }
@@ -318,9 +323,26 @@ fn header(response: &reqwest::Response, name: &str) -> Option<String> {
 }
 
 fn strange(call: &Call, status: u16, text: &[u8], source: Option<serde_json::Error>) -> ClientError {
-    ClientError::NotTheApi { what: call.describe(), status, text: shorten(text), source }
+    let (what, text) = (call.describe(), shorten(text));
+    let is_turned_away = (400..500).contains(&status) && status != 408;
+    if call.is_write() && !is_turned_away {
+        let reason = format!("something that is not Skerry's API answered ({status}): {text}");
+        return ClientError::Unknown { what, reason };
+    }
+    ClientError::NotTheApi { what, status, text, source }
+}
+
+/// Whether nothing but this machine sees what is sent there.
+fn is_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    match host.parse::<std::net::IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
 }
 
 fn shorten(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().take(200).collect()
 }
+/// What an answer means that is not this API's: a proxy's page, most often. A write may have reached the API behind it,
+/// unless the status says that the request itself was turned away.

@@ -72,6 +72,43 @@ fn something_that_is_not_the_api_is_told_apart() {
         .fails(1, "is skerry-node running there?");
 }
 
+/// A proxy between the command line and the node may have passed a write on before it answers with a page of its own.
+#[test]
+fn a_proxys_page_leaves_a_write_unknown_unless_it_turned_the_request_away() {
+    for (status, code) in [(502, 3), (504, 3), (200, 3), (408, 3), (413, 1), (404, 1)] {
+        let fake = Fake::start(move |call| (call.method == "POST").then_some(Reply::Raw(status, "<html>proxy</html>")));
+        let outcome = Workspace::talking_to(&fake.url, &[]).run(&["kv", "namespace", "create", "x"]);
+        outcome.fails(code, "not Skerry's API").fails(code, "<html>proxy");
+    }
+}
+
+#[test]
+fn a_token_is_never_sent_in_clear_to_another_machine() {
+    let workspace = Workspace::new(&[]);
+    // Nothing is sent, so that nobody answers at this address does not matter.
+    for api in ["http://192.0.2.1:8700", "http://cluster.example", "http://[2001:db8::1]:8700"] {
+        workspace.run(&["service", "list", "--api", api, "--token", "t"]).fails(2, "in clear to another machine");
+    }
+    for api in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "http://node.localhost:1"] {
+        workspace.run(&["service", "list", "--api", api, "--token", "t"]).fails(1, "is skerry-node running there?");
+    }
+}
+
+#[test]
+fn the_project_files_account_is_taken_if_the_token_sees_it() {
+    let (first, second) = ("1".repeat(32), "2".repeat(32));
+    let accounts = json!([{ "id": first }, { "id": second }]);
+    let fake = Fake::start(move |call| match call.path.as_str() {
+        "/accounts" => Some(Reply::Result(accounts.clone())),
+        _ => Some(Reply::Result(json!({ "id": "i", "title": "x" }))),
+    });
+    for (named, taken) in [(&second, &second), (&"3".repeat(32), &first)] {
+        let project = format!("name = \"a\"\naccount_id = \"{named}\"\n");
+        Workspace::talking_to(&fake.url, &[("wrangler.toml", &project)]).run(&["kv", "namespace", "create", "x"]).ok();
+        assert_eq!(fake.calls().last().unwrap().path, format!("/accounts/{taken}/storage/kv/namespaces"));
+    }
+}
+
 #[test]
 fn wrong_usage_exits_with_2() {
     let fake = Fake::start(|_| None);
