@@ -93,6 +93,13 @@ pub(crate) enum ClientError {
         #[source]
         source: reqwest::Error,
     },
+    /// The WebSocket of a log could not be opened. State: unchanged. Retry: yes.
+    #[error("the log of {api} cannot be followed")]
+    Socket {
+        api: String,
+        #[source]
+        source: Box<tungstenite::Error>,
+    },
     /// A write was sent, and its answer never came. State: unknown. Retry: only after looking.
     #[error("the outcome of {what} is unknown: {reason}; look before trying again")]
     Unknown { what: String, reason: String },
@@ -115,6 +122,16 @@ impl ClientError {
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
     }
+
+    /// Whether the API gave this reason.
+    pub(crate) fn has_code(&self, code: u32) -> bool {
+        matches!(self, Self::Refused { errors, .. } if errors.iter().any(|error| error.code == code))
+    }
+
+    /// Whether the API said no to this call, and would say it again.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { status: 400..=499, .. })
+    }
 }
 
 impl Client {
@@ -124,6 +141,11 @@ impl Client {
         let mut base = reqwest::Url::parse(&config.api).map_err(|error| invalid(error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             return Err(invalid("must be http://HOST:PORT or https://HOST:PORT".to_owned()));
+        }
+        if config.token.is_some() && base.scheme() == "http" && !is_loopback(&base) {
+            let text =
+                "a token is never sent in clear to another machine; use https://, with --ca for the cluster's CA";
+            return Err(invalid(text.to_owned()));
         }
         if !base.path().ends_with("/client/v4") {
             base.set_path("/client/v4");
@@ -142,11 +164,6 @@ impl Client {
     }
 
     /// The address, as given.
-        if config.token.is_some() && base.scheme() == "http" && !is_loopback(&base) {
-            let text =
-                "a token is never sent in clear to another machine; use https://, with --ca for the cluster's CA";
-            return Err(invalid(text.to_owned()));
-        }
     pub(crate) fn api(&self) -> &str {
         &self.config.api
     }
@@ -223,20 +240,17 @@ impl Client {
         Ok(Answer { result, raw, etag, info: ResultInfo::default() })
     }
 
-    /// Opens the WebSocket of a tail.
-    pub(crate) async fn socket(&self, url: &str, protocol: &str) -> Result<Socket, ClientError> {
+    /// Opens the WebSocket of the tail `id`, at this node and not where an answer says. The id is the permission, so
+    /// the token stays here.
+    pub(crate) async fn socket(&self, id: &str, protocol: &'static str) -> Result<Socket, ClientError> {
         use tungstenite::client::IntoClientRequest as _;
-        let failed = |error: tungstenite::Error| ClientError::Config(format!("{url}: {error}"));
-        let mut request = url.into_client_request().map_err(failed)?;
-        let mut set = |name: &'static str, value: &str| {
-            if let Ok(value) = value.parse() {
-                request.headers_mut().insert(name, value);
-            }
-        };
-        set("sec-websocket-protocol", protocol);
-        if let Some(token) = &self.config.token {
-            set("authorization", &format!("Bearer {token}"));
-        }
+        let mut url = self.url(["tails", id]);
+        let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
+        url.set_scheme(scheme).expect("http and ws are schemes of the same kind");
+        let failed = |source| ClientError::Socket { api: self.config.api.clone(), source: Box::new(source) };
+        let mut request = url.as_str().into_client_request().map_err(failed)?;
+        let protocol = tungstenite::http::HeaderValue::from_static(protocol);
+        request.headers_mut().insert("sec-websocket-protocol", protocol);
         let connector = tokio_tungstenite::Connector::Rustls(self.tls.clone());
         let connected = tokio_tungstenite::connect_async_tls_with_config(request, None, false, Some(connector)).await;
         connected.map(|(socket, _)| socket).map_err(failed)
@@ -260,10 +274,7 @@ impl Client {
     }
 
     fn request(&self, call: &Call) -> Result<reqwest::RequestBuilder, ClientError> {
-        let mut url = self.base.clone();
-        url.path_segments_mut()
-            .expect("an http URL has path segments")
-            .extend(call.segments.iter().map(String::as_str));
+        let mut url = self.url(call.segments.iter().map(String::as_str));
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
@@ -283,6 +294,13 @@ impl Client {
             Body::Bytes(bytes) => request.header("content-type", "application/octet-stream").body(bytes.clone()),
             Body::Form(parts) => request.multipart(call::form(parts).map_err(ClientError::Config)?),
         })
+    }
+
+    /// The address of what lies below `/client/v4`.
+    fn url<'s>(&self, segments: impl IntoIterator<Item = &'s str>) -> reqwest::Url {
+        let mut url = self.base.clone();
+        url.path_segments_mut().expect("an http URL has path segments").extend(segments);
+        url
     }
 
     fn timeout(&self, call: &Call) -> Duration {
@@ -322,6 +340,8 @@ fn header(response: &reqwest::Response, name: &str) -> Option<String> {
     response.headers().get(name)?.to_str().ok().map(str::to_owned)
 }
 
+/// What an answer means that is not this API's: a proxy's page, most often. A write may have reached the API behind it,
+/// unless the status says that the request itself was turned away.
 fn strange(call: &Call, status: u16, text: &[u8], source: Option<serde_json::Error>) -> ClientError {
     let (what, text) = (call.describe(), shorten(text));
     let is_turned_away = (400..500).contains(&status) && status != 408;
@@ -344,5 +364,3 @@ fn is_loopback(url: &reqwest::Url) -> bool {
 fn shorten(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().take(200).collect()
 }
-/// What an answer means that is not this API's: a proxy's page, most often. A write may have reached the API behind it,
-/// unless the status says that the request itself was turned away.

@@ -11,6 +11,8 @@ mod node;
 
 mod trace;
 
+mod signals;
+
 mod context;
 
 mod output;

@@ -52,8 +52,13 @@ impl Output {
 
     /// Bytes as they are, whatever the format.
     pub(crate) fn bytes(self, bytes: &[u8]) {
-        let mut stdout = std::io::stdout().lock();
-        let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        let _ = write(bytes);
+    }
+
+    /// A line of an output that has no end, whatever the format. Whether somebody still reads.
+    #[must_use]
+    pub(crate) fn flow(self, line: impl Display) -> bool {
+        write(format!("{line}\n").as_bytes()).is_ok()
     }
 
     /// A list: `raw` for programs, a table for people, `none` where it is empty.
@@ -149,9 +154,13 @@ impl Drop for Progress {
 }
 
 fn print(text: &str) {
-    let mut stdout = std::io::stdout().lock();
     // Nobody is left to tell that printing failed.
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let _ = write(text.as_bytes());
+}
+
+fn write(bytes: &[u8]) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush())
 }
 
 /// Bytes as people read them.

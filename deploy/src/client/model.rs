@@ -284,7 +284,6 @@ pub(crate) struct AuditResource {
 #[serde(default)]
 pub(crate) struct Tail {
     pub(crate) id: String,
-    pub(crate) url: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -1,6 +1,7 @@
 //! Where things lie below `/client/v4`.
 //!
-//! **Owns** the paths of API.md. **Must not know** bodies. **Enter at** [`EnvironmentPath`].
+//! **Owns** the paths of environments, services and namespaces. **Must not know** bodies. **Enter at**
+//! [`EnvironmentPath`].
 
 use skerry_proto::id::{EnvironmentName, ServiceName};
 

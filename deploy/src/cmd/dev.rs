@@ -85,7 +85,7 @@ async fn serve(context: &Context, args: &DevArgs, mut node: Option<LocalNode>) -
                 ended = ended(&mut node) => anyhow::bail!(ended),
                 _ = tokio::signal::ctrl_c() => {
                     if let Some(tail) = tail {
-                        tail.close(context).await?;
+                        tail.close(context).await;
                     }
                     return Ok(node);
                 }

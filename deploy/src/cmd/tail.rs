@@ -10,14 +10,16 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::path::EnvironmentPath;
-use crate::client::{Call, Socket, model};
+use crate::client::{Call, ClientError, Socket, model};
 use crate::context::Context;
+use crate::signals::Signals;
 use crate::trace;
 
 /// The subprotocol of a tail's WebSocket, Cloudflare's.
 const PROTOCOL: &str = "trace-v1";
 /// BOUND: a node that restarts is back within this; each pause is longer than the last.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 pub(crate) struct TailArgs {
@@ -43,42 +45,64 @@ enum Outcome {
 }
 
 pub(crate) async fn run(context: &Context, args: TailArgs) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let mut open = None;
+    let ended = signals.race(follow(context, &args, &mut open)).await;
+    if let Some(tail) = open {
+        signals.race(tail.close(context)).await;
+    }
+    ended.unwrap_or(Ok(()))
+}
+
+/// Prints events until nobody reads them any more, or the API refuses. `open` is whatever is open meanwhile.
+async fn follow(context: &Context, args: &TailArgs, open: &mut Option<Tail>) -> anyhow::Result<()> {
     let path = context.environment_path().await?;
-    let filters = filters(&args);
-    let mut tail = Tail::open(context, &path, &filters).await?;
+    let filters = filters(args);
+    let mut tail = open.insert(Tail::open(context, &path, &filters).await?);
     context.out.note(format!("Following {} {}; Ctrl-C ends", path.service, path.environment));
-    let mut pause = Duration::from_millis(200);
+    let mut pause = FIRST_PAUSE;
     loop {
-        tokio::select! {
-            event = tail.next() => match event {
-                Some(event) => {
-                    pause = Duration::from_millis(200);
-                    print(context, &event);
+        match tail.next().await {
+            Some(event) => {
+                pause = FIRST_PAUSE;
+                if !print(context, &event) {
+                    return Ok(());
                 }
-                None => {
-                    context.out.note("The connection broke; events meanwhile are not shown");
-                    tail = loop {
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(MAX_PAUSE);
-                        match Tail::open(context, &path, &filters).await {
-                            Ok(tail) => break tail,
-                            Err(error) => context.out.note(format!("{error:#}")),
-                        }
-                    };
-                }
-            },
-            _ = tokio::signal::ctrl_c() => return tail.close(context).await,
+            }
+            None => {
+                context.out.note("The connection broke; events meanwhile are not shown");
+                *open = None;
+                tail = open.insert(open_again(context, &path, &filters, &mut pause).await?);
+            }
         }
     }
 }
 
-/// One line of JSON for programs (a log has no end, so it cannot be one document), readable lines for people.
-fn print(context: &Context, event: &Value) {
-    if context.out.is_json() {
-        return context.out.bytes(format!("{event}\n").as_bytes());
+/// Tries until it is open: the node may be back soon. What it refuses, such as a token that was revoked, it will refuse
+/// again.
+async fn open_again(
+    context: &Context,
+    path: &EnvironmentPath,
+    filters: &Value,
+    pause: &mut Duration,
+) -> anyhow::Result<Tail> {
+    loop {
+        tokio::time::sleep(*pause).await;
+        *pause = (*pause * 2).min(MAX_PAUSE);
+        match Tail::open(context, path, filters).await {
+            Ok(tail) => return Ok(tail),
+            Err(error) if error.downcast_ref().is_some_and(ClientError::is_refusal) => return Err(error),
+            Err(error) => context.out.note(format!("{error:#}")),
+        }
     }
-    for line in trace::lines(event) {
-        context.out.line(line);
+}
+
+/// One line of JSON for programs (a log has no end, so it cannot be one document), readable lines for people. Whether
+/// somebody still reads.
+fn print(context: &Context, event: &Value) -> bool {
+    match context.out.is_json() {
+        true => context.out.flow(event),
+        false => context.out.flow(trace::lines(event).join("\n")),
     }
 }
 
@@ -96,7 +120,7 @@ impl Tail {
         let client = context.client().await?;
         let call = Call::post(path.below(&["tails"])).json(json!({ "filters": filters }));
         let made: model::Tail = client.send(call).await?.result;
-        let socket = client.socket(&made.url, PROTOCOL).await?;
+        let socket = client.socket(&made.id, PROTOCOL).await?;
         Ok(Self { socket, path: path.clone(), id: made.id })
     }
 
@@ -116,11 +140,12 @@ impl Tail {
     }
 
     /// Tells the node that nobody listens any more.
-    pub(crate) async fn close(self, context: &Context) -> anyhow::Result<()> {
+    pub(crate) async fn close(self, context: &Context) {
         let call = Call::delete(self.path.below(&["tails", &self.id]));
         // It ends by itself soon; that it could not be ended now is not worth an error.
-        let _ = context.client().await?.send::<Value>(call).await;
-        Ok(())
+        if let Ok(client) = context.client().await {
+            let _ = client.send::<Value>(call).await;
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
@@ -85,7 +86,8 @@ impl Fake {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
-                let app = axum::Router::new().fallback(answer).with_state(stage);
+                let app = axum::Router::new().route("/client/v4/tails/{id}", axum::routing::get(tail));
+                let app = app.fallback(answer).with_state(stage);
                 let app = app.layer(axum::extract::DefaultBodyLimit::disable());
                 axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), app).await.unwrap();
             });
@@ -100,6 +102,12 @@ impl Fake {
     /// The calls that would change something, as [`Recorded::what`] names them.
     pub(crate) fn writes(&self) -> Vec<String> {
         self.calls().iter().filter(|call| call.method != "GET").map(Recorded::what).collect()
+    }
+
+    /// The last call named so: of an upload and its rehearsal, the one that counts.
+    #[track_caller]
+    pub(crate) fn last(&self, what: &str) -> Recorded {
+        self.calls().into_iter().rev().find(|call| call.what() == what).unwrap_or_else(|| panic!("no call {what:?}"))
     }
 
     /// The only call named so.
@@ -140,6 +148,35 @@ async fn answer(State(stage): State<Stage>, method: Method, uri: Uri, headers: H
         Reply::Raw(status, text) => (StatusCode::from_u16(status).unwrap(), text).into_response(),
         Reply::Silence => std::future::pending().await,
     }
+}
+
+/// The WebSocket of a tail. `one` sends one event and stays, `many` sends events for ever, `gone` ends at once.
+async fn tail(
+    State(stage): State<Stage>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let path = format!("/tails/{id}");
+    let call = Recorded { method: "GET".to_owned(), path, query: String::new(), headers, body: Vec::new() };
+    stage.calls.lock().unwrap().push(call);
+    upgrade.protocols(["trace-v1"]).on_upgrade(move |socket| async move { events(socket, &id).await })
+}
+
+async fn events(mut socket: WebSocket, id: &str) {
+    let event = json!({
+        "event": { "request": { "method": "GET", "url": "http://shop.workers.localhost/" }, "response": { "status": 200 } },
+        "outcome": "ok", "logs": [{ "level": "log", "message": ["hello", 1], "timestamp": 0 }], "exceptions": [],
+    });
+    let mut left = match id {
+        "gone" => 0,
+        "one" => 1,
+        _ => u64::MAX,
+    };
+    while left > 0 && socket.send(Message::Binary(event.to_string().into())).await.is_ok() {
+        left -= 1;
+    }
+    while id == "one" && socket.recv().await.is_some() {}
 }
 
 fn empty(call: &Recorded) -> Reply {

@@ -1,8 +1,10 @@
 //! One run of the built program.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -99,4 +101,58 @@ impl Outcome {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
+}
+
+/// BOUND: far longer than a busy machine needs for anything that is waited for here.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The lines of a stream, as they come.
+pub(crate) fn follow(stream: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
+    // BOUND: far more lines than a test run prints.
+    let (sender, receiver) = mpsc::sync_channel(10_000);
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// Waits for a line.
+#[track_caller]
+pub(crate) fn until(lines: &mpsc::Receiver<String>, wanted: impl Fn(&str) -> bool) -> String {
+    let mut seen = Vec::new();
+    loop {
+        match lines.recv_timeout(DEADLINE) {
+            Ok(line) if wanted(&line) => return line,
+            Ok(line) => seen.push(line),
+            Err(error) => panic!("{error}; seen: {seen:#?}"),
+        }
+    }
+}
+
+/// Looks again and again until it finds something.
+#[track_caller]
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let pause = Duration::from_millis(5);
+    for _ in 0..DEADLINE.as_millis() / pause.as_millis() {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::park_timeout(pause);
+    }
+    panic!("{what}: not within {DEADLINE:?}")
+}
+
+/// Sends a signal to a running program.
+pub(crate) fn send(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// How a program ends that was asked to.
+#[track_caller]
+pub(crate) fn end(child: &mut Child) -> ExitStatus {
+    wait_for("the program's end", || child.try_wait().unwrap())
 }

@@ -1,44 +1,33 @@
 //! Logs as they happen.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
 
 use crate::fake::{Fake, Reply};
-use crate::run::Workspace;
+use crate::run::{Workspace, end, follow, send, until};
 
-/// A WebSocket that sends one event to whoever comes, and stays open.
-fn events() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("ws://{}/tail", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            use axum::extract::ws::{Message, WebSocketUpgrade};
-            listener.set_nonblocking(true).unwrap();
-            let app = axum::Router::new().fallback(async |upgrade: WebSocketUpgrade| {
-                upgrade.protocols(["trace-v1"]).on_upgrade(async |mut socket| {
-                    let event = json!({
-                        "event": { "request": { "method": "GET", "url": "http://shop.workers.localhost/" }, "response": { "status": 200 } },
-                        "outcome": "ok", "logs": [{ "level": "log", "message": ["hello", 1], "timestamp": 0 }], "exceptions": [],
-                    });
-                    socket.send(Message::Binary(event.to_string().into())).await.unwrap();
-                    while socket.recv().await.is_some() {}
-                })
-            });
-            axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), app).await.unwrap();
-        });
-    });
-    url
+/// A node whose tails have this id. Where it says that they are is nowhere: the command line knows better.
+fn node(id: &'static str, then: Reply) -> Fake {
+    let opened = AtomicU32::new(0);
+    Fake::start(move |call| match (call.method.as_str(), call.path.ends_with("/tails")) {
+        ("POST", true) if opened.fetch_add(1, Ordering::SeqCst) == 0 => {
+            Some(Reply::Result(json!({ "id": id, "url": "ws://127.0.0.1:1/elsewhere" })))
+        }
+        ("POST", true) => Some(then.clone()),
+        _ => None,
+    })
+}
+
+fn shop(fake: &Fake) -> Workspace {
+    Workspace::talking_to(&fake.url, &[("wrangler.toml", "name = \"shop\"")])
 }
 
 fn first_lines(args: &[&str], count: usize) -> (Vec<String>, Fake) {
-    let url = events();
-    let fake =
-        Fake::start(move |call| call.path.ends_with("/tails").then(|| Reply::Result(json!({ "id": "t", "url": url }))));
-    let workspace = Workspace::talking_to(&fake.url, &[("wrangler.toml", "name = \"shop\"")]);
-    let mut child = workspace.command(args).spawn().unwrap();
+    let fake = node("one", Reply::Silence);
+    let shop = shop(&fake);
+    let mut child = shop.command(args).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let found = lines.take(count).map(Result::unwrap).collect();
     child.kill().unwrap();
@@ -61,4 +50,40 @@ fn tail_prints_json_lines_for_programs() {
     let (lines, _) = first_lines(&["tail", "--json"], 1);
     let event: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
     assert_eq!(event["outcome"], "ok");
+}
+
+#[test]
+fn a_tails_socket_is_opened_at_the_node_and_without_the_token() {
+    let (_, fake) = first_lines(&["tail"], 1);
+    let socket = fake.call("GET /tails/one");
+    assert_eq!(socket.header("authorization"), None);
+    assert_eq!(socket.header("sec-websocket-protocol"), Some("trace-v1"));
+}
+
+#[test]
+fn tail_ends_when_nobody_reads_any_more() {
+    let fake = node("many", Reply::Silence);
+    let shop = shop(&fake);
+    let mut child = shop.command(&["tail"]).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(end(&mut child).success());
+}
+
+#[test]
+fn ctrl_c_ends_a_tail_whose_node_is_away() {
+    for signal in ["-INT", "-TERM"] {
+        let fake = node("gone", Reply::Silence);
+        let shop = shop(&fake);
+        let mut child = shop.command(&["tail"]).spawn().unwrap();
+        let notes = follow(child.stderr.take().unwrap());
+        until(&notes, |line| line.contains("The connection broke"));
+        send(&child, signal);
+        assert!(end(&mut child).success());
+    }
+}
+
+#[test]
+fn a_tail_that_is_refused_is_not_tried_for_ever() {
+    let fake = node("gone", Reply::Error(401, 10000, "Authentication error"));
+    shop(&fake).run(&["tail"]).fails(1, "Authentication error [code 10000]");
 }
