@@ -29,6 +29,7 @@ mod versions;
 use clap::{Parser, Subcommand};
 
 use crate::context::{Context, Global};
+use crate::node::tied;
 
 /// Deploys and operates services on a Skerry cluster.
 #[derive(Debug, Parser)]
@@ -101,6 +102,9 @@ enum Command {
     Token(token::TokenCommand),
     /// Who changed what, and when
     Audit(audit::AuditArgs),
+    /// Not for people: how `dev` starts its node
+    #[command(name = "__tied", hide = true)]
+    Tied(tied::TiedArgs),
 }
 
 /// Runs one command to its end.
@@ -131,6 +135,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Domain(command) => domain::run(&context, command).await,
         Command::Token(command) => token::run(&context, command).await,
         Command::Audit(args) => audit::run(&context, args).await,
+        Command::Tied(args) => tied::become_program(&args).map(|never| match never {}),
     }
 }
 

@@ -66,24 +66,21 @@ pub(crate) struct Global {
 pub(crate) struct Context {
     pub(crate) out: Output,
     pub(crate) global: Global,
+    /// A node of our own, which stands above every setting.
+    node: Option<ClientConfig>,
     client: tokio::sync::OnceCell<Client>,
 }
 
 impl Context {
     pub(crate) fn new(global: Global) -> Self {
-        Self { out: Output::new(global.json, global.yes), global, client: tokio::sync::OnceCell::new() }
+        Self { out: Output::new(global.json, global.yes), global, node: None, client: tokio::sync::OnceCell::new() }
     }
 
-    /// The same command line, talking to another node. `dev` starts its own.
-    pub(crate) fn with_node(&self, api: String, token: String, ca: Option<PathBuf>) -> Self {
-        let global = Global {
-            api: Some(api),
-            token: Some(token),
-            token_file: None,
-            ca: ca.or_else(|| self.global.ca.clone()),
-            ..self.global.clone()
-        };
-        Self { out: self.out, global, client: tokio::sync::OnceCell::new() }
+    /// The same command line, talking to a node of our own whatever the settings say.
+    pub(crate) fn at_node(&self, api: String, token: String, ca: PathBuf) -> anyhow::Result<Self> {
+        let (token, ca, timeout) = (Some(token), Some(ca), self.timeout()?);
+        let node = Some(ClientConfig { api, token, ca, timeout, account: None, preferred_account: None });
+        Ok(Self { out: self.out, global: self.global.clone(), node, client: tokio::sync::OnceCell::new() })
     }
 
     /// The API; built at the first use, so that commands without one need no settings.
@@ -140,6 +137,9 @@ impl Context {
     }
 
     fn client_config(&self) -> anyhow::Result<ClientConfig> {
+        if let Some(node) = &self.node {
+            return Ok(node.clone());
+        }
         let user = user_config()?;
         let token_file = self.global.token_file.clone().or_else(|| variable("SKERRY_TOKEN_FILE").map(PathBuf::from));
         let token = match (&self.global.token, token_file) {
@@ -158,7 +158,7 @@ impl Context {
             api: api.unwrap_or_else(|| DEFAULT_API.to_owned()),
             token,
             ca: self.global.ca.clone().or_else(|| variable("SKERRY_CA").map(PathBuf::from)).or(user.ca),
-            timeout: timeout.transpose()?,
+            timeout: self.timeout()?,
             account: self.global.account.clone().or_else(|| variable("SKERRY_ACCOUNT")).or(user.account),
             preferred_account: self.project_account(),
         })
@@ -176,11 +176,6 @@ impl Context {
     fn project_account(&self) -> Option<String> {
         let account = self.project().ok()??.file.account_id?;
         Some(account.to_string())
-    }
-
-    /// Whether the command line or its surroundings name a node.
-    pub(crate) fn names_a_node(&self) -> anyhow::Result<bool> {
-        Ok(self.global.api.is_some() || variable("SKERRY_API").is_some() || user_config()?.api.is_some())
     }
 }
 

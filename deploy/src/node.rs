@@ -3,13 +3,15 @@
 //! **Owns** the process: finding the program, starting it, stopping it. **Must not know** what is deployed to it.
 //! **Enter at** [`LocalNode::start`].
 
+pub(crate) mod tied;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdout};
 
 /// BOUND: a first start compiles the engine image, which takes a slow machine many seconds.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -52,7 +54,7 @@ impl LocalNode {
         };
         std::fs::create_dir_all(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
         let log = dir.join("node.log");
-        let mut command = Command::new(&program);
+        let mut command = tied::command(&program)?;
         command.arg("--data-dir").arg(&dir).arg("--bootstrap");
         command.args(["--node-name", "dev", "--domain", "workers.localhost", "--log-format", "json"]);
         command.args([
@@ -99,8 +101,10 @@ impl LocalNode {
 
     /// Asks it to drain, and ends it if it does not.
     pub(crate) async fn stop(mut self) {
-        if let Some(id) = self.child.id() {
-            let _ = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
+        let id = self.child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(id) = id {
+            // It has ended already where this fails.
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
         }
         if tokio::time::timeout(STOP_DEADLINE, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
@@ -134,7 +138,7 @@ fn find() -> anyhow::Result<PathBuf> {
     }
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&paths).map(|dir| dir.join("skerry-node")).find(|path| path.is_file());
-    found.context("skerry-node was found neither beside skerry nor on the PATH; set SKERRY_NODE_BIN, or --api to use a running node")
+    found.context("skerry-node was found neither beside skerry nor on the PATH; set SKERRY_NODE_BIN, or use a running node with --remote and --api")
 }
 
 fn last_lines(log: &Path) -> String {

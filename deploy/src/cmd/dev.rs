@@ -4,11 +4,16 @@
 //! [`run`].
 //!
 //! ```text
-//! Building --ok--> Serving --change--> Building
-//!    `--error--> Waiting --change--> Building
+//! Starting --ready--> Building --ok--> Serving --change--> Building
+//!                        `--error--> Waiting --change--> Building
 //! ```
-//! - error: shown, and whatever was live stays live.  - Ctrl-C in any state: stop the node, end.
+//! - error: shown, and whatever was live stays live.
+//! - Ctrl-C (or SIGTERM, SIGHUP) in any state: what goes on is dropped, the node is stopped, the command ends; a second
+//!   one does not wait for the node.
 //! - the node ends: the command fails, for there is nothing left to serve from.
+//!
+//! Every save goes live, and `.dev.vars` with it. So the node is one of our own, whatever SKERRY_API says; with
+//! `--remote` it is a cluster's, after a question and never in production.
 
 mod watch;
 
@@ -21,8 +26,10 @@ use super::deploy;
 use super::tail::Tail;
 use crate::bundle::Mode;
 use crate::context::Context;
+use crate::exit::Usage;
 use crate::node::{LocalNode, NodeConfig};
 use crate::release::{self, Release, UploadArgs};
+use crate::signals::Signals;
 use crate::trace;
 use watch::Watch;
 
@@ -32,64 +39,108 @@ pub(crate) struct DevArgs {
     #[arg(value_name = "SCRIPT")]
     script: Option<PathBuf>,
     /// Where the node started here answers; 0 picks a free port
-    #[arg(long, default_value_t = 8787)]
+    #[arg(long, default_value_t = 8787, conflicts_with = "remote")]
     port: u16,
     /// Keep the node's data here between runs [default: a temporary folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "remote")]
     data_dir: Option<PathBuf>,
     /// A variable over the project file's
     #[arg(long, value_name = "NAME=VALUE", value_parser = release::assignment)]
     var: Vec<(String, String)>,
+    /// Serve from the cluster that --api names, in the environment that --env names
+    #[arg(long)]
+    remote: bool,
 }
 
 pub(crate) async fn run(context: &Context, args: DevArgs) -> anyhow::Result<()> {
-    if context.names_a_node()? {
-        return serve(context, &args, None).await.map(|_| ());
+    if args.remote {
+        agree(context).await?;
+        let mut signals = Signals::listen()?;
+        return run_at(context, &args, None, &mut signals).await;
     }
-    let node = {
+    let mut signals = Signals::listen()?;
+    let started = {
         let _progress = context.out.progress("Starting skerry-node");
-        LocalNode::start(NodeConfig { data_dir: args.data_dir.clone(), port: args.port }).await?
+        signals.race(LocalNode::start(NodeConfig { data_dir: args.data_dir.clone(), port: args.port })).await
     };
-    let local = context.with_node(node.api.clone(), node.token.clone(), Some(node.ca.clone()));
-    let http = node.http.clone();
-    context.out.note(format!("skerry-node answers at http://{http} (API {})", node.api));
-    if let Some(node) = serve(&local, &args, Some(node)).await? {
-        node.stop().await;
-    }
-    Ok(())
+    let Some(node) = started else { return Ok(()) };
+    let node = node?;
+    context.out.note(format!("skerry-node answers at http://{} (API {})", node.http, node.api));
+    let local = context.at_node(node.api.clone(), node.token.clone(), node.ca.clone())?;
+    run_at(&local, &args, Some(node), &mut signals).await
 }
 
-/// Runs until Ctrl-C, and gives the node back so that it can be stopped in order.
-async fn serve(context: &Context, args: &DevArgs, mut node: Option<LocalNode>) -> anyhow::Result<Option<LocalNode>> {
-    let mut watch = Watch::new()?;
-    let mut tail: Option<Tail> = None;
-    loop {
-        match round(context, args, node.as_ref(), &mut tail).await {
-            Ok(release) => watch.follow(&release),
-            Err(error) => {
-                context.out.note(format!("error: {error:#}"));
-                watch.follow_project(context);
+/// Asks whether a cluster shall get every save.
+async fn agree(context: &Context) -> anyhow::Result<()> {
+    let environment = context.environment()?;
+    if environment.is_production() {
+        let text = "--remote: every save would go live in production; name another environment with --env";
+        return Err(Usage(text.to_owned()).into());
+    }
+    let api = context.client().await?.api();
+    context.out.confirm(&format!("Make every save live in {environment} at {api}, with .dev.vars as its secrets?"))
+}
+
+/// Serves until a signal comes, then puts everything away.
+async fn run_at(
+    context: &Context,
+    args: &DevArgs,
+    node: Option<LocalNode>,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
+    let mut session = Session { node, tail: None };
+    let served = signals.race(session.serve(context, args)).await;
+    // A second signal ends this too; a node that is dropped is killed.
+    signals.race(session.end(context)).await;
+    served.unwrap_or(Ok(()))
+}
+
+/// What is open while the project is served.
+struct Session {
+    node: Option<LocalNode>,
+    tail: Option<Tail>,
+}
+
+impl Session {
+    /// Builds, deploys and prints logs; comes back only with an error.
+    async fn serve(&mut self, context: &Context, args: &DevArgs) -> anyhow::Result<()> {
+        let mut watch = Watch::new()?;
+        loop {
+            match round(context, args, self.node.as_ref(), &mut self.tail).await {
+                Ok(release) => watch.follow(&release),
+                Err(error) => {
+                    context.out.note(format!("error: {error:#}"));
+                    watch.follow_project(context);
+                }
             }
+            context.out.note("Waiting for a change; Ctrl-C ends");
+            self.wait(context, &mut watch).await?;
         }
-        context.out.note("Waiting for a change; Ctrl-C ends");
+    }
+
+    /// Prints logs until something changes.
+    async fn wait(&mut self, context: &Context, watch: &mut Watch) -> anyhow::Result<()> {
         loop {
             tokio::select! {
-                () = watch.changed() => break,
-                event = next(&mut tail) => match event {
+                () = watch.changed() => return Ok(()),
+                event = next(&mut self.tail) => match event {
                     Some(event) => for line in trace::lines(&event) {
                         context.out.line(line);
                     },
                     // It is opened again with the next deploy.
-                    None => tail = None,
+                    None => self.tail = None,
                 },
-                ended = ended(&mut node) => anyhow::bail!(ended),
-                _ = tokio::signal::ctrl_c() => {
-                    if let Some(tail) = tail {
-                        tail.close(context).await;
-                    }
-                    return Ok(node);
-                }
+                ended = ended(&mut self.node) => anyhow::bail!(ended),
             }
+        }
+    }
+
+    async fn end(self, context: &Context) {
+        if let Some(tail) = self.tail {
+            tail.close(context).await;
+        }
+        if let Some(node) = self.node {
+            node.stop().await;
         }
     }
 }
@@ -107,6 +158,9 @@ async fn round(
     let dev_vars = release.dir.join(".dev.vars");
     if dev_vars.is_file() {
         release.extras.secrets.extend(release::secrets_in(&dev_vars)?);
+    }
+    if node.is_some() {
+        release.plan.name_namespaces_by_title();
     }
     let deployed = deploy::publish(context, &release, false).await?.result;
     if tail.is_none() {

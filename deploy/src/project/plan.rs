@@ -114,6 +114,18 @@ impl Plan {
     }
 }
 
+    /// Finds every KV namespace by title, for a cluster that does not know the ids of the file: a fresh node of one's own.
+    /// Bindings with the same id still share one namespace.
+    pub(crate) fn name_namespaces_by_title(&mut self) {
+        let mut titles: BTreeMap<NamespaceId, String> = BTreeMap::new();
+        for kv in &mut self.kv_namespaces {
+            if let NamespacePlan::Id(id) = &kv.namespace {
+                let own = || title(&self.service, &self.environment, &kv.binding);
+                kv.namespace = NamespacePlan::Titled(titles.entry(id.clone()).or_insert_with(own).clone());
+            }
+        }
+    }
+
 fn parent(file: &File, environment: &EnvironmentName) -> Option<EnvironmentName> {
     file.environments.get(environment)?.skerry.parent.clone()
 }

@@ -71,6 +71,20 @@ fn isolate_gives_an_environment_its_own_namespaces() {
 }
 
 #[test]
+fn a_node_of_ones_own_is_asked_for_namespaces_by_title() {
+    let id = "ab".repeat(16);
+    let text = format!(
+        "name = \"shop\"\nkv_namespaces = [{{ binding = \"CART\", id = \"{id}\" }}, {{ binding = \"SAME\", id = \"{id}\" }}, \
+         {{ binding = \"OTHER\" }}]"
+    );
+    let mut plan = Plan::of(&toml(&text).unwrap(), None, &EnvironmentName::production()).unwrap();
+    plan.name_namespaces_by_title();
+    let titles: Vec<_> = plan.kv_namespaces.into_iter().map(|kv| kv.namespace).collect();
+    let titled = |title: &str| NamespacePlan::Titled(title.to_owned());
+    assert_eq!(titles, [titled("shop-cart"), titled("shop-cart"), titled("shop-other")]);
+}
+
+#[test]
 fn an_environment_that_the_file_does_not_mention_runs_the_same_code() {
     let plan = Plan::of(&toml(SHOP).unwrap(), None, &environment("pr-7")).unwrap();
     assert_eq!(plan.main.as_deref(), Some("src/index.ts"));

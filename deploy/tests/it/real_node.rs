@@ -5,15 +5,12 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, PoisonError, mpsc};
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
 
 use serde_json::Value;
 
-use crate::run::Workspace;
-
-/// BOUND: a first start compiles the engine image on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(120);
+use crate::run::{DEADLINE, Workspace, follow, until};
 
 const PROJECT: &str = "name = \"shop\"\nmain = \"src/index.ts\"\ncompatibility_date = \"2026-01-01\"\n[vars]\nCOLOR = \"blue\"\n\
     [[kv_namespaces]]\nbinding = \"CART\"\n[env.staging.vars]\nCOLOR = \"green\"\n";
@@ -226,7 +223,9 @@ fn a_mistake_that_only_the_engine_sees_is_named_with_its_position() {
 #[test]
 fn dev_serves_again_after_a_change_and_survives_a_mistake() {
     let Some(program) = program() else { return };
-    let mut shop = Workspace::new(&[("wrangler.toml", PROJECT), ("src/index.ts", CODE), (".dev.vars", "KEY=local\n")]);
+    // A cluster's id, which the node started here can not know.
+    let project = PROJECT.replace("binding = \"CART\"", &format!("binding = \"CART\"\nid = \"{}\"", "ab".repeat(16)));
+    let mut shop = Workspace::new(&[("wrangler.toml", &project), ("src/index.ts", CODE), (".dev.vars", "KEY=local\n")]);
     shop.set("SKERRY_NODE_BIN", &program.display().to_string());
     EngineCache::of(&program).seed(&shop.path("data"));
     let mut child = shop.command(&["dev", "--port", "0", "--data-dir", "data"]).spawn().unwrap();
@@ -253,30 +252,4 @@ fn dev_serves_again_after_a_change_and_survives_a_mistake() {
     assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     assert!(child.wait().unwrap().success());
     assert!(TcpStream::connect(&address).is_err(), "the node ends with dev");
-}
-
-/// The lines of a stream, as they come.
-fn follow(stream: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
-    // BOUND: far more lines than a test run prints.
-    let (sender, receiver) = mpsc::sync_channel(10_000);
-    std::thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    receiver
-}
-
-/// Waits for a line.
-fn until(lines: &mpsc::Receiver<String>, wanted: impl Fn(&str) -> bool) -> String {
-    let mut seen = Vec::new();
-    loop {
-        match lines.recv_timeout(DEADLINE) {
-            Ok(line) if wanted(&line) => return line,
-            Ok(line) => seen.push(line),
-            Err(error) => panic!("{error}; seen: {seen:#?}"),
-        }
-    }
 }
