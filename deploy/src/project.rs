@@ -6,6 +6,8 @@ mod plan;
 
 mod settings;
 
+mod triggers;
+
 pub(crate) mod section;
 
 mod rules;

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 
 use skerry_proto::id::{EnvironmentName, NamespaceId, ServiceName};
 
-use super::settings::{BuildSettings, File, KvSetting, RouteSetting, ServiceSetting, Settings};
+use super::settings::{BuildSettings, File, KvSetting, Limits, ServiceSetting, Settings};
+use super::triggers::RouteSetting;
 
 /// BOUND: a chain of parents this long is a mistake, and a longer one a circle.
 const MAX_PARENTS: usize = 16;
@@ -30,7 +31,7 @@ pub(crate) struct Plan {
     pub(crate) preview_urls: Option<bool>,
     pub(crate) routes: Option<Vec<RouteSetting>>,
     pub(crate) crons: Option<Vec<String>>,
-    pub(crate) cpu_ms: Option<u64>,
+    pub(crate) limits: Limits,
     pub(crate) build: BuildSettings,
     pub(crate) vars: BTreeMap<String, serde_json::Value>,
     pub(crate) kv_namespaces: Vec<KvPlan>,
@@ -97,7 +98,7 @@ impl Plan {
             build: build(&chain),
             routes: own.routes,
             crons: own.crons,
-            cpu_ms: own.cpu_ms,
+            limits: own.limits,
             vars: own.vars,
             services: own.services,
             version_metadata: own.version_metadata,
@@ -112,7 +113,6 @@ impl Plan {
             environment: environment.clone(),
         })
     }
-}
 
     /// Finds every KV namespace by title, for a cluster that does not know the ids of the file: a fresh node of one's own.
     /// Bindings with the same id still share one namespace.
@@ -125,6 +125,7 @@ impl Plan {
             }
         }
     }
+}
 
 fn parent(file: &File, environment: &EnvironmentName) -> Option<EnvironmentName> {
     file.environments.get(environment)?.skerry.parent.clone()
@@ -152,7 +153,8 @@ fn overlay(base: &Settings, over: &Settings) -> Settings {
     merged.version_metadata = merged.version_metadata.or_else(|| base.version_metadata.clone());
     merged.routes = merged.routes.or_else(|| base.routes.clone());
     merged.crons = merged.crons.or_else(|| base.crons.clone());
-    merged.cpu_ms = merged.cpu_ms.or(base.cpu_ms);
+    merged.limits.cpu_ms = merged.limits.cpu_ms.or(base.limits.cpu_ms);
+    merged.limits.subrequests = merged.limits.subrequests.or(base.limits.subrequests);
     merged
 }
 

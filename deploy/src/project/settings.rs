@@ -4,12 +4,14 @@
 //! combine. **Enter at** [`read`].
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use skerry_proto::id::{AccountId, EnvironmentName, NamespaceId, ServiceName};
 
 use super::rules::{ModuleKind, Rule};
 use super::section::{Findings, Section};
 use super::tree::{Node, Value};
+use super::triggers::{RouteSetting, read_crons, read_routes};
 
 /// What the whole file says.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,7 +35,7 @@ pub(crate) struct Settings {
     pub(crate) preview_urls: Option<bool>,
     pub(crate) routes: Option<Vec<RouteSetting>>,
     pub(crate) crons: Option<Vec<String>>,
-    pub(crate) cpu_ms: Option<u64>,
+    pub(crate) limits: Limits,
     pub(crate) build: BuildSettings,
     pub(crate) vars: BTreeMap<String, serde_json::Value>,
     pub(crate) kv_namespaces: Vec<KvSetting>,
@@ -71,11 +73,12 @@ pub(crate) struct BuildCommand {
     pub(crate) watch_dirs: Vec<String>,
 }
 
-/// A route, or with `custom_domain` a whole hostname.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RouteSetting {
-    pub(crate) pattern: String,
-    pub(crate) custom_domain: bool,
+/// `[limits]`: what one event may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) cpu_ms: Option<u64>,
+    /// Calls that leave the worker: `fetch`, bindings, KV.
+    pub(crate) subrequests: Option<u64>,
 }
 
 /// A KV binding. Without an id, `deploy` finds or creates the namespace.
@@ -194,7 +197,7 @@ fn read_level(mut section: Section<'_>, level: Level) -> Settings {
         preview_urls: section.flag("preview_urls"),
         routes: read_routes(&mut section),
         crons: read_crons(&mut section),
-        cpu_ms: read_limits(&mut section),
+        limits: read_limits(&mut section),
         build: read_build(&mut section),
         vars: read_vars(&mut section),
         kv_namespaces: read_kv(&mut section),
@@ -219,57 +222,20 @@ fn read_level(mut section: Section<'_>, level: Level) -> Settings {
     settings
 }
 
-fn read_routes(section: &mut Section<'_>) -> Option<Vec<RouteSetting>> {
-    let line = section.line_of("route");
-    if section.has("route") && section.has("routes") {
-        section.refuse("route", line, "give either \"route\" or \"routes\"".to_owned());
-    }
-    let one = section.node("route");
-    let many = section.nodes("routes");
-    if one.is_none() && many.is_none() {
-        return None;
-    }
-    let nodes = one.into_iter().map(|node| (node, "route".to_owned()));
-    let nodes =
-        nodes.chain(many.into_iter().flatten().enumerate().map(|(place, node)| (node, format!("routes[{place}]"))));
-    Some(nodes.filter_map(|(node, path)| read_route(section, node, path)).collect())
-}
-
-fn read_route<'a>(section: &Section<'a>, node: &'a Node, path: String) -> Option<RouteSetting> {
-    if let Value::Text(pattern) = &node.value {
-        return Some(RouteSetting { pattern: pattern.clone(), custom_domain: false });
-    }
-    let mut route = section.inner(node, path)?;
-    let pattern = route.required("pattern").map(str::to_owned);
-    let custom_domain = route.flag("custom_domain").unwrap_or(false);
-    // Skerry finds the zone by the hostname; the keys are accepted because wrangler asks for one of them.
-    for key in ["zone_id", "zone_name", "enabled", "previews_enabled"] {
-        route.node(key);
-    }
-    route.finish();
-    Some(RouteSetting { pattern: pattern?, custom_domain })
-}
-
-fn read_crons(section: &mut Section<'_>) -> Option<Vec<String>> {
-    let mut triggers = section.section("triggers")?;
-    let crons = triggers.texts("crons");
-    triggers.finish();
-    crons
-}
-
-fn read_limits(section: &mut Section<'_>) -> Option<u64> {
-    let mut limits = section.section("limits")?;
-    let line = limits.line_of("cpu_ms");
-    let cpu_ms = limits.whole("cpu_ms").filter(|cpu_ms| {
-        let fits = (1..=30_000).contains(cpu_ms);
-        if !fits {
-            limits.refuse("cpu_ms", line, "must be 1 to 30000 milliseconds".to_owned());
+fn read_limits(section: &mut Section<'_>) -> Limits {
+    let Some(mut limits) = section.section("limits") else { return Limits::default() };
+    let mut within = |key, range: RangeInclusive<u64>, unit: &str| {
+        let line = limits.line_of(key);
+        let found = limits.whole(key)?;
+        if !range.contains(&found) {
+            limits.refuse(key, line, format!("must be {} to {} {unit}", range.start(), range.end()));
         }
-        fits
-    });
-    limits.ignore("subrequests", "ignored: the node's own limit holds");
+        Some(found)
+    };
+    let cpu_ms = within("cpu_ms", 1..=30_000, "milliseconds");
+    let subrequests = within("subrequests", 0..=10_000, "calls");
     limits.finish();
-    cpu_ms
+    Limits { cpu_ms, subrequests }
 }
 
 fn read_build(section: &mut Section<'_>) -> BuildSettings {

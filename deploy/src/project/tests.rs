@@ -133,9 +133,29 @@ fn keys_without_effect_are_told_and_accepted() {
 }
 
 #[test]
+fn routes_domains_and_crons_are_checked_with_their_lines() {
+    let error = toml(
+        "routes = [\n\"ftp://a.b/\",\n{ pattern = \"*.a.b\", custom_domain = true },\n{ pattern = \"a.*.b\" } ]\n\
+         [triggers]\ncrons = [\"0 0 * * *\",\n\"60 * * * *\",\n\"0 0 * * *\"]",
+    )
+    .unwrap_err();
+    let rest = [
+        ":2: routes[0]: route pattern \"ftp://a.b/\" is invalid: the scheme is",
+        ":3: routes[1].pattern: hostname \"*.a.b\" is invalid",
+        ":4: routes[2].pattern: route pattern \"a.*.b\" is invalid: the host is",
+        ":7: triggers.crons[1]: cron \"60 * * * *\" is invalid: minute \"60\"",
+        ":8: triggers.crons[2]: \"0 0 * * *\" is given twice",
+    ];
+    for expected in rest {
+        assert!(error.contains(expected), "{expected} in\n{error}");
+    }
+}
+
+#[test]
 fn dates_and_limits_are_checked() {
     assert!(toml("compatibility_date = \"2026-02-30\"").unwrap_err().contains("is not a date"));
     assert!(toml("[limits]\ncpu_ms = 40000").unwrap_err().contains("1 to 30000"));
+    assert!(toml("[limits]\nsubrequests = 40000").unwrap_err().contains("limits.subrequests: must be 0 to 10000"));
     assert!(toml("[[rules]]\ntype = \"Txt\"\nglobs = []").unwrap_err().contains("must be one of"));
 }
 

@@ -57,8 +57,9 @@ fn metadata(plan: &Plan, bundle: &Bundle, namespaces: &BTreeMap<String, String>,
     if let Some(date) = &plan.compatibility_date {
         metadata["compatibility_date"] = json!(date);
     }
-    if let Some(cpu_ms) = plan.cpu_ms {
-        metadata["limits"] = json!({ "cpu_ms": cpu_ms });
+    let limits = [("cpu_ms", plan.limits.cpu_ms), ("subrequests", plan.limits.subrequests)];
+    for (name, limit) in limits.into_iter().filter_map(|(name, limit)| Some((name, limit?))) {
+        metadata["limits"][name] = json!(limit);
     }
     if !plan.removed.is_empty() {
         metadata["removed_bindings"] = json!(plan.removed);

@@ -25,7 +25,7 @@ fn metadata_of(plan: &Plan, kind: ModuleKind, extras: &Extras) -> serde_json::Va
 
 const FILE: &str = "name = \"a\"\ncompatibility_date = \"2026-01-01\"\n[vars]\nTEXT = \"x\"\nJSON = { a = 1 }\nTOKEN = \"from the file\"\n\
     [[kv_namespaces]]\nbinding = \"CACHE\"\n[[services]]\nbinding = \"AUTH\"\nservice = \"auth\"\nenvironment = \"canary\"\n\
-    [version_metadata]\nbinding = \"VERSION\"\n[limits]\ncpu_ms = 100\n[env.staging.skerry]\nremove = [\"AUTH\"]";
+    [version_metadata]\nbinding = \"VERSION\"\n[limits]\ncpu_ms = 100\nsubrequests = 20\n[env.staging.skerry]\nremove = [\"AUTH\"]";
 
 #[test]
 fn an_upload_names_every_binding_of_the_plan() {
@@ -36,7 +36,7 @@ fn an_upload_names_every_binding_of_the_plan() {
     };
     let metadata = metadata_of(&plan(FILE, "production"), ModuleKind::Esm, &extras);
     assert_eq!(metadata["main_module"], "index.js");
-    assert_eq!(metadata["limits"]["cpu_ms"], 100);
+    assert_eq!(metadata["limits"], json!({ "cpu_ms": 100, "subrequests": 20 }));
     assert_eq!(metadata["annotations"], json!({ "workers/message": "first" }));
     assert_eq!(metadata["keep_bindings"], json!(["secret_text", "secret_key"]));
     assert_eq!(
@@ -67,3 +67,4 @@ fn variables_are_given_with_either_sign() {
     assert_eq!(assignment("A:b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
     assert!(assignment("=x").is_err() && assignment("x").is_err());
 }
+    assert_eq!(metadata.get("limits"), None);
