@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
+use skerry_proto::id::AccountId;
 
-pub(crate) use self::metadata::{Extras, parts};
+pub(crate) use self::metadata::{Extras, Namespace, parts};
 pub(crate) use self::secrets::read as read_secrets;
 use crate::bundle::{self, BuildRequest, Built, Mode};
 use crate::client::path::kv;
@@ -74,6 +75,8 @@ pub(crate) struct Release {
     pub(crate) dir: PathBuf,
     /// The project file, if there is one.
     pub(crate) file: Option<PathBuf>,
+    /// The account that the project file names.
+    pub(crate) account_id: Option<AccountId>,
 }
 
 /// Reads the project, combines it with the command line, and builds the code.
@@ -127,7 +130,7 @@ pub(crate) async fn prepare(context: &Context, args: &UploadArgs, mode: Mode) ->
     if let Some(outdir) = &args.outdir {
         write_modules(outdir, &built)?;
     }
-    Ok(Release { plan, built, extras, dir, file: path })
+    Ok(Release { plan, built, extras, dir, file: path, account_id: file.account_id })
 }
 
 /// Lists the modules with their sizes.
@@ -141,47 +144,68 @@ pub(crate) fn report(context: &Context, built: &Built) {
     context.out.line(format!("Total upload: {total}, gzip without source maps: {gzip}\n"));
 }
 
-/// Finds the KV namespaces of the plan, by binding. Those without an id are found by title, and made when `create`.
-pub(crate) async fn namespaces(
-    context: &Context,
-    plan: &Plan,
-    create: bool,
-) -> anyhow::Result<BTreeMap<String, String>> {
+/// Says so when the release goes to another account than the project file names: it was written for another cluster, or
+/// for Cloudflare.
+pub(crate) async fn tell_account(context: &Context, release: &Release) -> anyhow::Result<()> {
+    let taken = context.client().await?.account().await?;
+    if let Some(named) = release.account_id.as_ref().filter(|named| named.as_str() != taken) {
+        context
+            .out
+            .note(format!("account_id: {named} is not used, this goes to account {taken}; --account chooses one"));
+    }
+    Ok(())
+}
+
+/// Finds the KV namespaces of the plan, by binding: those without an id by title.
+pub(crate) async fn namespaces(context: &Context, plan: &Plan) -> anyhow::Result<BTreeMap<String, Namespace>> {
     let (mut found, mut existing) = (BTreeMap::new(), None);
     for binding in &plan.kv_namespaces {
-        let title = match &binding.namespace {
-            NamespacePlan::Id(id) => {
-                found.insert(binding.binding.clone(), id.to_string());
-                continue;
-            }
-            NamespacePlan::Titled(title) => title,
-        };
-        let client = context.client().await?;
-        let account = client.account().await?;
-        let known = match &mut existing {
-            Some(known) => known,
-            None => {
-                let all = client.list::<model::Namespace>(Call::get(kv(account, &[])), None, usize::MAX).await?;
-                existing.insert(all.result)
+        let namespace = match &binding.namespace {
+            NamespacePlan::Id(id) => Namespace::Id(id.to_string()),
+            NamespacePlan::Titled(title) => {
+                let known = match &mut existing {
+                    Some(known) => known,
+                    None => existing.insert(all_namespaces(context).await?),
+                };
+                match known.iter().find(|namespace| namespace.title == *title) {
+                    Some(namespace) => Namespace::Id(namespace.id.clone()),
+                    None => Namespace::Missing(title.clone()),
+                }
             }
         };
-        let id = match known.iter().find(|namespace| namespace.title == *title) {
-            Some(namespace) => namespace.id.clone(),
-            None if !create => {
-                context.out.note(format!("would create KV namespace {title:?} for {}", binding.binding));
-                // A dry run changes nothing, so there is no id yet; the API only checks its shape.
-                "0".repeat(32)
-            }
-            None => {
-                let call = Call::post(kv(account, &[])).json(json!({ "title": title }));
-                let made: model::Namespace = client.send(call).await?.result;
-                context.out.note(format!("created KV namespace {title:?} for {}", binding.binding));
-                made.id
-            }
-        };
-        found.insert(binding.binding.clone(), id);
+        found.insert(binding.binding.clone(), namespace);
     }
     Ok(found)
+}
+
+async fn all_namespaces(context: &Context) -> anyhow::Result<Vec<model::Namespace>> {
+    let client = context.client().await?;
+    let call = Call::get(kv(client.account().await?, &[]));
+    Ok(client.list::<model::Namespace>(call, None, usize::MAX).await?.result)
+}
+
+/// Makes the namespaces that do not exist yet.
+pub(crate) async fn make_namespaces(
+    context: &Context,
+    mut namespaces: BTreeMap<String, Namespace>,
+) -> anyhow::Result<BTreeMap<String, Namespace>> {
+    let mut made: BTreeMap<String, String> = BTreeMap::new();
+    for (binding, namespace) in &mut namespaces {
+        let Namespace::Missing(title) = namespace else { continue };
+        let id = match made.get(title) {
+            Some(id) => id.clone(),
+            None => {
+                let client = context.client().await?;
+                let call = Call::post(kv(client.account().await?, &[])).json(json!({ "title": title }));
+                let id = client.send::<model::Namespace>(call).await?.result.id;
+                context.out.note(format!("created KV namespace {title:?} for {binding}"));
+                made.insert(title.clone(), id.clone());
+                id
+            }
+        };
+        *namespace = Namespace::Id(id);
+    }
+    Ok(namespaces)
 }
 
 /// Reads secrets from a file: a JSON object of texts, or `NAME=VALUE` lines as in `.dev.vars`.

@@ -1,18 +1,22 @@
 //! `skerry deploy`
 //!
-//! **Owns** the order of a deploy, and how an effective configuration is shown. **Must not know** bundling. **Enter
-//! at** [`run`].
+//! **Owns** what a deploy shows, an effective configuration above all. **Must not know** bundling. **Enter at**
+//! [`run`]; the calls and their order are in [`publish()`].
+
+mod publish;
+mod triggers;
 
 use clap::Args;
-use serde_json::json;
 use skerry_proto::id::EnvironmentName;
 
+pub(crate) use self::publish::{path_of, publish};
+pub(crate) use self::triggers::reaches_today;
 use crate::bundle::Mode;
 use crate::client::path::EnvironmentPath;
-use crate::client::{Answer, Call, Client, model};
+use crate::client::{Call, model};
 use crate::context::Context;
 use crate::project::Plan;
-use crate::release::{self, Release, UploadArgs};
+use crate::release::{self, UploadArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct DeployArgs {
@@ -23,6 +27,7 @@ pub(crate) struct DeployArgs {
 pub(crate) async fn run(context: &Context, args: DeployArgs) -> anyhow::Result<()> {
     let release = release::prepare(context, &args.upload, Mode::Production).await?;
     release::report(context, &release.built);
+    release::tell_account(context, &release).await?;
     let path = path_of(context, &release.plan).await?;
     let before = config(context, &path).await?;
     let deployed = publish(context, &release, args.upload.dry_run).await?;
@@ -64,150 +69,6 @@ fn lost(context: &Context, before: &model::Effective, after: &model::Effective) 
             value(binding)
         ));
     }
-}
-
-/// Uploads the release and makes it live, then sets what lies outside versions. A dry run is checked by the API too.
-pub(crate) async fn publish(
-    context: &Context,
-    release: &Release,
-    dry_run: bool,
-) -> anyhow::Result<Answer<model::Deployed>> {
-    let client = context.client().await?;
-    let plan = &release.plan;
-    let path = path_of(context, plan).await?;
-    let current = look(client, &path).await?;
-    if !dry_run {
-        set_parent(client, &path, plan, current.as_ref().map(|found| &found.result)).await?;
-    }
-    // Read again after the parent moved: the etag of what this deploy replaces, so that a deploy that happens
-    // meanwhile is not overwritten silently.
-    let current = look(client, &path).await?;
-    require_secrets(client, &path, release, current.is_some()).await?;
-    let namespaces = release::namespaces(context, plan, !dry_run).await?;
-    let parts = release::parts(plan, &release.built.bundle, &namespaces, &release.extras);
-    let etag = current.as_ref().and_then(|found| found.etag.clone());
-    let mut call = Call::put(path.below(&[])).if_match(etag).form(parts);
-    if dry_run {
-        call = call.query("dry_run", true);
-    }
-    let deployed = {
-        let _progress = context.out.progress(format!("Deploying {} to {}", plan.service, plan.environment));
-        client.send::<model::Deployed>(call).await?
-    };
-    if !dry_run {
-        if current.is_none() {
-            // The service was made by this deploy, so only now is there an environment whose parent can be set.
-            let made = look(client, &path).await?;
-            set_parent(client, &path, plan, made.as_ref().map(|found| &found.result)).await?;
-        }
-        set_triggers(client, &path, plan).await?;
-    }
-    Ok(deployed)
-}
-
-/// Where the environment of a plan lies.
-pub(crate) async fn path_of(context: &Context, plan: &Plan) -> anyhow::Result<EnvironmentPath> {
-    let account = context.client().await?.account().await?.to_owned();
-    Ok(EnvironmentPath { account, service: plan.service.clone(), environment: plan.environment.clone() })
-}
-
-async fn look(client: &Client, path: &EnvironmentPath) -> anyhow::Result<Option<Answer<model::Environment>>> {
-    match client.send(Call::get(path.below(&[]))).await {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Makes the environment's parent what the project file says, if it says anything.
-async fn set_parent(
-    client: &Client,
-    path: &EnvironmentPath,
-    plan: &Plan,
-    current: Option<&model::Environment>,
-) -> anyhow::Result<()> {
-    let Some(parent) = &plan.parent else { return Ok(()) };
-    let parent = parent.as_str();
-    match current {
-        Some(environment) if environment.parent.as_deref() == Some(parent) => {}
-        Some(_) => {
-            client.send::<serde_json::Value>(Call::patch(path.below(&[])).json(json!({ "parent": parent }))).await?;
-        }
-        None => {
-            let mut segments = path.below(&[]);
-            segments.pop();
-            let call = Call::post(segments).json(json!({ "name": plan.environment.as_str(), "parent": parent }));
-            match client.send::<serde_json::Value>(call).await {
-                // The service does not exist yet: the upload makes it.
-                Err(error) if error.is_not_found() => {}
-                other => {
-                    other?;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Refuses before the upload when the environment lacks secrets that the project file requires.
-async fn require_secrets(
-    client: &Client,
-    path: &EnvironmentPath,
-    release: &Release,
-    exists: bool,
-) -> anyhow::Result<()> {
-    let required = &release.plan.required_secrets;
-    if required.is_empty() {
-        return Ok(());
-    }
-    let known: Vec<model::Binding> = match exists {
-        true => client.send(Call::get(path.below(&["secrets"]))).await?.result,
-        false => Vec::new(),
-    };
-    let given =
-        |name: &String| release.extras.secrets.contains_key(name) || known.iter().any(|secret| secret.name == *name);
-    let missing: Vec<&str> = required.iter().filter(|name| !given(name)).map(String::as_str).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    anyhow::bail!(
-        "secrets.required: {} {} missing in {}; `skerry secret put NAME` sets one, --secrets-file brings them along",
-        missing.join(", "),
-        if missing.len() == 1 { "is" } else { "are" },
-        path.environment
-    )
-}
-
-/// Routes, domains, crons and hostnames are no part of a version; they change only when the file mentions them.
-async fn set_triggers(client: &Client, path: &EnvironmentPath, plan: &Plan) -> anyhow::Result<()> {
-    if let Some(routes) = &plan.routes {
-        let patterns: Vec<_> = routes
-            .iter()
-            .filter(|route| !route.custom_domain)
-            .map(|route| json!({ "pattern": route.pattern }))
-            .collect();
-        client.send::<serde_json::Value>(Call::put(path.below(&["routes"])).json(json!(patterns))).await?;
-        for domain in routes.iter().filter(|route| route.custom_domain) {
-            let body = json!({
-                "hostname": domain.pattern, "service": path.service.as_str(), "environment": path.environment.as_str(),
-            });
-            let call = Call::put(["accounts", path.account.as_str(), "workers", "domains"]).json(body);
-            client.send::<serde_json::Value>(call).await?;
-        }
-    }
-    if let Some(crons) = &plan.crons {
-        let schedules: Vec<_> = crons.iter().map(|cron| json!({ "cron": cron })).collect();
-        client.send::<serde_json::Value>(Call::put(path.below(&["schedules"])).json(json!(schedules))).await?;
-    }
-    if plan.workers_dev.is_some() || plan.preview_urls.is_some() {
-        let enabled = plan.workers_dev.unwrap_or(true);
-        let mut body = json!({ "enabled": enabled });
-        if let Some(previews) = plan.preview_urls {
-            body["previews_enabled"] = json!(previews);
-        }
-        client.send::<serde_json::Value>(Call::post(path.below(&["subdomain"])).json(body)).await?;
-    }
-    Ok(())
 }
 
 /// Shows what code finds in `env`, where each entry comes from, what it overrides, and what state is shared.

@@ -5,6 +5,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::deploy::reaches_today;
 use crate::client::{Call, model};
 use crate::context::Context;
 use crate::output::cell;
@@ -30,7 +31,7 @@ pub(crate) async fn run(context: &Context, command: DomainCommand) -> anyhow::Re
     let base = ["accounts", client.account().await?, "workers", "domains"];
     match command {
         DomainCommand::List => {
-            let found = client.send::<Vec<model::Domain>>(Call::get(base)).await?;
+            let found = client.list::<model::Domain>(Call::get(base), None, usize::MAX).await?;
             let rows = found.result.iter().map(|domain| {
                 let environment = domain.environment.as_deref();
                 [domain.hostname.clone(), domain.service.clone(), cell(environment), domain.id.clone()]
@@ -39,23 +40,24 @@ pub(crate) async fn run(context: &Context, command: DomainCommand) -> anyhow::Re
         }
         DomainCommand::Add { hostname } => {
             let path = context.environment_path().await?;
-            let all = client.send::<Vec<model::Domain>>(Call::get(base)).await?;
-            if let Some(taken) = all.result.iter().find(|one| one.hostname == hostname) {
-                let environment = taken.environment.as_deref().unwrap_or("production");
-                context
-                    .out
-                    .confirm(&format!("{hostname} reaches {} {environment} today. Replace it?", taken.service))?;
+            let hostname = hostname.to_lowercase();
+            let all = client.list::<model::Domain>(Call::get(base), None, usize::MAX).await?.result;
+            let taken = reaches_today(&all, &hostname, &path);
+            if let Some(taken) = &taken {
+                context.out.confirm(&format!("{taken} Replace it?"))?;
             }
             let body = json!({
                 "hostname": hostname, "service": path.service.as_str(), "environment": path.environment.as_str(),
+                "override_existing_origin": taken.is_some(),
             });
             let made = client.send::<Value>(Call::put(base).json(body)).await?;
             context.out.document(&made.raw);
             context.out.line(format!("{hostname} now reaches {} {}", path.service, path.environment));
         }
         DomainCommand::Delete { domain } => {
-            let all = client.send::<Vec<model::Domain>>(Call::get(base)).await?;
-            let found = all.result.iter().find(|one| one.hostname == domain || one.id == domain);
+            let all = client.list::<model::Domain>(Call::get(base), None, usize::MAX).await?;
+            let named = |one: &&model::Domain| one.hostname.eq_ignore_ascii_case(&domain) || one.id == domain;
+            let found = all.result.iter().find(named);
             let found = found.ok_or_else(|| anyhow::anyhow!("there is no domain {domain:?}"))?;
             context.out.confirm(&format!("Delete domain {}?", found.hostname))?;
             let segments = base.into_iter().chain([found.id.as_str()]);

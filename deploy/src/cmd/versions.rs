@@ -118,7 +118,9 @@ async fn upload(context: &Context, args: &UploadArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let path = super::deploy::path_of(context, &release.plan).await?;
-    let namespaces = release::namespaces(context, &release.plan, true).await?;
+    release::tell_account(context, &release).await?;
+    let namespaces = release::namespaces(context, &release.plan).await?;
+    let namespaces = release::make_namespaces(context, namespaces).await?;
     let parts = release::parts(&release.plan, &release.built.bundle, &namespaces, &release.extras);
     let sent = {
         let _progress = context.out.progress(format!("Uploading {}", path.service));

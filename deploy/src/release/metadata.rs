@@ -20,8 +20,22 @@ pub(crate) struct Extras {
     pub(crate) secrets: BTreeMap<String, String>,
 }
 
-/// The parts of an upload, `metadata` first. `namespaces` holds the id of every KV binding of the plan.
-pub(crate) fn parts(plan: &Plan, bundle: &Bundle, namespaces: &BTreeMap<String, String>, extras: &Extras) -> Vec<Part> {
+/// The KV namespace of a binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Namespace {
+    /// It exists.
+    Id(String),
+    /// None has this title yet. Only a dry run may name it so.
+    Missing(String),
+}
+
+/// The parts of an upload, `metadata` first. `namespaces` holds one for every KV binding of the plan.
+pub(crate) fn parts(
+    plan: &Plan,
+    bundle: &Bundle,
+    namespaces: &BTreeMap<String, Namespace>,
+    extras: &Extras,
+) -> Vec<Part> {
     let metadata = metadata(plan, bundle, namespaces, extras);
     let first = Part {
         name: "metadata".to_owned(),
@@ -38,7 +52,7 @@ pub(crate) fn parts(plan: &Plan, bundle: &Bundle, namespaces: &BTreeMap<String, 
     std::iter::once(first).chain(modules).collect()
 }
 
-fn metadata(plan: &Plan, bundle: &Bundle, namespaces: &BTreeMap<String, String>, extras: &Extras) -> Value {
+fn metadata(plan: &Plan, bundle: &Bundle, namespaces: &BTreeMap<String, Namespace>, extras: &Extras) -> Value {
     let mut metadata = json!({
         "bindings": bindings(plan, namespaces, extras),
         "compatibility_flags": plan.compatibility_flags,
@@ -76,7 +90,7 @@ fn keep(plan: &Plan) -> Vec<&'static str> {
     kinds
 }
 
-fn bindings(plan: &Plan, namespaces: &BTreeMap<String, String>, extras: &Extras) -> Vec<Value> {
+fn bindings(plan: &Plan, namespaces: &BTreeMap<String, Namespace>, extras: &Extras) -> Vec<Value> {
     // A secret given with the upload takes the place of a variable of the same name (`.dev.vars`).
     let vars =
         plan.vars.iter().filter(|(name, _)| !extras.secrets.contains_key(*name)).map(|(name, value)| match value {
@@ -85,10 +99,14 @@ fn bindings(plan: &Plan, namespaces: &BTreeMap<String, String>, extras: &Extras)
         });
     let secrets =
         extras.secrets.iter().map(|(name, text)| json!({ "type": "secret_text", "name": name, "text": text }));
-    let kv = plan
-        .kv_namespaces
-        .iter()
-        .map(|kv| json!({ "type": "kv_namespace", "name": kv.binding, "namespace_id": namespaces.get(&kv.binding) }));
+    let kv = plan.kv_namespaces.iter().map(|kv| {
+        let (field, value) = match namespaces.get(&kv.binding) {
+            Some(Namespace::Missing(title)) => ("title", Some(title)),
+            Some(Namespace::Id(id)) => ("namespace_id", Some(id)),
+            None => ("namespace_id", None),
+        };
+        json!({ "type": "kv_namespace", "name": kv.binding, field: value })
+    });
     let services = plan.services.iter().map(|service| {
         let mut binding = json!({ "type": "service", "name": service.binding, "service": service.service.as_str() });
         let fields = [

@@ -17,7 +17,7 @@ fn bundle(kind: ModuleKind) -> Bundle {
 }
 
 fn metadata_of(plan: &Plan, kind: ModuleKind, extras: &Extras) -> serde_json::Value {
-    let namespaces = BTreeMap::from([("CACHE".to_owned(), "ab".repeat(16))]);
+    let namespaces = BTreeMap::from([("CACHE".to_owned(), Namespace::Id("ab".repeat(16)))]);
     let parts = parts(plan, &bundle(kind), &namespaces, extras);
     assert_eq!(parts[1].file_name.as_deref(), Some("index.js"));
     serde_json::from_slice(&parts[0].bytes).unwrap()
@@ -53,11 +53,22 @@ fn an_upload_names_every_binding_of_the_plan() {
 }
 
 #[test]
+fn a_namespace_that_does_not_exist_yet_is_named_by_title() {
+    let plan = plan(FILE, "production");
+    let namespaces = BTreeMap::from([("CACHE".to_owned(), Namespace::Missing("a-cache".to_owned()))]);
+    let parts = parts(&plan, &bundle(ModuleKind::Esm), &namespaces, &Extras::default());
+    let metadata: serde_json::Value = serde_json::from_slice(&parts[0].bytes).unwrap();
+    let kv = metadata["bindings"].as_array().unwrap().iter().find(|binding| binding["name"] == "CACHE");
+    assert_eq!(kv, Some(&json!({ "type": "kv_namespace", "name": "CACHE", "title": "a-cache" })));
+}
+
+#[test]
 fn an_environment_uploads_only_its_differences() {
     let metadata = metadata_of(&plan(FILE, "staging"), ModuleKind::Script, &Extras::default());
     assert_eq!(metadata["bindings"], json!([]));
     assert_eq!(metadata["removed_bindings"], json!(["AUTH"]));
     assert_eq!(metadata["compatibility_date"], "2026-01-01");
+    assert_eq!(metadata.get("limits"), None);
     assert_eq!((&metadata["body_part"], metadata.get("main_module")), (&json!("index.js"), None));
 }
 
@@ -67,4 +78,3 @@ fn variables_are_given_with_either_sign() {
     assert_eq!(assignment("A:b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
     assert!(assignment("=x").is_err() && assignment("x").is_err());
 }
-    assert_eq!(metadata.get("limits"), None);

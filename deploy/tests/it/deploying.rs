@@ -37,6 +37,7 @@ fn cluster(call: &Recorded) -> Option<Reply> {
         "GET /workers/services/shop/environments/production/config" => Reply::Result(
             json!({ "bindings": [{ "name": "COLOR", "type": "plain_text", "text": "blue", "origin": "own" }] }),
         ),
+        "GET /workers/domains" => Reply::Result(json!([])),
         "GET /storage/kv/namespaces" => Reply::Result(json!([{ "id": "cd".repeat(16), "title": "other" }])),
         "POST /storage/kv/namespaces" => Reply::Result(json!({ "id": "ef".repeat(16), "title": "shop-cart" })),
         what if what.starts_with("PUT /workers/services/shop/environments/") => Reply::Result(deployed()),
@@ -73,54 +74,137 @@ fn a_deploy_uploads_only_the_differences_and_says_what_is_inherited() {
     assert!(outcome.stderr.contains("BY_HAND (plain_text, was \"x\") is gone"), "{}", outcome.stderr);
 }
 
+const PRODUCTION: &str = "PUT /workers/services/shop/environments/production";
+
+fn binding(upload: &Recorded, name: &str) -> Value {
+    let metadata: Value = serde_json::from_str(&upload.part("metadata").unwrap()).unwrap();
+    metadata["bindings"].as_array().unwrap().iter().find(|binding| binding["name"] == name).unwrap().clone()
+}
+
 #[test]
-fn a_namespace_without_an_id_is_made_at_the_first_deploy() {
+fn a_namespace_without_an_id_is_made_at_the_first_deploy_once_the_upload_is_checked() {
     let fake = Fake::start(cluster);
     Workspace::talking_to(&fake.url, &FILES).run(&["deploy"]).ok();
+    assert_eq!(fake.writes(), [PRODUCTION, "POST /storage/kv/namespaces", PRODUCTION]);
+    let uploads: Vec<Recorded> = fake.calls().into_iter().filter(|call| call.what() == PRODUCTION).collect();
+    assert_eq!([uploads[0].query.as_str(), uploads[1].query.as_str()], ["dry_run=true", ""]);
+    assert_eq!(binding(&uploads[0], "CART"), json!({ "type": "kv_namespace", "name": "CART", "title": "shop-cart" }));
     assert_eq!(fake.call("POST /storage/kv/namespaces").json(), json!({ "title": "shop-cart" }));
-    let upload = fake.call("PUT /workers/services/shop/environments/production");
-    let metadata: Value = serde_json::from_str(&upload.part("metadata").unwrap()).unwrap();
-    assert_eq!(
-        metadata["bindings"][1],
-        json!({ "type": "kv_namespace", "name": "CART", "namespace_id": "ef".repeat(16) })
-    );
+    let made = json!({ "type": "kv_namespace", "name": "CART", "namespace_id": "ef".repeat(16) });
+    assert_eq!(binding(&uploads[1], "CART"), made);
     // There is nothing yet that the upload could overwrite.
-    assert_eq!(upload.header("if-match"), None);
+    assert_eq!(uploads[1].header("if-match"), None);
+}
+
+#[test]
+fn an_upload_that_is_refused_has_made_nothing() {
+    let fake = Fake::start(|call| match call.method.as_str() {
+        "PUT" => Some(Reply::Error(400, 10021, "SyntaxError in index.js")),
+        _ => cluster(call),
+    });
+    let project = format!("{PROJECT}[env.preview.skerry]\nparent = \"staging\"\nisolate = true\n");
+    let workspace = Workspace::talking_to(&fake.url, &[("wrangler.toml", &project), ("src/index.ts", CODE)]);
+    workspace.run(&["deploy", "--env", "preview"]).fails(1, "SyntaxError");
+    assert_eq!(fake.writes(), ["PUT /workers/services/shop/environments/preview"]);
+    assert_eq!(fake.calls().last().unwrap().query, "dry_run=true");
+}
+
+#[test]
+fn an_account_of_another_cluster_is_told() {
+    let fake = Fake::start(cluster);
+    let project = format!("account_id = \"{}\"\n{PROJECT}", "f".repeat(32));
+    let workspace = Workspace::talking_to(&fake.url, &[("wrangler.toml", &project), ("src/index.ts", CODE)]);
+    let outcome = workspace.run(&["deploy"]).ok();
+    assert!(outcome.stderr.contains("ffff is not used, this goes to account 0123"), "{}", outcome.stderr);
 }
 
 #[test]
 fn a_dry_run_changes_nothing() {
     let fake = Fake::start(cluster);
     let outcome = Workspace::talking_to(&fake.url, &FILES).run(&["deploy", "--dry-run"]).ok();
-    assert_eq!(fake.writes(), ["PUT /workers/services/shop/environments/production"]);
-    assert_eq!(fake.call("PUT /workers/services/shop/environments/production").query, "dry_run=true");
+    assert_eq!(fake.writes(), [PRODUCTION]);
+    assert_eq!(fake.call(PRODUCTION).query, "dry_run=true");
+    assert!(outcome.stderr.contains("would create KV namespace \"shop-cart\" for CART"), "{}", outcome.stderr);
     assert!(outcome.stdout.contains("nothing was changed"));
+}
+
+const TRIGGERS: &str =
+    "routes = [\"a.example.com/*\", { pattern = \"B.example.com\", custom_domain = true }]\nworkers_dev = false\n";
+
+fn with_triggers() -> String {
+    format!("{TRIGGERS}{PROJECT}[triggers]\ncrons = [\"*/5 * * * *\"]\n")
 }
 
 #[test]
 fn routes_domains_and_crons_are_set_after_the_upload_when_the_file_names_them() {
     let fake = Fake::start(cluster);
-    let project = format!(
-        "routes = [\"a.example.com/*\", {{ pattern = \"b.example.com\", custom_domain = true }}]\nworkers_dev = false\n{PROJECT}\
-         [triggers]\ncrons = [\"*/5 * * * *\"]\n"
-    );
-    let workspace = Workspace::talking_to(&fake.url, &[("wrangler.toml", &project), ("src/index.ts", CODE)]);
+    let workspace = Workspace::talking_to(&fake.url, &[("wrangler.toml", &with_triggers()), ("src/index.ts", CODE)]);
     workspace.run(&["deploy"]).ok();
     let base = "/workers/services/shop/environments/production";
     assert_eq!(
-        fake.writes()[1..],
+        fake.writes()[2..],
         [
             format!("PUT {base}"),
             format!("PUT {base}/routes"),
-            "PUT /workers/domains".to_owned(),
+            format!("PUT {base}/domains/records"),
             format!("PUT {base}/schedules"),
             format!("POST {base}/subdomain"),
         ]
     );
     assert_eq!(fake.call(&format!("PUT {base}/routes")).json(), json!([{ "pattern": "a.example.com/*" }]));
-    assert_eq!(fake.call("PUT /workers/domains").json()["hostname"], "b.example.com");
+    let domains = json!({ "override_existing_origin": false, "origins": [{ "hostname": "b.example.com" }] });
+    assert_eq!(fake.call(&format!("PUT {base}/domains/records")).json(), domains);
     assert_eq!(fake.call(&format!("PUT {base}/schedules")).json(), json!([{ "cron": "*/5 * * * *" }]));
     assert_eq!(fake.call(&format!("POST {base}/subdomain")).json(), json!({ "enabled": false }));
+}
+
+#[test]
+fn a_domain_of_another_environment_is_taken_only_after_a_question() {
+    let fake = Fake::start(|call| match call.what().as_str() {
+        // On its second page, where the first is full.
+        "GET /workers/domains" if call.query.starts_with("page=1&") => {
+            Some(Reply::Result(Value::Array(vec![json!({ "hostname": "x.example.com" }); 100])))
+        }
+        "GET /workers/domains" => Some(Reply::Result(
+            json!([{ "id": "d", "hostname": "b.example.com", "service": "old", "environment": "qa" }]),
+        )),
+        _ => cluster(call),
+    });
+    let workspace = Workspace::talking_to(&fake.url, &[("wrangler.toml", &with_triggers()), ("src/index.ts", CODE)]);
+    workspace.run(&["deploy"]).fails(2, "b.example.com reaches old qa today. Replace this?");
+    workspace.run(&["domain", "add", "B.Example.com"]).fails(2, "b.example.com reaches old qa today.");
+    assert_eq!(fake.writes(), Vec::<String>::new());
+    let records = "PUT /workers/services/shop/environments/production/domains/records";
+    workspace.run(&["deploy", "--yes"]).ok();
+    assert_eq!(fake.call(records).json()["override_existing_origin"], true);
+    workspace.run(&["domain", "add", "B.Example.com", "--yes"]).ok();
+    let added = fake.call("PUT /workers/domains").json();
+    assert_eq!((&added["hostname"], &added["override_existing_origin"]), (&json!("b.example.com"), &json!(true)));
+    workspace.run(&["domain", "delete", "B.example.com", "--yes"]).ok();
+    fake.call("DELETE /workers/domains/d");
+}
+
+#[test]
+fn a_trigger_that_is_refused_names_the_version_that_is_live() {
+    let fake = Fake::start(|call| match call.path.ends_with("/schedules") {
+        true => Some(Reply::Error(400, 10001, "crons: too many")),
+        false => cluster(call),
+    });
+    let workspace = Workspace::talking_to(&fake.url, &[("wrangler.toml", &with_triggers()), ("src/index.ts", CODE)]);
+    workspace
+        .run(&["deploy"])
+        .fails(1, "version 7 of shop production is live, but")
+        .fails(1, "triggers.crons: crons: too many");
+}
+
+#[test]
+fn a_preview_setting_alone_does_not_show_a_hidden_hostname() {
+    let fake = Fake::start(cluster);
+    let project = format!("preview_urls = true\n{PROJECT}");
+    let workspace = Workspace::talking_to(&fake.url, &[("wrangler.toml", &project), ("src/index.ts", CODE)]);
+    workspace.run(&["deploy"]).ok();
+    let subdomain = fake.call("POST /workers/services/shop/environments/production/subdomain");
+    assert_eq!(subdomain.json(), json!({ "previews_enabled": true }));
 }
 
 #[test]
@@ -134,7 +218,7 @@ fn a_missing_required_secret_stops_the_deploy_before_the_upload() {
     workspace.run(&["deploy"]).fails(1, "secrets.required: KEY is missing in production");
     assert_eq!(fake.writes(), Vec::<String>::new());
     workspace.run(&["deploy", "--secrets-file", "secrets.env"]).ok();
-    let upload = fake.call("PUT /workers/services/shop/environments/production").part("metadata").unwrap();
+    let upload = fake.last(PRODUCTION).part("metadata").unwrap();
     assert!(upload.contains("\"secret_text\""), "{upload}");
 }
 
@@ -146,8 +230,30 @@ fn an_environment_with_another_parent_gets_it() {
         .run(&["deploy", "-e", "staging"])
         .ok();
     let base = "/workers/services/shop/environments/staging";
-    assert_eq!(fake.writes(), [format!("PATCH {base}"), format!("PUT {base}")]);
+    assert_eq!(fake.writes(), [format!("PUT {base}"), format!("PATCH {base}"), format!("PUT {base}")]);
+    assert_eq!(fake.calls().iter().find(|call| call.method == "PUT").unwrap().query, "dry_run=true");
     assert_eq!(fake.call(&format!("PATCH {base}")).json(), json!({ "parent": "canary" }));
+}
+
+#[test]
+fn a_parent_that_does_not_exist_stops_the_deploy() {
+    let project = format!("{PROJECT}[env.preview.skerry]\nparent = \"canary\"\n");
+    let files = [("wrangler.toml", project.as_str()), ("src/index.ts", CODE)];
+    let refusals = [
+        (10092, "environment shop/canary not found", "env.preview.skerry.parent: environment shop/canary not found"),
+        (10090, "service shop not found", "shop has no environment canary yet; `skerry deploy --env canary` makes it"),
+    ];
+    for (code, text, shown) in refusals {
+        let fake = Fake::start(move |call| match call.what().as_str() {
+            "GET /workers/services/shop/environments/preview" => Some(Reply::Error(404, 10092, "not found")),
+            "POST /workers/services/shop/environments" => Some(Reply::Error(404, code, text)),
+            _ => cluster(call),
+        });
+        Workspace::talking_to(&fake.url, &files).run(&["deploy", "--env", "preview"]).fails(1, shown);
+        let base = "/workers/services/shop/environments";
+        assert_eq!(fake.writes(), [format!("PUT {base}/preview"), format!("POST {base}")]);
+        assert_eq!(fake.last(&format!("PUT {base}/preview")).query, "dry_run=true");
+    }
 }
 
 #[test]
