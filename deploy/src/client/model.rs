@@ -199,6 +199,8 @@ pub(crate) struct Promotion {
     pub(crate) changes: Vec<Difference>,
     /// The target's state that `changes` starts from.
     pub(crate) if_match: Option<String>,
+    /// The version that moves; a dry run says it, so that no other moves afterwards.
+    pub(crate) source_version_id: Option<String>,
     pub(crate) version_number: Option<u64>,
 }
 

@@ -56,8 +56,8 @@ pub(crate) async fn run(context: &Context, command: PipelineCommand) -> anyhow::
         PipelineCommand::Run { from, dry_run } => {
             let from = environment(&from)?;
             base.push("run");
-            let ask = |dry_run| Call::post(base.clone()).json(json!({ "from": from.as_str(), "dry_run": dry_run }));
-            let planned = client.send::<model::Promotions>(ask(true)).await?;
+            let mut body = json!({ "from": from.as_str(), "dry_run": true });
+            let planned = client.send::<model::Promotions>(Call::post(base.clone()).json(body.clone())).await?;
             for one in &planned.result.promotions {
                 super::diff::show_promotion(context, one);
             }
@@ -66,7 +66,15 @@ pub(crate) async fn run(context: &Context, command: PipelineCommand) -> anyhow::
                 return Ok(());
             }
             context.out.confirm(&format!("Promote {from} of {service} to its next stage?"))?;
-            let done = client.send::<model::Promotions>(ask(false)).await?;
+            body["dry_run"] = json!(false);
+            // What was shown and no other, as `promote` does. A node that does not say which version it means knows
+            // neither field yet.
+            let shown = planned.result.promotions.into_iter().next().unwrap_or_default();
+            if let Some(version) = shown.source_version_id {
+                body["version"] = json!(version);
+                body["if_match"] = json!(shown.if_match);
+            }
+            let done = client.send::<model::Promotions>(Call::post(base).json(body)).await?;
             context.out.document(&done.raw);
             context.out.line("Promoted");
         }

@@ -50,9 +50,13 @@ pub(crate) async fn run(context: &Context, args: PromoteArgs) -> anyhow::Result<
     }
     context.out.confirm(&format!("Promote {source} to {target} in {}?", path.service))?;
     body["dry_run"] = json!(false);
-    // The target as it was shown: if somebody changes it while the question stands, the promotion is refused.
-    let etag = planned.result.promotions.first().and_then(|one| one.if_match.clone());
-    body["promotions"][0]["if_match"] = json!(etag);
+    // What was shown and no other: the version that moves, and the target as it was. If somebody changes the target
+    // while the question stands, the promotion is refused.
+    let shown = planned.result.promotions.into_iter().next().unwrap_or_default();
+    body["promotions"][0]["if_match"] = json!(shown.if_match);
+    if let Some(version) = shown.source_version_id {
+        body["promotions"][0]["version"] = json!(version);
+    }
     let done: Answer<model::Promotions> = client.send(Call::post(segments).json(body)).await?;
     context.out.document(&done.raw);
     for one in &done.result.promotions {

@@ -33,11 +33,17 @@ fn shop(call: &Recorded) -> Option<Reply> {
         path if path == format!("{BASE}/production/config") => {
             json!({ "bindings": [{ "name": "CART", "type": "kv_namespace", "namespace_id": "ab" }] })
         }
-        "POST /workers/promotions" => {
+        "POST /workers/promotions" | "POST /workers/services/shop/pipeline/run" => {
             let dry_run = call.json()["dry_run"] == true;
             let version = if dry_run { Value::Null } else { json!(5) };
-            json!({ "promotions": [{ "service": "shop", "source": "staging", "target": "production", "changes": changes(), "if_match": "12", "version_number": version }] })
+            json!({ "promotions": [{ "service": "shop", "source": "staging", "target": "production", "changes": changes(), "if_match": "12", "source_version_id": "nine", "version_number": version }] })
         }
+        path if path == format!("{BASE}/production/secrets") => json!([{ "name": "KEY" }, { "name": "TOKEN" }]),
+        path if path == format!("{BASE}/production/deployments") => {
+            let live = |id: &str, number: u64| json!({ "id": id, "versions": [{ "version_id": id, "percentage": 100, "number": number }] });
+            json!({ "deployments": [live("four", 4), live("four", 4), live("two", 2)] })
+        }
+        path if path == format!("POST {BASE}/production/rollback") => json!({ "id": "d" }),
         path if path == format!("POST {BASE}/production/deployments") => {
             json!({ "id": "d", "versions": [{ "version_id": "four", "percentage": 90.0, "number": 4 }, { "version_id": "two", "percentage": 10.0, "number": 2 }] })
         }
@@ -102,6 +108,23 @@ fn promote_shows_the_difference_first_and_is_refused_if_the_target_moves_meanwhi
 
 #[test]
 fn two_versions_are_live_by_percentage() {
+#[test]
+fn a_step_of_a_pipeline_moves_what_was_shown() {
+    let fake = Fake::start(shop);
+    workspace(&fake).run(&["pipeline", "run", "--from", "staging", "--yes"]).ok();
+    let sent: Vec<Value> = fake.calls().iter().filter(|call| call.method == "POST").map(Recorded::json).collect();
+    let step = json!({ "from": "staging", "dry_run": false, "version": "nine", "if_match": "12" });
+    assert_eq!(sent, [json!({ "from": "staging", "dry_run": true }), step]);
+}
+
+#[test]
+fn a_rollback_names_the_version_it_goes_back_to_and_asks_for_that_one() {
+    let fake = Fake::start(shop);
+    workspace(&fake).run(&["rollback"]).fails(2, "by #2 in shop production?");
+    workspace(&fake).run(&["rollback", "--yes"]).ok();
+    assert_eq!(fake.call(&format!("POST {BASE}/production/rollback")).json(), json!({ "version": "two" }));
+}
+
     let fake = Fake::start(shop);
     let outcome = workspace(&fake).run(&["versions", "deploy", "4@90", "2", "--yes"]).ok();
     let sent = fake.call(&format!("POST {BASE}/production/deployments"));

@@ -133,10 +133,8 @@ fn what_destroys_asks_first_and_where_nobody_can_be_asked_it_needs_yes() {
         _ => None,
     });
     let workspace = Workspace::talking_to(&fake.url, &[("wrangler.toml", "name = \"a\"")]);
-    for command in [["delete", "--json"], ["rollback", "--json"], ["delete", "--env=staging"], ["var", "list"]] {
-        if command[0] != "var" {
-            workspace.run(&command).fails(2, "There is nobody to ask: give --yes");
-        }
+    for command in [["delete", "--json"], ["rollback", "3"], ["delete", "--env=staging"]] {
+        workspace.run(&command).fails(2, "There is nobody to ask: give --yes");
     }
     workspace.run(&["secret", "delete", "X"]).fails(2, "give --yes");
     assert_eq!(fake.writes(), Vec::<String>::new());
