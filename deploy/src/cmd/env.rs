@@ -107,12 +107,14 @@ async fn list(context: &Context) -> anyhow::Result<()> {
 
 async fn create(context: &Context, name: &str, parent: Option<String>, from: Option<String>) -> anyhow::Result<()> {
     let mut body = json!({ "name": environment(name)?.as_str() });
-    for (key, value) in [("parent", parent), ("clone_from", from)] {
-        if let Some(value) = value {
-            body[key] = json!(environment(&value)?.as_str());
-        }
+    if let Some(parent) = parent {
+        body["parent"] = json!(environment(&parent)?.as_str());
     }
-    make(context, body).await
+    let from = from.as_deref().map(environment).transpose()?;
+    if let Some(from) = &from {
+        body["clone_from"] = json!(from.as_str());
+    }
+    make(context, body, from).await
 }
 
 /// `clone SOURCE TARGET`
@@ -124,17 +126,33 @@ pub(crate) async fn clone(context: &Context, args: CloneArgs) -> anyhow::Result<
     if let Some(message) = args.message {
         body["message"] = json!(message);
     }
-    make(context, body).await
+    make(context, body, (!args.include_secrets).then_some(source)).await
 }
 
-async fn make(context: &Context, body: serde_json::Value) -> anyhow::Result<()> {
+/// `left_behind`: the environment whose code comes along and whose secrets do not.
+async fn make(context: &Context, body: serde_json::Value, left_behind: Option<EnvironmentName>) -> anyhow::Result<()> {
     let client = context.client().await?;
     let service = context.service()?;
+    let secrets = match &left_behind {
+        Some(source) => {
+            let path = context.path_of(source.clone()).await?;
+            client.send::<Vec<model::Binding>>(Call::get(path.below(&["secrets"]))).await?.result
+        }
+        None => Vec::new(),
+    };
     let mut segments = path::service(client.account().await?, &service);
     segments.push("environments");
     let made = client.send::<model::Environment>(Call::post(segments).json(body)).await?;
     context.out.document(&made.raw);
-    context.out.line(format!("Made environment {} of {service}", made.result.name));
+    let name = &made.result.name;
+    context.out.line(format!("Made environment {name} of {service}"));
+    if let Some(source) = left_behind.filter(|_| !secrets.is_empty()) {
+        let secrets: Vec<&str> = secrets.iter().map(|secret| secret.name.as_str()).collect();
+        context.out.note(format!(
+            "{name} lacks {source}'s secrets {}; `skerry secret put NAME --env {name}` sets one",
+            secrets.join(", ")
+        ));
+    }
     super::deploy::urls(context, &made.result.hostnames).await;
     Ok(())
 }

@@ -72,11 +72,13 @@ fn flags_are_taken_before_and_after_the_command_and_json_is_one_document() {
 #[test]
 fn clone_makes_an_environment_from_another() {
     let fake = Fake::start(shop);
-    workspace(&fake).run(&["env", "clone", "production", "staging", "--include-secrets"]).ok();
-    workspace(&fake).run(&["clone", "production", "staging"]).ok();
+    let whole = workspace(&fake).run(&["env", "clone", "production", "staging", "--include-secrets"]).ok();
+    let without = workspace(&fake).run(&["clone", "production", "staging", "--message", "try"]).ok();
     let bodies: Vec<Value> = fake.calls().iter().filter(|call| call.method == "POST").map(Recorded::json).collect();
     assert_eq!(bodies[0], json!({ "name": "staging", "clone_from": "production", "include_secrets": true }));
-    assert_eq!(bodies[1]["include_secrets"], false);
+    assert_eq!((&bodies[1]["include_secrets"], &bodies[1]["message"]), (&json!(false), &json!("try")));
+    assert!(!whole.stderr.contains("lacks"), "{}", whole.stderr);
+    assert!(without.stderr.contains("staging lacks production's secrets KEY, TOKEN;"), "{}", without.stderr);
 }
 
 #[test]
@@ -101,13 +103,11 @@ fn promote_shows_the_difference_first_and_is_refused_if_the_target_moves_meanwhi
     assert_eq!(sent["message"], "ship");
     assert_eq!(
         sent["promotions"][0],
-        json!({ "service": "shop", "source": "staging", "target": "production", "if_match": "12" })
+        json!({ "service": "shop", "source": "staging", "target": "production", "if_match": "12", "version": "nine" })
     );
     assert!(outcome.stdout.contains("COLOR") && outcome.stdout.contains("version 5 is live"), "{}", outcome.stdout);
 }
 
-#[test]
-fn two_versions_are_live_by_percentage() {
 #[test]
 fn a_step_of_a_pipeline_moves_what_was_shown() {
     let fake = Fake::start(shop);
@@ -125,6 +125,8 @@ fn a_rollback_names_the_version_it_goes_back_to_and_asks_for_that_one() {
     assert_eq!(fake.call(&format!("POST {BASE}/production/rollback")).json(), json!({ "version": "two" }));
 }
 
+#[test]
+fn two_versions_are_live_by_percentage() {
     let fake = Fake::start(shop);
     let outcome = workspace(&fake).run(&["versions", "deploy", "4@90", "2", "--yes"]).ok();
     let sent = fake.call(&format!("POST {BASE}/production/deployments"));
