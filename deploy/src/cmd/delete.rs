@@ -10,7 +10,7 @@ use crate::context::Context;
 
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArgs {
-    /// Even if other services bind to it
+    /// Even if other services bind to it, or the service has more environments than production
     #[arg(long)]
     force: bool,
 }

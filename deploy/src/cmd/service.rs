@@ -24,7 +24,7 @@ pub(crate) enum ServiceCommand {
     Delete {
         /// The service [default: the project's]
         name: Option<String>,
-        /// Even if other services bind to it
+        /// Even if other services bind to it, or it has more environments than production
         #[arg(long)]
         force: bool,
     },
