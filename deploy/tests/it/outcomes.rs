@@ -158,9 +158,9 @@ fn settings_come_from_flags_then_the_environment_then_the_users_file() {
     let mut tokens: Vec<_> = fake.calls().iter().map(|call| call.header("authorization").unwrap().to_owned()).collect();
     tokens.dedup();
     assert_eq!(tokens, ["Bearer from-settings", "Bearer from-variable", "Bearer from-file", "Bearer from-flag"]);
-    workspace.write(".config/skerry/config.toml", "apii = 1");
-    workspace.run(&["status"]).fails(2, "line 1: apii: unknown key; did you mean \"api\"?");
-}
     workspace.write(".config/skerry/config.toml", "apii = 1\ntoken = hunter2");
     let wrong = workspace.run(&["status"]).fails(2, "config.toml: line 2");
     assert!(!wrong.stderr.contains("hunter2"), "{}", wrong.stderr);
+    workspace.write(".config/skerry/config.toml", "apii = 1");
+    workspace.run(&["status"]).fails(2, "line 1: apii: unknown key; did you mean \"api\"?");
+}
