@@ -20,6 +20,15 @@ impl Patch {
 /// In the order of the file.
 pub(crate) const PATCHES: &[Patch] = &[
     Patch {
+        why: "WebAssembly has no computed goto: a switch saves its emulation",
+        old: "#if defined(EMSCRIPTEN) || defined(_MSC_VER)
+#define DIRECT_DISPATCH  0
+",
+        new: "#if defined(__wasm__)
+#define DIRECT_DISPATCH  0
+",
+    },
+    Patch {
         why: "a microtask remembers the async context it was queued in",
         old: "    JSJobFunc *job_func;
     int argc;
@@ -131,6 +140,32 @@ bool sk_strip_source = false;
     int64_t i, len;
     int cl, ret;
     bool has_content;
+",
+    },
+    Patch {
+        why: "plain data is written as JSON without running code (json.c)",
+        old: "JSValue JS_JSONStringify(JSContext *ctx, JSValueConst obj,
+                         JSValueConst replacer, JSValueConst space0)
+{
+    StringBuffer b_s;
+    JSONStringifyContext jsc_s, *jsc = &jsc_s;
+    JSValue val, v, space, ret, wrapper;
+    int res;
+    int64_t i, j, n;
+",
+        new: "static bool sk_json_plain(JSContext *ctx, JSValueConst v, JSValue *text);
+
+JSValue JS_JSONStringify(JSContext *ctx, JSValueConst obj,
+                         JSValueConst replacer, JSValueConst space0)
+{
+    StringBuffer b_s;
+    JSONStringifyContext jsc_s, *jsc = &jsc_s;
+    JSValue val, v, space, ret, wrapper;
+    int res;
+    int64_t i, j, n;
+
+    if (JS_IsUndefined(replacer) && JS_IsUndefined(space0) && sk_json_plain(ctx, obj, &ret))
+        return ret;
 ",
     },
     Patch {

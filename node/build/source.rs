@@ -25,7 +25,10 @@ pub(crate) fn quickjs(manifest: &Path) -> Result<PathBuf, Box<dyn Error>> {
     if folder.join("quickjs.c").is_file() { Ok(folder) } else { Err(format!("no quickjs.c in {folder:?}").into()) }
 }
 
-/// Copies the engine's files to `to`, with [`PATCHES`] applied and `internals.c` appended to `quickjs.c`.
+/// Our files that see the engine's own structures, because they become part of `quickjs.c`.
+const APPENDED: [&str; 2] = ["internals.c", "json.c"];
+
+/// Copies the engine's files to `to`, with [`PATCHES`] applied and [`APPENDED`] at the end of `quickjs.c`.
 pub(crate) fn copy_patched(quickjs: &Path, glue: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(quickjs)? {
@@ -41,7 +44,9 @@ pub(crate) fn copy_patched(quickjs: &Path, glue: &Path, to: &Path) -> Result<(),
             for patch in PATCHES {
                 text = patch.apply(&text)?;
             }
-            text.push_str(&fs::read_to_string(glue.join("internals.c"))?);
+            for part in APPENDED {
+                text.push_str(&fs::read_to_string(glue.join(part))?);
+            }
         }
         // Unchanged files keep their time, so that a debugger and a reader can trust it.
         if fs::read_to_string(to.join(name)).ok().as_deref() != Some(&text) {
