@@ -84,6 +84,12 @@ static const PreludeFile *prelude_find(const char *name)
     return file->name ? file : NULL;
 }
 
+/* Whether a module is a file of the prelude, and not a worker's that has taken such a name. */
+static bool is_prelude(const char *name)
+{
+    return prelude_find(name) && !source_find(name);
+}
+
 /* Joins a relative specifier to the folder of the module that imports it. */
 static char *join(JSContext *ctx, const char *base, const char *name)
 {
@@ -126,9 +132,8 @@ static char *resolve(JSContext *ctx, const char *base, const char *name, void *o
     path = relative ? join(ctx, base, name) : js_strdup(ctx, name);
     if (!path)
         return NULL;
-    if (source_find(path) || builtin_find(path))
-        return path;
-    if (prelude_find(path) && (internal_allowed || !strncmp(base, INTERNAL, strlen(INTERNAL))))
+    /* The prelude's files are there already, under their names: a worker's file of such a name must not stand for one. */
+    if (prelude_find(path) ? internal_allowed || is_prelude(base) : source_find(path) || builtin_find(path))
         return path;
     /* Not "TypeError": bundlers and workerd both say plain `No such module`. */
     JS_ThrowPlainError(ctx, "No such module \"%.150s\", imported from \"%.80s\"", path, base);
@@ -206,6 +211,13 @@ static JSModuleDef *compile(JSContext *ctx, const char *name, const char *text, 
     return m;
 }
 
+static void forget_text(Source *source)
+{
+    free(source->data);
+    source->data = NULL;
+    source->length = 0;
+}
+
 static JSModuleDef *load(JSContext *ctx, const char *name, void *opaque)
 {
     Source *source = source_find(name);
@@ -220,6 +232,10 @@ static JSModuleDef *load(JSContext *ctx, const char *name, void *opaque)
         if (file)
             return compile(ctx, name, file->text, file->length);
         JS_ThrowPlainError(ctx, "No such module \"%.150s\"", name);
+        return NULL;
+    }
+    if (!source->data) {
+        JS_ThrowPlainError(ctx, "The module \"%.150s\" can not be loaded", name);
         return NULL;
     }
     if (!strcmp(source->kind, "esm") || !strcmp(source->kind, "script")) {
@@ -237,10 +253,9 @@ static JSModuleDef *load(JSContext *ctx, const char *name, void *opaque)
         JS_DefinePropertyValueStr(ctx, exports, "default", value, JS_PROP_C_W_E);
         m = synthetic(ctx, name, exports);
     }
-    /* A module is loaded once; its text is not needed again. */
-    free(source->data);
-    source->data = NULL;
-    source->length = 0;
+    /* A module is loaded once; its text is needed again only to say once more why it can not be. */
+    if (m)
+        forget_text(source);
     return m;
 }
 
@@ -308,10 +323,14 @@ JSValue sk_modules_evaluate(JSContext *ctx, const char *main_name, uint32_t main
     Source *source = entry(main_name, main_length);
     if (!source)
         return JS_ThrowPlainError(ctx, "No such module \"%.*s\"", (int)main_length, main_name);
-    if (!strcmp(source->kind, "script"))
-        return JS_Eval(ctx, source->data, source->length, source->name, JS_EVAL_TYPE_GLOBAL);
+    if (!strcmp(source->kind, "script")) {
+        done = JS_Eval(ctx, source->data, source->length, source->name, JS_EVAL_TYPE_GLOBAL);
+        forget_text(source);
+        return done;
+    }
     function = JS_Eval(ctx, source->data, source->length, source->name,
                        JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+    forget_text(source);
     if (JS_IsException(function) || JS_ResolveModule(ctx, function)) {
         JS_FreeValue(ctx, function);
         return JS_EXCEPTION;

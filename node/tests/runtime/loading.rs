@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use skerry_node::runtime::worker::{EnvValue, LoadError, Syntax, WorkerError};
 
-use crate::support::{context, env, runtime, spec, text, worker};
+use crate::support::{context, env, eventually, runtime, spec, text, worker};
 
 #[tokio::test]
 async fn modules_of_every_kind_can_be_imported() {
@@ -124,6 +124,69 @@ async fn the_prelude_can_not_be_imported_by_workers() {
         load_error(&[("index.js", "import { op } from 'skerry:internal/host.js'; export default { fetch() {} }")])
             .await;
     assert!(error.message.contains("No such module"), "{error}");
+}
+
+#[tokio::test]
+async fn a_worker_can_not_pass_for_the_prelude() {
+    let own = "import { op } from 'skerry:internal/host.js'; export const f = op";
+    for files in [
+        &[
+            ("index.js", "import 'skerry:internal/own.js'; export default { fetch() {} }"),
+            ("skerry:internal/own.js", own),
+        ][..],
+        &[
+            ("index.js", "import 'skerry:internal/kv.js'; export default { fetch() {} }"),
+            ("skerry:internal/kv.js", own),
+        ],
+        &[("index.js", own), ("skerry:internal/host.js", "export const op = 1")],
+        &[("skerry:internal/kv.js", own)],
+    ] {
+        let error = load_error(files).await;
+        assert!(error.message.contains("No such module"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_module_that_can_not_be_loaded_can_not_be_loaded_the_second_time_either() {
+    let runtime = runtime();
+    let worker = Arc::new(spec(&[
+        (
+            "index.js",
+            "export default { async fetch() {
+               const outcomes = [];
+               for (const name of ['./syntax.js', './syntax.js', './missing.js', './missing.js']) {
+                 outcomes.push(await import(name).then(() => 'loaded', (error) => error.name));
+               }
+               return new Response(outcomes.join());
+             } }",
+        ),
+        ("syntax.js", "let x = ;"),
+        ("missing.js", "import './nowhere.js'"),
+    ]));
+    assert_eq!(text(&runtime, &worker, "/").await.unwrap(), "SyntaxError,SyntaxError,Error,Error");
+}
+
+#[tokio::test]
+async fn the_text_of_the_entry_module_is_not_kept() {
+    let runtime = runtime();
+    let padding = "x".repeat(10 << 20);
+    let source = format!(
+        "/* {padding} */ const kept = [];
+         export default {{ fetch(request) {{
+           const count = Number(new URL(request.url).pathname.slice(1));
+           for (let i = 0; i < count; i++) kept.push(new Uint8Array(9 << 20));
+           return new Response('x');
+         }} }}"
+    );
+    let worker = worker(&source);
+    let memory_after = async |path: &str| {
+        assert_eq!(text(&runtime, &worker, path).await.unwrap(), "x");
+        eventually("the event is over", || runtime.stats().events == 0).await;
+        runtime.stats().memory_bytes
+    };
+    // Loading takes the room of two such texts, all of which is there for what the worker makes.
+    let loaded = memory_after("/0").await;
+    assert_eq!(memory_after("/2").await, loaded);
 }
 
 #[tokio::test]
