@@ -16,8 +16,9 @@
  * only when a worker has allocated this much of its own. */
 #define GC_THRESHOLD_BYTES (4 * 1024 * 1024)
 
-/* BOUND: the host's frames go into one buffer, kept between events up to this size. */
-#define INPUT_KEPT_BYTES_MAX 65536
+/* BOUND: the host's frames go into one buffer, kept between events up to this size: a piece of a body with what is around
+ * it. A longer one is freed after its delivery; `isolate.rs` has the same number and asks for a new buffer then. */
+#define INPUT_KEPT_BYTES_MAX (68 * 1024)
 
 /* BOUND: arguments of one event, more than any in OPS.md. */
 #define EVENT_VALUES_MAX 16
@@ -64,11 +65,18 @@ void EXPORT(sk_init)(void)
     JS_SetGCThreshold(runtime, sk_allocated(runtime) + GC_THRESHOLD_BYTES);
 }
 
-/* A buffer for the next frame, valid until the next call of this function. */
+static void free_input(void)
+{
+    free(input);
+    input = NULL;
+    input_capacity = 0;
+}
+
+/* A buffer for the next frame, valid until the next call of this function or the delivery of a long frame. */
 uint8_t *EXPORT(sk_alloc)(uint32_t length)
 {
-    if (length > input_capacity || input_capacity > INPUT_KEPT_BYTES_MAX) {
-        free(input);
+    if (length > input_capacity) {
+        free_input();
         input_capacity = length < 4096 ? 4096 : length;
         input = malloc(input_capacity);
         if (!input)
@@ -83,9 +91,7 @@ int32_t EXPORT(sk_load)(uint32_t length, double now_ms)
     int32_t status;
     sk_now_ms = now_ms;
     status = sk_load_frame(context, &r);
-    free(input);
-    input = NULL;
-    input_capacity = 0;
+    free_input();
     return status;
 }
 
@@ -126,5 +132,7 @@ int32_t EXPORT(sk_deliver)(uint32_t length, double now_ms)
         if (!deliver_event(&r))
             return 1;
     }
+    if (input_capacity > INPUT_KEPT_BYTES_MAX)
+        free_input();
     return 0;
 }

@@ -93,7 +93,7 @@ pub(crate) struct Isolate {
     alloc: TypedFunc<u32, u32>,
     load: TypedFunc<(u32, f64), i32>,
     deliver: TypedFunc<(u32, f64), i32>,
-    // The guest's input buffer, valid until the next `sk_alloc` or `sk_load`.
+    // The guest's input buffer, valid until the next `sk_alloc` or `sk_load`, or the delivery of a long frame.
     input: u32,
     input_bytes: u32,
     scratch: Writer,
@@ -101,8 +101,9 @@ pub(crate) struct Isolate {
     _resident: Option<Resident>,
 }
 
-/// BOUND: the frame buffer that an isolate keeps between events.
-const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+/// BOUND: the frame buffer that an isolate keeps between events, on either side of the crossing (`engine.c` has the same
+/// number): a piece of a body with what is around it.
+const FRAME_KEPT_BYTES_MAX: usize = 68 * 1024;
 
 impl Isolate {
     /// An empty frame whose memory comes from [`Isolate::recycle`].
@@ -112,7 +113,7 @@ impl Isolate {
 
     /// Takes a frame's memory back.
     pub(crate) fn recycle(&mut self, mut frame: Writer) {
-        if frame.as_bytes().len() <= SCRATCH_BYTES_MAX {
+        if frame.as_bytes().len() <= FRAME_KEPT_BYTES_MAX {
             frame.clear();
             self.scratch = frame;
         }
@@ -148,6 +149,10 @@ impl Isolate {
         self.begin(frame, budget).await?;
         let deliver = self.deliver.clone();
         let delivered = deliver.call_async(&mut self.store, (frame.len() as u32, now_ms)).await;
+        if self.input_bytes as usize > FRAME_KEPT_BYTES_MAX {
+            // `sk_deliver` has freed it.
+            self.input_bytes = 0;
+        }
         match self.end(delivered)? {
             0 => Ok(()),
             _ => Err(Fault::Crash("the engine could not read an event".to_owned())),

@@ -27,6 +27,17 @@ async fn kv_stores_reads_lists_and_deletes() {
 }
 
 #[tokio::test]
+async fn a_large_value_leaves_its_memory_to_the_next_event() {
+    let stage = Stage::routes();
+    stage.put("large", Bytes::from(vec![7; 20 << 20]));
+    assert_eq!(stage.text("kvLarge").await, (20 << 20).to_string());
+    let used = stage.memory_bytes().await;
+    assert_eq!(stage.text("fill").await, "filled");
+    // What the frame and the value took was enough for what came next.
+    assert_eq!(stage.memory_bytes().await, used);
+}
+
+#[tokio::test]
 async fn a_service_binding_takes_and_gives_whole_requests() {
     let stage = Stage::routes();
     let response = stage.send(request("service", &[], Bytes::new())).await.unwrap();

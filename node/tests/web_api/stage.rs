@@ -202,6 +202,18 @@ impl Stage {
         }
     }
 
+    /// Puts a value into KV.
+    pub(crate) fn put(&self, key: &str, value: Bytes) {
+        let entry = KvEntry { value, metadata: None, expiration: None };
+        self.surroundings.kv.lock().unwrap().insert(key.to_owned(), entry);
+    }
+
+    /// Linear memory of the worker's isolate, once it has nothing to do.
+    pub(crate) async fn memory_bytes(&self) -> usize {
+        support::eventually("the events are over", || self.runtime.stats().events == 0).await;
+        self.runtime.stats().memory_bytes
+    }
+
     pub(crate) fn messages(&self) -> Vec<String> {
         self.surroundings.log.lock().unwrap().iter().map(|record| record.message.clone()).collect()
     }

@@ -5,6 +5,7 @@ import { WorkerEntrypoint, env as globalEnv, waitUntil } from "cloudflare:worker
 const encoder = new TextEncoder();
 const wait = (ms) => scheduler.wait(ms);
 let count = 0;
+const kept = [];
 
 function chunks(...texts) {
   const left = [...texts];
@@ -262,6 +263,11 @@ const routes = {
       names: [...first.keys, ...second.keys].map((key) => key.name),
       complete: [first.list_complete, second.list_complete],
     });
+  },
+  kvLarge: async (request, env) => new Response((await env.KV.get("large", "arrayBuffer")).byteLength),
+  fill: () => {
+    kept.push(new Uint8Array(19 << 20), new Uint8Array(19 << 20));
+    return new Response("filled");
   },
   async service(request, env) {
     const response = await env.SERVICE.fetch("http://any.example/path", { method: "POST", body: "ping" });
