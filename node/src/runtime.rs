@@ -141,17 +141,14 @@ impl Runtime {
         }
         let (answer, waiting) = oneshot::channel();
         let place = Arc::new(Place::default());
-        let call = Call { event, context, answer, place: Arc::clone(&place), pool: Arc::clone(&workers) as _ };
-        let mut guard = workers.submit(call).map(|seat| Guard::new(&seat, place));
-        let answer = waiting.await.unwrap_or_else(|_| Err(reset()));
-        match (answer, guard.take()) {
-            (Ok(Outcome::Response(response)), Some(guard)) => {
-                Ok(Outcome::Response(response.map(|body| guard.watch(body))))
-            }
-            (answer, guard) => {
-                if let Some(mut guard) = guard {
-                    guard.disarm();
-                }
+        let at = clock::monotonic();
+        let call = Call { event, at, context, answer, place: Arc::clone(&place), pool: Arc::clone(&workers) as _ };
+        let mut guard = Guard::new(place);
+        workers.submit(call);
+        match waiting.await.unwrap_or_else(|_| Err(reset())) {
+            Ok(Outcome::Response(response)) => Ok(Outcome::Response(guard.watch(response))),
+            answer => {
+                guard.disarm();
                 answer
             }
         }

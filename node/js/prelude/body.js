@@ -11,9 +11,10 @@
 // any --consumed or sent--> used
 // ```
 
-import { OP, op, start } from "./host.js";
+import { OP, currentRequestId, op } from "./host.js";
 import { concat, copyOf, isBufferSource, utf8, utf8Decode } from "./bytes.js";
 import { blobBytes, blobFrom, isBlob } from "./blob.js";
+import { openZlib, zlib } from "./codec.js";
 import { encodeFormData, isFormData } from "./form-data.js";
 import { createDecodedReadable, encodeStream, encodeWhole, takeCoded } from "./content-coding.js";
 import { parseFormData } from "./multipart.js";
@@ -31,6 +32,7 @@ import {
   knownLength,
   pumpToHost,
   readAllBytes,
+  readHostBody,
   takeConstant,
   takeHostBody,
 } from "./streams/host-body.js";
@@ -199,18 +201,18 @@ async function readSource(source) {
   if (source === undefined) return new Uint8Array(0);
   if (typeof source === "string") return utf8(source);
   if (source instanceof Uint8Array) return source;
-  if (source instanceof HostBody) return readHostBody(source);
+  if (source instanceof HostBody) return readWhole(source);
   return readAllBytes(source);
 }
 
-async function readHostBody({ id, format }) {
+async function readWhole({ id, format }) {
   const chunks = [];
-  const decoder = format === undefined ? undefined : op(OP.ZLIB_NEW, format, false);
+  const decoder = format === undefined ? undefined : openZlib(format, false);
   for (;;) {
-    const chunk = await start(OP.BODY_READ, id);
+    const chunk = await readHostBody(id);
     const last = chunk === null;
     if (decoder !== undefined) {
-      chunks.push(new Uint8Array(op(OP.ZLIB_WRITE, decoder, last ? new Uint8Array(0) : chunk, last)));
+      chunks.push(zlib(decoder, last ? new Uint8Array(0) : chunk, last));
     } else if (!last) {
       chunks.push(new Uint8Array(chunk));
     }
@@ -272,8 +274,7 @@ export function initHostBody(body, content, format) {
   } else if (format === undefined) {
     setSource(body, new Uint8Array(content));
   } else {
-    const decoder = op(OP.ZLIB_NEW, format, false);
-    setSource(body, new Uint8Array(op(OP.ZLIB_WRITE, decoder, content, true)));
+    setSource(body, zlib(openZlib(format, false), content, true));
   }
 }
 
@@ -309,7 +310,7 @@ function sendStream(stream, format) {
 }
 
 function startPump(stream) {
-  const id = op(OP.BODY_NEW, knownLength(stream));
+  const id = op(OP.BODY_NEW, currentRequestId(), knownLength(stream));
   pump = pumpToHost(stream, id);
   return id;
 }

@@ -3,6 +3,7 @@
 // **Owns** the interfaces. **Must not know** the formats: the host's codecs do the work. **Enter at** the classes.
 
 import { OP, op } from "./host.js";
+import { openZlib, zlib } from "./codec.js";
 import { requireArguments, toBytes, toEnum, webClass } from "./errors.js";
 import { shellOf } from "./streams/readable-stream.js";
 import { createTransform } from "./streams/transform.js";
@@ -16,20 +17,20 @@ const abandoned = new FinalizationRegistry((resource) => op(OP.DROP, resource));
 /** A transformer around one codec of the host, which frees it after the last write and after an error. */
 class Codec {
   constructor(format, compress) {
-    this.resource = op(OP.ZLIB_NEW, format, compress);
+    this.resource = openZlib(format, compress);
     abandoned.register(this, this.resource, this);
   }
 
   run(bytes, last, controller) {
     let output;
     try {
-      output = op(OP.ZLIB_WRITE, this.resource, bytes, last);
+      output = zlib(this.resource, bytes, last);
     } catch (error) {
       this.freed();
       throw error;
     }
     if (last) this.freed();
-    if (output.byteLength > 0) controller.enqueue(new Uint8Array(output));
+    if (output.byteLength > 0) controller.enqueue(output);
   }
 
   freed() {

@@ -5,10 +5,11 @@
 //
 // A compressed body that nobody reads is handed on as it is: its stream remembers the host's body id.
 
-import { OP, op, start } from "./host.js";
+import { OP, op } from "./host.js";
 import { utf8 } from "./bytes.js";
+import { openZlib, zlib } from "./codec.js";
 import { ReadableStream } from "./streams/index.js";
-import { isDisturbed, isLocked } from "./streams/host-body.js";
+import { isDisturbed, isLocked, readHostBody } from "./streams/host-body.js";
 
 const FORMATS = new Map([
   ["gzip", "gzip"],
@@ -32,11 +33,11 @@ export function createDecodedReadable(bodyId, format) {
     {
       type: "bytes",
       async pull(controller) {
-        decoder ??= op(OP.ZLIB_NEW, format, false);
+        decoder ??= openZlib(format, false);
         for (;;) {
-          const chunk = await start(OP.BODY_READ, bodyId);
+          const chunk = await readHostBody(bodyId);
           const last = chunk === null;
-          const out = new Uint8Array(op(OP.ZLIB_WRITE, decoder, last ? new Uint8Array(0) : chunk, last));
+          const out = zlib(decoder, last ? new Uint8Array(0) : chunk, last);
           if (out.byteLength > 0) controller.enqueue(out);
           if (last) {
             controller.close();
@@ -69,8 +70,7 @@ export function takeCoded(stream, format) {
 
 // Compresses a whole string or array of bytes.
 export function encodeWhole(content, format) {
-  const encoder = op(OP.ZLIB_NEW, format, true);
-  return new Uint8Array(op(OP.ZLIB_WRITE, encoder, typeof content === "string" ? utf8(content) : content, true));
+  return zlib(openZlib(format, true), typeof content === "string" ? utf8(content) : content, true);
 }
 
 // A stream of the compressed content of a stream. Each chunk is compressed as it comes.
@@ -81,11 +81,11 @@ export function encodeStream(stream, format) {
     {
       type: "bytes",
       async pull(controller) {
-        encoder ??= op(OP.ZLIB_NEW, format, true);
+        encoder ??= openZlib(format, true);
         for (;;) {
           const { done, value } = await reader.read();
           const chunk = done ? new Uint8Array(0) : typeof value === "string" ? utf8(value) : value;
-          const out = new Uint8Array(op(OP.ZLIB_WRITE, encoder, chunk, done));
+          const out = zlib(encoder, chunk, done);
           if (out.byteLength > 0) controller.enqueue(out);
           if (done) {
             controller.close();

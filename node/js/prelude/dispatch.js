@@ -16,7 +16,7 @@ import * as body from "./body.js";
 import { sendable } from "./body.js";
 import { callHandler, usesListeners } from "./entry.js";
 import { errorText, workerStack } from "./errors-report.js";
-import { cancel, holdUntil, last, openEvent, release, requestIdOf } from "./event-context.js";
+import { cancel, end, holdUntil, last, openEvent, release, requestIdOf } from "./event-context.js";
 import { dispatchTrusted } from "./events.js";
 import { FetchEvent, ScheduledEvent, responseOf } from "./fetch-event.js";
 import { globalTarget } from "./global-target.js";
@@ -25,7 +25,7 @@ import { bodyCoding, isResponse, listOf, rareOf, statusOf } from "./response.js"
 import { makeController } from "./scheduled.js";
 import { arrive, bindSocket } from "./websocket.js";
 
-const { FETCH, SCHEDULED, COMPLETE, CANCEL, SOCKET } = EVENT;
+const { FETCH, SCHEDULED, COMPLETE, CANCEL, SOCKET, END } = EVENT;
 const { setContext, promiseState, promiseResult } = host;
 
 const FULFILLED = 1;
@@ -46,6 +46,9 @@ export function dispatch(kind, a, b, c, d, e, f, g) {
       break;
     case SOCKET:
       arrive(a, b, c);
+      break;
+    case END:
+      end(a);
       break;
     default:
       throw new Error(`The host sent an event of an unknown kind: ${kind}`);

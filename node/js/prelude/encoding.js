@@ -4,6 +4,7 @@
 // **Enter at** the classes.
 
 import { host, OP, op } from "./host.js";
+import { decode, openDecoder } from "./codec.js";
 import { toBytes, toDictionary, toDOMString, webClass } from "./errors.js";
 import { shellOf } from "./streams/readable-stream.js";
 import { createTransform } from "./streams/transform.js";
@@ -43,13 +44,13 @@ class HostDecoder {
 
   decode(bytes, more) {
     if (this.resource === undefined) {
-      this.resource = op(OP.DECODER_NEW, this.encoding, this.fatal, this.ignoreBOM);
+      this.resource = openDecoder(this.encoding, this.fatal, this.ignoreBOM);
       if (more) abandoned.register(this, this.resource, this);
     }
     const resource = this.resource;
     let alive = false;
     try {
-      const text = op(OP.DECODER_WRITE, resource, bytes, !more);
+      const text = decode(resource, bytes, !more);
       alive = more;
       return text;
     } finally {

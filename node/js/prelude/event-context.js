@@ -7,15 +7,16 @@
 // open --(each hold released)--> ended: DONE is sent
 // ```
 // - hold: something must settle first.  - release: it has.  - cancel: the caller went away; `signal` aborts, holds stay.
+// - end: the host has ended the event by itself; DONE is not sent.
 
-import { OP, host, op, setRequestIdOf } from "./host.js";
+import { OP, dropChain, host, op, setChainOf, setRequestIdOf } from "./host.js";
 import { createSignal, signalAbort } from "./abort.js";
 import { domException, illegalConstructor, requireArguments, webClass } from "./errors.js";
 
 // Marks a construction by the prelude itself; tenant code can not reach it.
 const INTERNAL = {};
 
-// Events that did not end within the call that began them, by request id: those that CANCEL can reach.
+// Events that did not end within the call that began them, by request id: those that CANCEL and END can reach.
 // BOUND: the host bounds events in flight (Limits::in_flight).
 const lasting = new Map();
 
@@ -27,13 +28,18 @@ let isOpen;
 let last;
 let cancel;
 let cancelSignal;
+let end;
+let atEnd;
+let chainOf;
+let setChain;
 let reportFailure = () => {};
 
 export class ExecutionContext {
   #requestId;
   // The handler is the first.
   #holds = 1;
-  // { props (JSON text, or its value), cancelled, signal, lasting } where an event has more to remember; most have not.
+  // { props (JSON text, or its value), cancelled, signal, lasting, chain (of operations, see host.js), atEnd } where an event
+  // has more to remember; most have not.
   #more;
 
   static {
@@ -50,9 +56,34 @@ export class ExecutionContext {
     };
     release = (event) => {
       event.#holds -= 1;
-      if (event.#holds > 0) return;
-      if (event.#more !== undefined) lasting.delete(event.#requestId);
+      // Below 0: the host has ended it.
+      if (event.#holds !== 0) return;
+      if (event.#more !== undefined) forget(event);
       op(OP.DONE, event.#requestId);
+    };
+    end = (requestId) => {
+      const event = lasting.get(requestId);
+      if (event === undefined) return;
+      event.#holds = 0;
+      forget(event);
+    };
+    const forget = (event) => {
+      const more = event.#more;
+      if (more.lasting) lasting.delete(event.#requestId);
+      const { chain } = more;
+      more.chain = undefined;
+      dropChain(chain);
+      if (more.atEnd !== undefined) for (const run of more.atEnd) run();
+      more.atEnd = undefined;
+    };
+    atEnd = (event, run) => {
+      event.#more ??= {};
+      (event.#more.atEnd ??= []).push(run);
+    };
+    chainOf = (event) => (event.#holds > 0 ? event.#more?.chain : null);
+    setChain = (event, first) => {
+      event.#more ??= {};
+      event.#more.chain = first;
     };
     last = (event) => {
       event.#more ??= {};
@@ -106,6 +137,7 @@ export class ExecutionContext {
 
 webClass(ExecutionContext);
 setRequestIdOf(requestIdOf);
+setChainOf(chainOf, setChain);
 
 function gone() {
   return domException("The client disconnected.", "AbortError");
@@ -136,5 +168,6 @@ export function currentEvent() {
   return host.getContext();
 }
 
-// `last` makes an event reachable for CANCEL; `cancel(requestId)` is that.
-export { cancel, cancelSignal, hold, isOpen, last, openEvent, release, requestIdOf };
+// `last` makes an event reachable for CANCEL and END; `cancel(requestId)` and `end(requestId)` are those. `atEnd(event, run)`
+// calls `run` when the event ends, however it does.
+export { atEnd, cancel, cancelSignal, end, hold, isOpen, last, openEvent, release, requestIdOf };

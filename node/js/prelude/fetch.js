@@ -10,6 +10,7 @@ import { sendable } from "./body.js";
 import { listDelete, listGet } from "./headers.js";
 import { Request, headOf, isRequest } from "./request.js";
 import { fetchedResponse, isRedirectStatus } from "./response.js";
+import { followSignal } from "./streams/host-body.js";
 import { hostSocket, setConnector } from "./websocket.js";
 import { hashOf, hrefOf, originOf, parseUrl, protocolOf } from "./url-parts.js";
 
@@ -45,6 +46,7 @@ async function follow(call, request) {
     const [status, statusText, list, bodyId, socketId] = await send(call, request);
     const location = isRedirectStatus(status) && request.redirect !== "manual" ? listGet(list, "location") : null;
     if (location === null) {
+      if (call.signal !== undefined && typeof bodyId === "number") followSignal(bodyId, call.signal);
       const socket = typeof socketId === "number" ? hostSocket(socketId, listGet(list, "sec-websocket-protocol")) : undefined;
       const rare = { url: withoutFragment(request.url), redirected: redirects > 0, statusText, webSocket: socket };
       return fetchedResponse(rare, status, list, bodyId);
@@ -97,14 +99,9 @@ function send({ code, door, signal, pump }, request) {
       reject(reason);
     };
     const complete = (value) => {
-      if (!(value instanceof Error)) {
-        // The signal also cuts off the response's body: ABORT of an answered fetch breaks it.
-        if (value[3] === undefined && signal !== undefined) removeAbortAlgorithm(signal, abort);
-        resolve(value);
-        return;
-      }
       if (signal !== undefined) removeAbortAlgorithm(signal, abort);
-      reject(value);
+      if (value instanceof Error) reject(value);
+      else resolve(value);
     };
     id = startWith(code, complete, [...door, request.method, withoutFragment(request.url), request.list, request.content]);
     if (signal !== undefined) addAbortAlgorithm(signal, abort);

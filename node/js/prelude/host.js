@@ -6,7 +6,7 @@
 export const host = globalThis.__host;
 
 // What the host tells us.
-export const EVENT = Object.freeze({ FETCH: 1, SCHEDULED: 2, COMPLETE: 3, CANCEL: 4, SOCKET: 5 });
+export const EVENT = Object.freeze({ FETCH: 1, SCHEDULED: 2, COMPLETE: 3, CANCEL: 4, SOCKET: 5, END: 6 });
 
 // What we ask of the host; 100 and above answer later, by COMPLETE.
 export const OP = Object.freeze({
@@ -28,6 +28,7 @@ export const OP = Object.freeze({
   DIGEST_NEW: 24,
   DIGEST_WRITE: 25,
   DIGEST_END: 26,
+  HMAC_NEW: 27,
   ENCODING_FOR_LABEL: 30,
   DECODER_NEW: 31,
   DECODER_WRITE: 32,
@@ -57,10 +58,53 @@ export const OP = Object.freeze({
 // A synchronous operation: returns the reply, throws an error reply.
 export const op = host.op;
 
-// Operations in flight: id -> a function called with the value, or an Error, that the host answered.
-// BOUND: the host refuses operations past its per-isolate limit, so the table can not outgrow it.
+// Operations in flight: id -> { id, complete, dropped, context, before, after }. `complete` is called with the value, or an
+// Error, that the host answered; `dropped` when the event ends first. `before` and `after` chain those of one event, so that
+// they go with it at no cost for an event without any.
+// BOUND: the host refuses operations past its per-isolate limit, and drops those of an event when it ends, as we do.
 const pending = new Map();
 let nextId = 1;
+
+// Where an event keeps the first of its chain (null: it is over): functions of the file that owns events.
+let firstOf;
+let setFirst;
+
+export function setChainOf(read, write) {
+  firstOf = read;
+  setFirst = write;
+}
+
+function chain(entry, first) {
+  if (first !== undefined) {
+    entry.after = first;
+    first.before = entry;
+  }
+  setFirst(entry.context, entry);
+}
+
+// Takes an operation out of the table and returns it.
+function remove(id) {
+  const entry = pending.get(id);
+  if (entry === undefined) return undefined;
+  pending.delete(id);
+  const { before, after } = entry;
+  if (before === undefined) setFirst(entry.context, after);
+  else before.after = after;
+  if (after !== undefined) after.before = before;
+  return entry;
+}
+
+// Forgets the operations of an event that is over: the host never completes them.
+export function dropChain(first) {
+  for (let entry = first; entry !== undefined; ) {
+    const { after } = entry;
+    pending.delete(entry.id);
+    // The engine frees at once what no cycle holds.
+    entry.before = entry.after = undefined;
+    entry.dropped?.();
+    entry = after;
+  }
+}
 
 function newId() {
   const id = nextId;
@@ -83,30 +127,35 @@ export function start(code, ...args) {
 }
 
 // As `start`, but calls `complete(value or Error)` in the context of the request and returns the op's id, by which it can
-// be aborted. Throws when the host refuses to start it.
-export function startWith(code, complete, args) {
+// be aborted. Throws when the host refuses to start it, as it does outside events. `dropped()` is called in place of
+// `complete` when the event ends first.
+export function startWith(code, complete, args, dropped = undefined) {
   const id = newId();
   const context = host.getContext();
-  pending.set(id, { complete, context });
-  try {
-    op(code, id, context === undefined ? -1 : requestIdOf(context), ...args);
-  } catch (error) {
-    pending.delete(id);
-    throw error;
-  }
+  op(code, id, context === undefined ? -1 : requestIdOf(context), ...args);
+  const first = firstOf(context);
+  // Begun in the very delivery that ended the event: the host drops it, and nobody hears of it.
+  if (first === null) return id;
+  const entry = { id, complete, dropped, context, before: undefined, after: undefined };
+  pending.set(id, entry);
+  chain(entry, first);
   return id;
+}
+
+// Whether the operation will complete or be dropped.
+export function isInFlight(id) {
+  return pending.has(id);
 }
 
 // Forgets an operation whose COMPLETE must not be heard (a cleared timer).
 export function forget(id) {
-  pending.delete(id);
+  remove(id);
 }
 
 // A COMPLETE event.
 export function complete(id, value) {
-  const entry = pending.get(id);
+  const entry = remove(id);
   if (entry === undefined) return;
-  pending.delete(id);
   host.setContext(entry.context);
   entry.complete(value);
 }

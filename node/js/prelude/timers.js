@@ -2,7 +2,7 @@
 //
 // **Owns** the numbers that tenant code sees for timers. **Must not know** time: the host counts. **Enter at** `setTimeout`.
 
-import { OP, forget, op, startWith } from "./host.js";
+import { OP, forget, isInFlight, op, startWith } from "./host.js";
 import { addAbortAlgorithm, isAbortSignal, removeAbortAlgorithm } from "./abort.js";
 import { webClass } from "./errors.js";
 import { reportError } from "./errors-report.js";
@@ -10,7 +10,7 @@ import { reportError } from "./errors-report.js";
 // Longest delay: more does not fit the platform's 32 bits and would fire at once elsewhere.
 const DELAY_MAX_MS = 0x7fffffff;
 
-// Timer number -> id of the host's operation. BOUND: the host bounds operations in flight.
+// Timer number -> id of the host's operation. BOUND: the host bounds operations in flight; those of an event go with it.
 const running = new Map();
 let nextNumber = 1;
 
@@ -47,8 +47,9 @@ export function setTimeout(callback, delay = 0, ...args) {
       run(task, args);
     },
     [delayOf(delay)],
+    () => running.delete(number),
   );
-  running.set(number, id);
+  if (isInFlight(id)) running.set(number, id);
   return number;
 }
 
@@ -58,7 +59,8 @@ export function setInterval(callback, delay = 0, ...args) {
   // At least 1 ms, so that an interval of nothing leaves room for other events.
   const ms = Math.max(1, delayOf(delay));
   const arm = () => {
-    running.set(number, startWith(OP.TIMER, fire, [ms]));
+    const id = startWith(OP.TIMER, fire, [ms], () => running.delete(number));
+    if (isInFlight(id)) running.set(number, id);
   };
   const fire = () => {
     arm();

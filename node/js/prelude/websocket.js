@@ -15,7 +15,7 @@ import { copyOf, isBufferSource } from "./bytes.js";
 import { domException, webClass, webConstants } from "./errors.js";
 import { CloseEvent, ErrorEvent, MessageEvent } from "./event-types.js";
 import { Event, EventTarget, dispatchTrusted, eventHandlers } from "./events.js";
-import { currentEvent, hold, isOpen, last, release } from "./event-context.js";
+import { atEnd, currentEvent, hold, isOpen, last, release } from "./event-context.js";
 import { hashOf, hrefOf, parseUrl, protocolOf } from "./url-parts.js";
 
 const CONNECTING = 0;
@@ -34,8 +34,13 @@ const WAITING_MAX = 1024;
 
 const INTERNAL = {};
 
-// Host socket id -> the end that its messages are for.
+// Host socket id -> the end that its messages are for. BOUND: the host's; a socket goes with its event.
 const sockets = new Map();
+
+function register(id, socket, event) {
+  sockets.set(id, socket);
+  if (event !== undefined) atEnd(event, () => sockets.delete(id));
+}
 
 let isWebSocket;
 let makePair;
@@ -75,7 +80,7 @@ export class WebSocket extends EventTarget {
       const socket = new WebSocket(INTERNAL);
       socket.#socketId = id;
       socket.#protocol = protocol ?? "";
-      sockets.set(id, socket);
+      register(id, socket, currentEvent());
       return socket;
     };
     arrive = (id, type, data) => sockets.get(id)?.#arrive(type, data);
@@ -224,7 +229,7 @@ export class WebSocket extends EventTarget {
   #connected(id, protocol) {
     this.#socketId = id;
     this.#protocol = protocol;
-    sockets.set(id, this);
+    register(id, this, this.#context);
     this.#keepOpen(this.#context);
     this.#readyState = OPEN;
     dispatchTrusted(this, new Event("open"));
@@ -272,7 +277,7 @@ export class WebSocket extends EventTarget {
     if (this.#socketId !== undefined) return this.#join(event);
     const peer = this.#peer;
     const id = op(OP.SOCKET_NEW);
-    sockets.set(id, peer);
+    register(id, peer, event);
     peer.#socketId = id;
     peer.#peer = undefined;
     peer.#context ??= event;

@@ -27,6 +27,15 @@ for (const format of ["gzip", "deflate", "deflate-raw"]) {
     deepEqual(await through(new DecompressionStream(format), singles), text);
   });
 
+  test(`${format} takes and gives large chunks`, async () => {
+    const large = new Uint8Array(300 * 1024).map((_, index) => (index * 31 + (index >> 8)) & 0xff);
+    const bytes = (stream) => new Response(stream).bytes();
+    const compressed = await bytes(new Response(large).body.pipeThrough(new CompressionStream(format)));
+    const restored = await bytes(new Response(compressed).body.pipeThrough(new DecompressionStream(format)));
+    equal(restored.byteLength, large.byteLength);
+    ok(restored.every((byte, index) => byte === large[index]));
+  });
+
   test(`${format} of nothing is a valid stream of nothing`, async () => {
     const compressed = await through(new CompressionStream(format), []);
     ok(compressed.length > 0);

@@ -1,4 +1,5 @@
 import { deepEqual, equal, ok, rejects, test, throws } from "./harness.js";
+import { OP, op } from "skerry:internal/host.js";
 
 const encode = (text) => new TextEncoder().encode(text);
 const hex = (buffer) => Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -55,6 +56,53 @@ test("digests are the known ones", async () => {
   }
   equal(hex(await subtle.digest({ name: "sha-256" }, new ArrayBuffer(0))), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   equal(hex(await subtle.digest("sha-1", encode("xabcx").subarray(1, 4))), expected["SHA-1"]);
+});
+
+test("large input is taken in steps, with the same result", async () => {
+  const zeros = new Uint8Array(1 << 20);
+  const digest = "30e14955ebf1352266dc2ff8067e68104607e750abb9d3b36582b8af909fcb58";
+  equal(hex(await subtle.digest("SHA-256", zeros)), digest);
+  const stream = new crypto.DigestStream("SHA-256");
+  const writer = stream.getWriter();
+  await writer.write(zeros);
+  await writer.close();
+  equal(hex(await stream.digest), digest);
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const key = await subtle.importKey("raw", new Uint8Array(300 * 1024).fill(0x6b), algorithm, false, ["sign", "verify"]);
+  const signature = await subtle.sign("HMAC", key, zeros);
+  equal(hex(signature), "8c501186b86cfad336a65e5202b02d05d1deafe04f15271049aae2f6f6dfd6b7");
+  equal(await subtle.verify("HMAC", key, signature, zeros), true);
+  equal(await subtle.verify("HMAC", key, signature, zeros.subarray(1)), false);
+  equal(await subtle.verify("HMAC", key, signature.slice(1), zeros), false);
+  const other = zeros.slice();
+  equal(subtle.timingSafeEqual(zeros, other), true);
+  other[other.length - 1] = 1;
+  equal(subtle.timingSafeEqual(zeros, other), false);
+});
+
+test("one call of the host takes no more than it can do at once", () => {
+  const long = new Uint8Array(256 * 1024 + 1);
+  throws(() => op(OP.DIGEST, "SHA-256", long), RangeError);
+  throws(() => op(OP.HMAC_SIGN, "SHA-256", long, long), RangeError);
+  throws(() => op(OP.TIMING_SAFE_EQUAL, long, long), RangeError);
+  throws(() => op(OP.DIGEST_WRITE, op(OP.DIGEST_NEW, -1, "MD5"), long), RangeError);
+  throws(() => op(OP.ZLIB_WRITE, op(OP.ZLIB_NEW, -1, "gzip", true), long, true), RangeError);
+  throws(() => op(OP.DECODER_WRITE, op(OP.DECODER_NEW, -1, "shift_jis", false, false), long, true), RangeError);
+  throws(() => new URL(`http://example.com/${"x".repeat(256 * 1024)}`), TypeError);
+  const url = new URL("http://example.com/");
+  url.hash = "x".repeat(256 * 1024 + 1);
+  equal(url.href, "http://example.com/");
+});
+
+test("what a worker does to a key's properties does not change what it may be used for", async () => {
+  const key = await subtle.generateKey({ name: "HMAC", hash: "SHA-256" }, false, ["verify"]);
+  equal(key.usages, key.usages);
+  equal(key.algorithm, key.algorithm);
+  key.usages.push("sign");
+  key.algorithm.hash.name = "MD5";
+  key.algorithm.name = "HMAC2";
+  await rejects(subtle.sign("HMAC", key, encode("x")), "InvalidAccessError");
+  equal(await subtle.verify("HMAC", key, new Uint8Array(32), encode("x")), false);
 });
 
 test("digest refuses other algorithms and data", async () => {

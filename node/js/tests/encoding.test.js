@@ -18,6 +18,14 @@ test("TextEncoder encodes UTF-8, lone surrogates as U+FFFD", () => {
   equal(String(encoder), "[object TextEncoder]");
 });
 
+test("a long text of another encoding is decoded in steps", () => {
+  // A step ends inside a character.
+  const long = new Uint8Array(300 * 1024 + 1).fill(0x82);
+  for (let i = 2; i < long.length; i += 2) long[i] = 0xa0;
+  long[0] = 0x61;
+  equal(new TextDecoder("shift_jis").decode(long), "a" + "\u3042".repeat(150 * 1024));
+});
+
 test("encodeInto writes whole characters and says how far it came", () => {
   const encoder = new TextEncoder();
   const target = new Uint8Array(4);

@@ -20,6 +20,7 @@ const SCHEDULED: i32 = 2;
 const COMPLETE: i32 = 3;
 const CANCEL: i32 = 4;
 const SOCKET: i32 = 5;
+const END: i32 = 6;
 
 const SOCKET_TEXT: i32 = 0;
 const SOCKET_BINARY: i32 = 1;
@@ -86,7 +87,7 @@ pub(crate) fn fetch(out: &mut Writer, ops: &mut Ops, id: i32, request: Request<B
     match arrived(body) {
         Arrived::Nothing => out.undefined(),
         Arrived::Whole(bytes) => out.bytes(&bytes),
-        Arrived::Stream(incoming) => out.int(ops.bodies.insert_incoming(incoming)),
+        Arrived::Stream(incoming) => out.int(ops.bodies.insert_incoming(id, incoming)),
     };
     out.optional_text(parts.extensions.get::<RequestCf>().map(|cf| &*cf.0));
     match parts.extensions.get::<ServiceTarget>().filter(|to| to.entrypoint.is_some() || to.props.is_some()) {
@@ -130,6 +131,14 @@ pub(crate) fn complete(out: &mut Writer, ops: &mut Ops, op: i32, request: i32, d
 /// CANCEL
 pub(crate) fn cancel(out: &mut Writer, id: i32) {
     out.list(1).list(2).int(CANCEL).int(id);
+}
+
+/// END, one for each event.
+pub(crate) fn ended(out: &mut Writer, ids: &[i32]) {
+    out.list(ids.len());
+    for id in ids {
+        out.list(2).int(END).int(*id);
+    }
 }
 
 /// SOCKET; `None` when the socket ended without a close.

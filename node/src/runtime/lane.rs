@@ -6,6 +6,7 @@ use std::{
     collections::VecDeque,
     future::Future,
     io,
+    panic::{self, AssertUnwindSafe},
     pin::Pin,
     sync::{Arc, Condvar, Mutex, PoisonError},
     task::{Context, Poll, Waker},
@@ -103,10 +104,11 @@ fn work(queue: &Queue) {
     let mut context = Context::from_waker(Waker::noop());
     while let Some(mut job) = queue.next() {
         cpu::begin_turn();
-        let poll = job.as_mut().poll(&mut context);
+        // A panic is the job's end, not the thread's: nobody would start another.
+        let poll = panic::catch_unwind(AssertUnwindSafe(|| job.as_mut().poll(&mut context)));
         let _unused = cpu::take_turn();
         // It yielded after its slice and goes behind the others.
-        if poll == Poll::Pending {
+        if matches!(poll, Ok(Poll::Pending)) {
             queue.push(job);
         }
     }
@@ -117,6 +119,15 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     use super::*;
+
+    #[test]
+    fn a_job_that_panics_leaves_its_thread_to_the_others() {
+        let lane = Lane::start(1).unwrap();
+        let (sender, log) = sync_channel(1);
+        lane.push(Box::pin(async { panic!("a mistake in a job") }));
+        lane.push(Box::pin(async move { sender.send(()).unwrap() }));
+        log.recv().unwrap();
+    }
 
     #[test]
     fn jobs_take_turns() {

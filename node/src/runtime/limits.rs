@@ -22,10 +22,22 @@ pub(crate) const INLINE_TICKS_MAX: u32 = 2;
 /// BOUND: ticks between two turns of events on one heavy thread.
 pub(crate) const HEAVY_SLICE_TICKS: u32 = 10;
 
+/// BOUND: turns that an isolate takes in a row on the thread that brought it mail; then another task has the thread. One
+/// event rarely takes more than a few.
+pub(crate) const TURNS_MAX: usize = 32;
+
 /// BOUND: operations in flight of one isolate; each holds a future and an entry in the guest.
 pub(crate) const OPERATIONS_MAX: usize = 10_000;
-/// BOUND: decoders, compressors and body pipes of one isolate.
+/// BOUND: bodies and, apart from them, WebSockets of one isolate.
 pub(crate) const RESOURCES_MAX: usize = 10_000;
+/// BOUND: decoders, compressors and digests of one isolate. A brotli compressor takes up to 20 MB of the host's memory, most
+/// others 300 KB; a request needs one or two.
+pub(crate) const CODECS_MAX: usize = 256;
+/// BOUND: bytes that one operation computes on. It runs on a thread of the node and can not be interrupted; at this size it
+/// takes a few milliseconds. The prelude takes larger input in steps.
+pub(crate) const COMPUTED_BYTES_MAX: usize = 256 * 1024;
+/// BOUND: names and values of one response's or outgoing request's headers, as much as ingress takes in a request.
+pub(crate) const HEADER_BLOCK_BYTES_MAX: usize = 128 * 1024;
 /// BOUND: timers of one isolate, Cloudflare's documented limit.
 pub(crate) const TIMERS_MAX: usize = 10_000;
 /// BOUND: one BODY_READ hands over at most this, so that a stream stays a stream.

@@ -34,6 +34,12 @@ pub(crate) enum Verdict {
     Stop,
 }
 
+/// What an event that has used `used` may use in its next turn; `None` when it is over its limit. A turn gets a tick at least,
+/// since less can not be measured: an event passes its limit by two at most.
+pub(crate) fn allowance(limit: Duration, used: Duration, tick: Duration) -> Option<Duration> {
+    (used < limit).then(|| (limit - used).max(tick))
+}
+
 /// Counts one event.
 #[derive(Debug)]
 pub(crate) struct Meter {
@@ -105,6 +111,14 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn an_event_that_has_used_its_time_gets_no_further_turn() {
+        assert_eq!(allowance(50 * MS, 10 * MS, MS), Some(40 * MS));
+        assert_eq!(allowance(50 * MS, 50 * MS - MS / 2, MS), Some(MS));
+        assert_eq!(allowance(50 * MS, 50 * MS, MS), None);
+        assert_eq!(allowance(50 * MS, 51 * MS, MS), None);
+    }
 
     #[test]
     fn a_short_event_stays_inline_and_a_long_one_yields() {

@@ -8,29 +8,29 @@
 //!            v                                             |
 //! idle --mail--> running --settled--> (start operations) --+--nothing left--> idle
 //!                  | |--yields--> heavy lane --settled--> (start operations), idle, mail again
-//!                  `--fault--> dead: every event in it is answered, what waits goes elsewhere
+//!                  `--fault, panic--> dead: every event in it is answered, what waits goes elsewhere
 //! ```
 //! Whoever brings mail runs the isolate on its own thread if nobody does; the run is never suspended there, so a caller
-//! that is cancelled can not leave it half done. What takes longer than two ticks goes on in the heavy lane.
+//! that is cancelled can not leave it half done. What takes longer than two ticks goes on in the heavy lane. A panic is the
+//! host's own mistake; it ends here, or it would leave the isolate running for ever and its thread without an end.
 
+#[path = "seat/drive.rs"]
+mod drive;
 #[path = "seat/turn.rs"]
 mod turn;
 
 use std::{
     collections::VecDeque,
-    future::Future,
-    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
 };
 
 use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 
-use self::turn::{Finished, Turn};
+use self::turn::Finished;
 use super::{
     call::Call,
     isolate::{Fault, Isolate},
@@ -66,6 +66,11 @@ pub(crate) enum Mail {
         /// Lets the next message in when it is dropped.
         permit: Option<OwnedSemaphorePermit>,
     },
+    /// The host has ended events by itself.
+    Ended {
+        /// Which.
+        requests: Vec<i32>,
+    },
     /// Look for events that have gone on for too long.
     Sweep,
 }
@@ -90,18 +95,16 @@ pub(crate) struct Seat {
 }
 
 struct State {
-    /// BOUND: one entry for each operation in flight, socket message under its permit, and cancelled event.
+    /// BOUND: one entry for each operation in flight, socket message under its permit, cancelled or ended event, and second
+    /// of a long turn.
     mail: VecDeque<Mail>,
-    /// BOUND: the pool's queue; see [`super::pool::choose`].
+    /// BOUND: the pool's queue; see [`super::pool::choose`]. A call waits for its wall time at most; see [`Seat::sweep`].
     calls: VecDeque<Call>,
     isolate: Option<Box<Isolate>>,
     loaded: bool,
     running: bool,
     in_isolate: usize,
 }
-
-/// A turn's future: it gives the isolate back.
-type Run = Pin<Box<dyn Future<Output = Finished> + Send>>;
 
 impl Seat {
     pub(crate) fn new(worker: Arc<WorkerSpec>, services: Arc<Services>, isolate: Box<Isolate>) -> Arc<Self> {
@@ -179,6 +182,26 @@ impl Seat {
         let _detached = task::spawn("isolate mail", async move { seat.post(mail) });
     }
 
+    /// Lets the isolate look for events that have gone on for too long, and answers those that have waited for too long.
+    pub(crate) fn sweep(self: &Arc<Self>) {
+        let (now, wall) = (clock::monotonic(), self.worker.limits.wall);
+        let mut state = self.lock();
+        if !state.calls.is_empty() {
+            let is_late = |call: &Call| call.place.is_cancelled() || now.duration_since(call.at) > wall;
+            let (late, calls): (Vec<Call>, _) = std::mem::take(&mut state.calls).into_iter().partition(is_late);
+            state.calls = calls.into();
+            let less = |events: usize| Some(events.saturating_sub(late.len()));
+            let _always = self.events.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+            drop(state);
+            for call in late {
+                let _gone = call.answer.send(Err(turn::wall_error(&self.worker.limits)));
+            }
+        } else {
+            drop(state);
+        }
+        self.post(Mail::Sweep);
+    }
+
     /// Drops an isolate that has nothing to do; false when it has.
     pub(crate) fn retire(&self) -> bool {
         let mut state = self.lock();
@@ -196,71 +219,6 @@ impl Seat {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn drive(self: &Arc<Self>) {
-        let mut context = Context::from_waker(Waker::noop());
-        while let Some((isolate, turn)) = self.next() {
-            let Some(mut run) = self.begin(isolate, turn) else { continue };
-            match run.as_mut().poll(&mut context) {
-                Poll::Ready(finished) => self.finish(finished),
-                Poll::Pending => {
-                    let seat = Arc::clone(self);
-                    self.services.lane.push(Box::pin(async move {
-                        let finished = run.await;
-                        let _entered = seat.services.handle.enter();
-                        seat.finish(finished);
-                        seat.resume();
-                    }));
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Goes on with the mail on a thread of the ordinary kind.
-    fn resume(self: &Arc<Self>) {
-        let seat = Arc::clone(self);
-        let _detached = task::spawn("isolate mail", async move { seat.drive() });
-    }
-
-    /// Takes the isolate and the next thing to do with it, unless somebody has it or there is nothing to do.
-    fn next(&self) -> Option<(Box<Isolate>, Turn)> {
-        let mut state = self.lock();
-        if state.running {
-            return None;
-        }
-        let turn = if !state.loaded && !state.calls.is_empty() {
-            state.loaded = true;
-            Turn::Load
-        } else if let Some(mail) = state.mail.pop_front() {
-            Turn::Mail(mail)
-        } else if state.in_isolate < self.worker.limits.in_flight {
-            Turn::Call(state.calls.pop_front()?)
-        } else {
-            return None;
-        };
-        let isolate = state.isolate.take()?;
-        state.running = true;
-        Some((isolate, turn))
-    }
-
-    /// Encodes the turn's event; `None` when there turns out to be nothing to tell the guest.
-    fn begin(self: &Arc<Self>, mut isolate: Box<Isolate>, turn: Turn) -> Option<Run> {
-        match turn::prepare(&mut isolate, self, turn) {
-            Some(prepared) => {
-                let running = self.services.ticker.running();
-                Some(Box::pin(async move {
-                    let finished = prepared.run(isolate).await;
-                    drop(running);
-                    finished
-                }))
-            }
-            None => {
-                self.put_back(isolate);
-                None
-            }
-        }
     }
 
     fn finish(self: &Arc<Self>, finished: Finished) {
@@ -288,10 +246,14 @@ impl Seat {
         let stopped = ops.pending.take_stopped();
         let opened = ops.sockets.take_opened();
         ops.settle(clock::monotonic());
+        let ended = ops.requests.take_ended();
         self.start(&mut isolate, started);
         if !stopped.is_empty() {
             let mut state = self.lock();
             state.mail.extend(stopped.into_iter().map(aborted));
+        }
+        if !ended.is_empty() {
+            self.lock().mail.push_back(Mail::Ended { requests: ended });
         }
         for socket in opened {
             self.listen(socket);
@@ -378,8 +340,9 @@ impl Seat {
         self.events.store(0, Ordering::Relaxed);
         let mail = std::mem::take(&mut state.mail);
         let calls = std::mem::take(&mut state.calls);
+        let isolate = state.isolate.take();
         drop(state);
-        drop(mail);
+        drop((mail, isolate));
         calls
     }
 }

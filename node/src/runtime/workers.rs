@@ -9,7 +9,7 @@ use super::{
     call::Call,
     ops::Ops,
     pool::{self, Bounds, Choice, Load},
-    seat::{Mail, Reassign, Seat},
+    seat::{Reassign, Seat},
     services::Services,
     worker::{WorkerError, WorkerSpec},
 };
@@ -27,16 +27,12 @@ impl Workers {
         Arc::new(Self { worker, services, seats: Mutex::new(Vec::new()) })
     }
 
-    /// Gives an event to an isolate; the seat that has it, or the call's caller is told why not.
-    pub(crate) fn submit(self: &Arc<Self>, call: Call) -> Option<Arc<Seat>> {
+    /// Gives an event to an isolate, or tells its caller why not.
+    pub(crate) fn submit(self: &Arc<Self>, call: Call) {
         match self.seat(&call) {
-            Ok(seat) => {
-                seat.submit(call);
-                Some(seat)
-            }
+            Ok(seat) => seat.submit(call),
             Err(error) => {
                 let _gone = call.answer.send(Err(error));
-                None
             }
         }
     }
@@ -65,7 +61,7 @@ impl Workers {
         let any = !seats.is_empty();
         drop(seats);
         for seat in busy {
-            seat.post(Mail::Sweep);
+            seat.sweep();
         }
         any
     }
@@ -111,6 +107,6 @@ impl Workers {
 
 impl Reassign for Workers {
     fn reassign(self: Arc<Self>, call: Call) {
-        let _seat = self.submit(call);
+        self.submit(call);
     }
 }

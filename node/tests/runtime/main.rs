@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with its runtime")]
 
 mod answers;
+mod faults;
+mod lifetimes;
 mod limits;
 mod loading;
 mod recursion;

@@ -89,7 +89,9 @@ async fn a_stream_is_a_response_body() {
     let stage = Stage::routes();
     assert_eq!(stage.text("stream").await, "one two three");
     assert_eq!(stage.text("writer").await, "abc");
-    assert_eq!(stage.text("fixed").await, "hello");
+    let fixed = stage.send(request("fixed", &[], Bytes::new())).await.unwrap();
+    assert_eq!(http_body::Body::size_hint(fixed.body()).exact(), Some(5), "it is sent with Content-Length");
+    assert_eq!(read(fixed).await, "hello");
 }
 
 #[tokio::test]

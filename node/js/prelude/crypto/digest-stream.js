@@ -3,6 +3,7 @@
 // **Owns** the interface. **Must not know** hashes: the host keeps the running one. **Enter at** `DigestStream`.
 
 import { host, OP, op } from "../host.js";
+import { openDigest, writeDigest } from "../codec.js";
 import { INTERNAL, requireArguments, toBytes, webClass } from "../errors.js";
 import { handled } from "../streams/promises.js";
 import { createWritable } from "../streams/writable.js";
@@ -13,7 +14,7 @@ const abandoned = new FinalizationRegistry((resource) => op(OP.DROP, resource));
 
 class Hashing {
   constructor(algorithm) {
-    this.resource = op(OP.DIGEST_NEW, algorithm);
+    this.resource = openDigest(algorithm);
     this.written = 0n;
     this.digest = Promise.withResolvers();
     handled(this.digest.promise);
@@ -29,7 +30,7 @@ class Hashing {
       this.abort(error);
       return Promise.reject(error);
     }
-    op(OP.DIGEST_WRITE, this.resource, bytes);
+    writeDigest(this.resource, bytes);
     this.written += BigInt(bytes.byteLength);
   }
 

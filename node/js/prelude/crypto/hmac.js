@@ -3,6 +3,7 @@
 // **Owns** the import, export and generation of HMAC keys. **Must not know** how a hash is computed. **Enter at** `hmac`.
 
 import { OP, op } from "../host.js";
+import { hmacSign, hmacVerify } from "../codec.js";
 import { domException, toBytesCopy, toDictionary, toEnforcedRange } from "../errors.js";
 import { HASHES, toHash } from "./algorithm.js";
 import { createKey } from "./key.js";
@@ -43,11 +44,11 @@ export const hmac = {
   },
 
   sign(key, data) {
-    return op(OP.HMAC_SIGN, key.algorithm.hash.name, key.material, data);
+    return hmacSign(key.algorithm.hash.name, key.material, data);
   },
 
   verify(key, signature, data) {
-    return op(OP.HMAC_VERIFY, key.algorithm.hash.name, key.material, signature, data);
+    return hmacVerify(key.algorithm.hash.name, key.material, signature, data);
   },
 };
 

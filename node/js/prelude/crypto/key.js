@@ -8,6 +8,9 @@ let stateOf;
 
 export class CryptoKey {
   #key;
+  // Copies, made when they are first looked at: a worker may change them, but not what the key may be used for.
+  #algorithm;
+  #usages;
 
   static {
     stateOf = (key) => key.#key;
@@ -20,10 +23,14 @@ export class CryptoKey {
 
   get type() { return this.#key.type; }
   get extractable() { return this.#key.extractable; }
-  get algorithm() { return this.#key.algorithm; }
-  get usages() { return this.#key.usages; }
+  get algorithm() { return (this.#algorithm ??= copyOfAlgorithm(this.#key.algorithm)); }
+  get usages() { return (this.#usages ??= [...this.#key.usages]); }
 }
 webClass(CryptoKey);
+
+function copyOfAlgorithm({ hash, ...rest }) {
+  return hash === undefined ? rest : { ...rest, hash: { ...hash } };
+}
 
 /** `key`: `{type, extractable, algorithm, usages, material}`. */
 export function createKey(key) {

@@ -3,7 +3,7 @@
 // **Owns** the checks every algorithm shares. **Must not know** any algorithm: `ALGORITHMS` names their files. **Enter at**
 // `subtle`.
 
-import { OP, op } from "../host.js";
+import { digest, timingSafeEqual } from "../codec.js";
 import {
   domException, INTERNAL, requireArguments, requireInternal, toBytes, toEnum, toSequence, webClass,
 } from "../errors.js";
@@ -44,7 +44,7 @@ export class SubtleCrypto {
   async digest(algorithm, data) {
     this.#brand;
     requireArguments(arguments.length, 2, "digest");
-    return op(OP.DIGEST, toHash(algorithm), toBytes(data, "The data"));
+    return digest(toHash(algorithm), toBytes(data, "The data"));
   }
 
   async generateKey(algorithm, extractable, usages) {
@@ -102,7 +102,7 @@ export class SubtleCrypto {
     requireArguments(arguments.length, 2, "timingSafeEqual");
     const [left, right] = [toBytes(a, "The first value"), toBytes(b, "The second value")];
     if (left.byteLength !== right.byteLength) throw new TypeError("Input buffers must have the same byte length.");
-    return op(OP.TIMING_SAFE_EQUAL, left, right);
+    return timingSafeEqual(left, right);
   }
 }
 webClass(SubtleCrypto);

@@ -8,6 +8,8 @@
 // where it is known.
 
 import { host, OP, op, start, startWith } from "../host.js";
+import { addAbortAlgorithm, removeAbortAlgorithm } from "../abort.js";
+import { atEnd, currentEvent } from "../event-context.js";
 import { toBytes } from "../errors.js";
 import { ByteController } from "./byte-controller.js";
 import { acquireReader, cancelReadable, Readable, Reader } from "./readable.js";
@@ -45,21 +47,63 @@ function openByteStream(stream, source) {
 function openHost({ id }) {
   return {
     pull: (controller) => new Promise((resolve, reject) => {
-      startWith(OP.BODY_READ, (value) => {
-        if (value instanceof Error) {
-          reject(value);
-          return;
-        }
+      readPiece(id, (value) => {
         if (value === null) controller.finish();
         else controller.enqueueOwned(new Uint8Array(value));
         resolve(undefined);
-      }, [id]);
+      }, reject);
     }),
     cancel(reason) {
+      unfollow(id);
       op(OP.BODY_CANCEL, id, describe(reason));
       return Promise.resolve(undefined);
     },
   };
+}
+
+// Host bodies that a signal can cut off: id -> { signal, cutOff, reason (once it has) }. BOUND: the host's; each goes at its
+// end, or with its event.
+const followed = new Map();
+
+/** Cuts host body `id` off when `signal` aborts: what is read of it from then on fails with the signal's reason. */
+export function followSignal(id, signal) {
+  const entry = { signal, cutOff: undefined, reason: undefined };
+  entry.cutOff = (reason) => {
+    entry.reason = reason;
+    op(OP.BODY_CANCEL, id, describe(reason));
+  };
+  followed.set(id, entry);
+  atEnd(currentEvent(), () => unfollow(id));
+  if (signal.aborted) entry.cutOff(signal.reason);
+  else addAbortAlgorithm(signal, entry.cutOff);
+}
+
+function unfollow(id) {
+  const entry = followed.get(id);
+  if (entry === undefined) return;
+  followed.delete(id);
+  removeAbortAlgorithm(entry.signal, entry.cutOff);
+}
+
+/** A piece of host body `id` as an ArrayBuffer, or null at its end. */
+export function readHostBody(id) {
+  return new Promise((resolve, reject) => readPiece(id, resolve, reject));
+}
+
+function readPiece(id, resolve, reject) {
+  const entry = followed.get(id);
+  if (entry?.reason !== undefined) {
+    reject(entry.reason);
+    return;
+  }
+  startWith(OP.BODY_READ, (value) => {
+    if (value instanceof Error) {
+      reject(entry?.reason ?? value);
+    } else {
+      if (value === null) unfollow(id);
+      resolve(value);
+    }
+  }, [id]);
 }
 
 function openConstant({ constant }) {
@@ -160,7 +204,7 @@ export function readAllBytes(shell) {
 async function readHostChunks(id) {
   const chunks = [];
   for (;;) {
-    const value = await start(OP.BODY_READ, id);
+    const value = await readHostBody(id);
     if (value === null) return chunks;
     chunks.push(new Uint8Array(value));
   }
@@ -216,7 +260,7 @@ function join(chunks) {
 
 /**
  * Sends the stream into host body `id`, as fast as the host takes it. Resolves at the end; rejects, with the host told,
- * when the stream fails, and cancels the stream when the host no longer wants it.
+ * when the stream fails. Cancels the stream, and resolves, when the host no longer wants it.
  */
 export async function pumpToHost(shell, id) {
   const stream = readableOf(shell);
@@ -237,6 +281,8 @@ export async function pumpToHost(shell, id) {
       if (chunk.byteLength > 0) await start(OP.BODY_WRITE, id, chunk);
     } catch (error) {
       cancelReadable(stream, error).catch(() => {});
+      // Whoever read the body has gone away: that is no failure of the worker's.
+      if (error.name === "AbortError") return;
       throw error;
     }
   }

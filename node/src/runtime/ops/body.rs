@@ -4,31 +4,41 @@
 //! JavaScript. **Enter at** [`Bodies`].
 //!
 //! An id names either an *incoming* body (a request's, or the answer to a fetch) or a *pipe*. Either can be handed on as the
-//! body of a response or a request; an incoming one then passes through without entering the guest.
+//! body of a response or a request; an incoming one then passes through without entering the guest. Each belongs to an event
+//! and goes with it: whoever is at its other end sees it dropped or broken.
 
 #[path = "body/pipe.rs"]
 mod pipe;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 
 use self::pipe::Pipe;
 use super::{
-    OpError, Replied,
+    OpError, Ops, Replied,
     pending::{Done, Work},
 };
 use crate::runtime::{
-    frame::{Reader, Value, Writer},
+    frame::{FrameError, Reader, Value, Writer},
     limits,
     worker::{Body, BodyError},
 };
 
+/// A body in the table.
+struct Held {
+    /// The event that it belongs to.
+    request: i32,
+    entry: Entry,
+}
+
 enum Entry {
     Incoming(Incoming),
-    /// A read of it is in flight, which has it.
-    Reading,
+    /// The read `op` is in flight, which has it.
+    Reading {
+        op: i32,
+    },
     Pipe {
         pipe: Pipe,
         reader: Option<Body>,
@@ -44,56 +54,58 @@ pub(crate) struct Incoming {
 /// The table.
 #[derive(Default)]
 pub(crate) struct Bodies {
-    table: HashMap<i32, Entry>,
+    // BOUND: RESOURCES_MAX; whoever inserts has asked `is_full`.
+    table: HashMap<i32, Held>,
     next: i32,
 }
 
 impl Bodies {
-    /// Registers a body that the guest may read.
-    pub(crate) fn incoming(&mut self, body: Body) -> i32 {
-        self.insert(Entry::Incoming(Incoming { body, rest: Bytes::new() }))
+    /// Whether there is no room for one more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.table.len() >= limits::RESOURCES_MAX
     }
 
-    /// Registers a body of which a piece may have been taken.
-    pub(crate) fn insert_incoming(&mut self, incoming: Incoming) -> i32 {
-        self.insert(Entry::Incoming(incoming))
+    /// Registers a body of which a piece may have been taken, and which the guest may read for an event.
+    pub(crate) fn insert_incoming(&mut self, request: i32, incoming: Incoming) -> i32 {
+        self.insert(request, Entry::Incoming(incoming))
     }
 
     /// A read is over: the body goes back, unless it was cancelled meanwhile or has ended.
     pub(crate) fn restore(&mut self, id: i32, incoming: Incoming, ended: bool) {
         if ended {
             self.table.remove(&id);
-        } else if let Some(entry @ Entry::Reading) = self.table.get_mut(&id) {
+        } else if let Some(Held { entry: entry @ Entry::Reading { .. }, .. }) = self.table.get_mut(&id) {
             *entry = Entry::Incoming(incoming);
         }
     }
 
     /// Breaks a pipe: its reader gets an error.
     pub(crate) fn break_pipe(&mut self, id: i32, why: &str) {
-        if let Some(Entry::Pipe { pipe, .. }) = self.table.remove(&id) {
+        if let Some(Held { entry: Entry::Pipe { pipe, .. }, .. }) = self.table.remove(&id) {
             pipe.abort(why);
         }
     }
 
     /// Whether `id` is a pipe that has not been ended.
     pub(crate) fn is_open_pipe(&self, id: i32) -> bool {
-        matches!(self.table.get(&id), Some(Entry::Pipe { .. }))
+        matches!(self.table.get(&id), Some(Held { entry: Entry::Pipe { .. }, .. }))
     }
 
-    pub(super) fn create(&mut self, reply: &mut Writer) -> Replied {
-        if self.table.len() >= limits::RESOURCES_MAX {
-            return Err(OpError::throw("Error", "Too many bodies are open."));
+    /// Lets go of every body of an event that is over: producers see theirs dropped, the readers of pipes get an error.
+    pub(super) fn end_request(&mut self, request: i32, why: &dyn fmt::Display) {
+        if self.table.is_empty() {
+            return;
         }
-        let (pipe, reader) = pipe::pipe();
-        let id = self.insert(Entry::Pipe { pipe, reader: Some(reader) });
-        reply.int(id);
-        Ok(true)
+        let of_request = self.table.iter().filter(|(_, held)| held.request == request);
+        let ids: Vec<i32> = of_request.map(|(id, _)| *id).collect();
+        for id in ids {
+            self.break_pipe(id, &why.to_string());
+        }
     }
 
-    pub(super) fn cancel(&mut self, args: &mut Reader<'_>) -> Replied {
-        // The producer sees its body dropped.
-        self.table.remove(&args.int()?);
-        Ok(false)
+    fn create(&mut self, request: i32, length: Option<u64>) -> i32 {
+        let (pipe, reader) = pipe::pipe(length);
+        self.insert(request, Entry::Pipe { pipe, reader: Some(reader) })
     }
 
     pub(super) fn abort(&mut self, args: &mut Reader<'_>) -> Replied {
@@ -102,12 +114,12 @@ impl Bodies {
         Ok(false)
     }
 
-    pub(super) fn read(&mut self, args: &mut Reader<'_>) -> Result<Work, OpError> {
+    pub(super) fn read(&mut self, op: i32, args: &mut Reader<'_>) -> Result<Work, OpError> {
         let id = args.int()?;
-        let Some(entry @ Entry::Incoming(_)) = self.table.get_mut(&id) else {
+        let Some(Held { entry: entry @ Entry::Incoming(_), .. }) = self.table.get_mut(&id) else {
             return Err(OpError::throw("TypeError", "This body can not be read: it has ended or is being read."));
         };
-        let Entry::Incoming(mut incoming) = std::mem::replace(entry, Entry::Reading) else {
+        let Entry::Incoming(mut incoming) = std::mem::replace(entry, Entry::Reading { op }) else {
             unreachable!("the entry was matched above");
         };
         Ok(Box::pin(async move {
@@ -123,14 +135,15 @@ impl Bodies {
             return Err(OpError::throw("RangeError", "This chunk is larger than 16 MiB; write it in pieces."));
         }
         match self.table.get(&id) {
-            Some(Entry::Pipe { pipe, .. }) => Ok(pipe.write(Bytes::copy_from_slice(chunk))),
-            _ => Err(OpError::throw("TypeError", "This body has ended.")),
+            Some(Held { entry: Entry::Pipe { pipe, .. }, .. }) => Ok(pipe.write(Bytes::copy_from_slice(chunk))),
+            // As the pipe itself says when its reader has gone: the prelude takes it for the end of the interest, not a failure.
+            _ => Err(OpError::throw("AbortError", "This body has ended.")),
         }
     }
 
     pub(super) fn end(&mut self, args: &mut Reader<'_>) -> Result<Work, OpError> {
         let id = args.int()?;
-        if let Some(Entry::Pipe { pipe, reader }) = self.table.get_mut(&id) {
+        if let Some(Held { entry: Entry::Pipe { pipe, reader }, .. }) = self.table.get_mut(&id) {
             pipe.end();
             // A pipe that nobody has taken yet stays, so that a body written before it is sent arrives.
             if reader.is_none() {
@@ -147,15 +160,15 @@ impl Bodies {
             Some(Value::Text(text)) => Ok((full(Bytes::copy_from_slice(text.as_bytes())), None)),
             Some(Value::Bytes(bytes)) => Ok((full(Bytes::copy_from_slice(bytes)), None)),
             Some(Value::Int(id)) => match self.table.remove(&id) {
-                Some(Entry::Incoming(incoming)) => Ok((incoming.into_body(), None)),
-                Some(Entry::Pipe { pipe, reader: Some(reader) }) => {
+                Some(Held { entry: Entry::Incoming(incoming), .. }) => Ok((incoming.into_body(), None)),
+                Some(Held { request, entry: Entry::Pipe { pipe, reader: Some(reader) } }) => {
                     if !pipe.ended() {
-                        self.table.insert(id, Entry::Pipe { pipe, reader: None });
+                        self.table.insert(id, Held { request, entry: Entry::Pipe { pipe, reader: None } });
                     }
                     Ok((reader, Some(id)))
                 }
-                Some(entry) => {
-                    self.table.insert(id, entry);
+                Some(held) => {
+                    self.table.insert(id, held);
                     Err(OpError::throw("TypeError", "This body is in use."))
                 }
                 None => Err(OpError::throw("TypeError", "This body has ended.")),
@@ -164,12 +177,43 @@ impl Bodies {
         }
     }
 
-    fn insert(&mut self, entry: Entry) -> i32 {
+    fn insert(&mut self, request: i32, entry: Entry) -> i32 {
         self.next = self.next.wrapping_add(1).max(1);
-        self.table.insert(self.next, entry);
+        self.table.insert(self.next, Held { request, entry });
         self.next
     }
 }
+
+impl Ops {
+    /// BODY_NEW
+    pub(super) fn body_new(&mut self, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
+        let request = args.int()?;
+        let length = match args.optional()? {
+            None => None,
+            Some(Value::Int(length)) => u64::try_from(length).ok(),
+            Some(Value::Number(length)) => Some(length as u64),
+            Some(_) => return Err(FrameError::Unexpected.into()),
+        };
+        self.requests.check(request)?;
+        if self.bodies.is_full() {
+            return Err(OpError::throw("Error", TOO_MANY));
+        }
+        reply.int(self.bodies.create(request, length));
+        Ok(true)
+    }
+
+    /// BODY_CANCEL
+    pub(super) fn body_cancel(&mut self, args: &mut Reader<'_>) -> Replied {
+        // The producer sees its body dropped.
+        if let Some(Held { entry: Entry::Reading { op }, .. }) = self.bodies.table.remove(&args.int()?) {
+            self.pending.cut_off(op);
+        }
+        Ok(false)
+    }
+}
+
+/// What the guest is told of one body more than the bound.
+pub(super) const TOO_MANY: &str = "Too many bodies are open.";
 
 impl Incoming {
     /// `rest` has been taken from `body` already.

@@ -28,6 +28,7 @@ codes! {
     DIGEST_NEW = 24,
     DIGEST_WRITE = 25,
     DIGEST_END = 26,
+    HMAC_NEW = 27,
     ENCODING_FOR_LABEL = 30,
     DECODER_NEW = 31,
     DECODER_WRITE = 32,

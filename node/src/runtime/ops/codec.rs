@@ -1,6 +1,7 @@
 //! Text decoders, compressors and digests: objects on the host that JavaScript feeds piece by piece.
 //!
-//! **Owns** the table of them. **Must not know** TextDecoder or CompressionStream. **Enter at** [`Codecs`].
+//! **Owns** the table of them. **Must not know** TextDecoder or CompressionStream. **Enter at** [`Codecs`]. Each belongs to an
+//! event and goes with it; one that was made outside events stays until the guest drops it.
 
 #[path = "codec/zlib.rs"]
 mod zlib;
@@ -10,7 +11,7 @@ use std::collections::HashMap;
 use encoding_rs::{Decoder, DecoderResult, Encoding};
 
 use self::zlib::Zlib;
-use super::{OpError, Replied, crypto};
+use super::{OpError, Ops, Replied, code, crypto};
 use crate::runtime::{
     frame::{Reader, Writer},
     limits,
@@ -22,32 +23,68 @@ enum Codec {
     Digest(Box<crypto::Digest>),
 }
 
+struct Held {
+    /// The event that it belongs to.
+    request: i32,
+    codec: Codec,
+}
+
 /// The table.
 #[derive(Default)]
 pub(crate) struct Codecs {
-    table: HashMap<i32, Codec>,
+    // BOUND: CODECS_MAX.
+    table: HashMap<i32, Held>,
     next: i32,
 }
 
-impl Codecs {
-    pub(super) fn decoder_new(&mut self, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
-        let label = args.text()?;
-        let (fatal, ignore_bom) = (args.bool()?, args.bool()?);
-        let encoding = Encoding::for_label_no_replacement(label.as_bytes())
-            .ok_or_else(|| OpError::throw("RangeError", format!("\"{label}\" is not a valid encoding.")))?;
-        let decoder = if ignore_bom {
-            encoding.new_decoder_without_bom_handling()
-        } else {
-            encoding.new_decoder_with_bom_removal()
+impl Ops {
+    /// DECODER_NEW, ZLIB_NEW, DIGEST_NEW, HMAC_NEW: the first argument is the event.
+    pub(super) fn codec_new(&mut self, code: i32, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
+        let request = args.int()?;
+        // What is made after its event has ended would otherwise never be dropped.
+        let request = if self.requests.contains(request) { request } else { -1 };
+        let codec = match code {
+            code::DECODER_NEW => decoder(args)?,
+            code::ZLIB_NEW => zlib(args)?,
+            code::DIGEST_NEW => Codec::Digest(Box::new(crypto::Digest::new(args.text()?)?)),
+            _ => Codec::Digest(Box::new(crypto::Digest::hmac(args.text()?, args.bytes()?)?)),
         };
-        self.insert(Codec::Text { decoder, fatal }, reply)
+        reply.int(self.codecs.insert(Held { request, codec })?);
+        Ok(true)
+    }
+}
+
+fn decoder(args: &mut Reader<'_>) -> Result<Codec, OpError> {
+    let label = args.text()?;
+    let (fatal, ignore_bom) = (args.bool()?, args.bool()?);
+    let encoding = Encoding::for_label_no_replacement(label.as_bytes())
+        .ok_or_else(|| OpError::throw("RangeError", format!("\"{label}\" is not a valid encoding.")))?;
+    let decoder =
+        if ignore_bom { encoding.new_decoder_without_bom_handling() } else { encoding.new_decoder_with_bom_removal() };
+    Ok(Codec::Text { decoder, fatal })
+}
+
+fn zlib(args: &mut Reader<'_>) -> Result<Codec, OpError> {
+    let format = args.text()?;
+    let compress = args.bool()?;
+    let zlib = Zlib::new(format, compress)
+        .ok_or_else(|| OpError::throw("TypeError", format!("Unsupported compression format: \"{format}\".")))?;
+    Ok(Codec::Zlib(Box::new(zlib)))
+}
+
+impl Codecs {
+    /// Drops what belongs to an event that is over.
+    pub(super) fn end_request(&mut self, request: i32) {
+        if !self.table.is_empty() {
+            self.table.retain(|_, held| held.request != request);
+        }
     }
 
     pub(super) fn decoder_write(&mut self, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
         let id = args.int()?;
-        let input = args.bytes()?;
+        let input = crypto::bounded(args.bytes()?)?;
         let last = args.bool()?;
-        let Some(Codec::Text { decoder, fatal }) = self.table.get_mut(&id) else { return Err(gone()) };
+        let Some(Codec::Text { decoder, fatal }) = self.codec(id) else { return Err(gone()) };
         let decoded = decode(decoder, input, last, *fatal);
         if last || decoded.is_none() {
             self.table.remove(&id);
@@ -57,19 +94,11 @@ impl Codecs {
         Ok(true)
     }
 
-    pub(super) fn zlib_new(&mut self, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
-        let format = args.text()?;
-        let compress = args.bool()?;
-        let zlib = Zlib::new(format, compress)
-            .ok_or_else(|| OpError::throw("TypeError", format!("Unsupported compression format: \"{format}\".")))?;
-        self.insert(Codec::Zlib(Box::new(zlib)), reply)
-    }
-
     pub(super) fn zlib_write(&mut self, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
         let id = args.int()?;
-        let input = args.bytes()?;
+        let input = crypto::bounded(args.bytes()?)?;
         let last = args.bool()?;
-        let Some(Codec::Zlib(zlib)) = self.table.get_mut(&id) else { return Err(gone()) };
+        let Some(Codec::Zlib(zlib)) = self.codec(id) else { return Err(gone()) };
         let output = zlib.step(input, last);
         if last || output.is_err() {
             self.table.remove(&id);
@@ -79,21 +108,16 @@ impl Codecs {
         Ok(true)
     }
 
-    pub(super) fn digest_new(&mut self, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
-        let digest = crypto::Digest::new(args.text()?)?;
-        self.insert(Codec::Digest(Box::new(digest)), reply)
-    }
-
     pub(super) fn digest_write(&mut self, args: &mut Reader<'_>) -> Replied {
-        match self.table.get_mut(&args.int()?) {
-            Some(Codec::Digest(digest)) => digest.update(args.bytes()?),
+        match self.codec(args.int()?) {
+            Some(Codec::Digest(digest)) => digest.update(crypto::bounded(args.bytes()?)?),
             _ => return Err(gone()),
         }
         Ok(false)
     }
 
     pub(super) fn digest_end(&mut self, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
-        match self.table.remove(&args.int()?) {
+        match self.table.remove(&args.int()?).map(|held| held.codec) {
             Some(Codec::Digest(digest)) => drop(reply.bytes(&digest.finish())),
             _ => return Err(gone()),
         }
@@ -105,14 +129,17 @@ impl Codecs {
         Ok(false)
     }
 
-    fn insert(&mut self, codec: Codec, reply: &mut Writer) -> Replied {
-        if self.table.len() >= limits::RESOURCES_MAX {
+    fn codec(&mut self, id: i32) -> Option<&mut Codec> {
+        self.table.get_mut(&id).map(|held| &mut held.codec)
+    }
+
+    fn insert(&mut self, held: Held) -> Result<i32, OpError> {
+        if self.table.len() >= limits::CODECS_MAX {
             return Err(OpError::throw("Error", "Too many decoders and compression streams are open."));
         }
         self.next = self.next.wrapping_add(1).max(1);
-        self.table.insert(self.next, codec);
-        reply.int(self.next);
-        Ok(true)
+        self.table.insert(self.next, held);
+        Ok(self.next)
     }
 }
 

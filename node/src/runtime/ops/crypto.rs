@@ -21,19 +21,29 @@ pub(super) fn random(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
     Ok(true)
 }
 
+/// Refuses what would take longer than a call of the host may.
+pub(super) fn bounded(bytes: &[u8]) -> Result<&[u8], OpError> {
+    if bytes.len() > limits::COMPUTED_BYTES_MAX {
+        return Err(OpError::throw("RangeError", "One operation takes at most 256 KiB; go on in pieces."));
+    }
+    Ok(bytes)
+}
+
 pub(super) fn digest(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
     let mut digest = Digest::new(args.text()?)?;
-    digest.update(args.bytes()?);
+    digest.update(bounded(args.bytes()?)?);
     reply.bytes(&digest.finish());
     Ok(true)
 }
 
-/// A digest that takes its input in pieces.
+/// A digest, with or without a key, that takes its input in pieces.
 pub(super) enum Digest {
     /// Not part of WebCrypto; Workers offer it for systems that still need it.
     Md5(md5::Md5),
     /// The SHA family.
     Sha(ring_digest::Context),
+    /// A signature over one of the SHA family.
+    Hmac(hmac::Context),
 }
 
 impl Digest {
@@ -51,10 +61,16 @@ impl Digest {
         Ok(Self::Sha(ring_digest::Context::new(algorithm)))
     }
 
+    pub(super) fn hmac(hash: &str, key: &[u8]) -> Result<Self, OpError> {
+        let key = hmac::Key::new(hmac_algorithm(hash)?, bounded(key)?);
+        Ok(Self::Hmac(hmac::Context::with_key(&key)))
+    }
+
     pub(super) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Md5(digest) => digest.update(bytes),
             Self::Sha(digest) => digest.update(bytes),
+            Self::Hmac(digest) => digest.update(bytes),
         }
     }
 
@@ -62,25 +78,26 @@ impl Digest {
         match self {
             Self::Md5(digest) => digest.finalize().to_vec(),
             Self::Sha(digest) => digest.finish().as_ref().to_vec(),
+            Self::Hmac(digest) => digest.sign().as_ref().to_vec(),
         }
     }
 }
 
 pub(super) fn hmac_sign(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
-    let key = hmac::Key::new(hmac_algorithm(args.text()?)?, args.bytes()?);
-    reply.bytes(hmac::sign(&key, args.bytes()?).as_ref());
+    let key = hmac::Key::new(hmac_algorithm(args.text()?)?, bounded(args.bytes()?)?);
+    reply.bytes(hmac::sign(&key, bounded(args.bytes()?)?).as_ref());
     Ok(true)
 }
 
 pub(super) fn hmac_verify(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
-    let key = hmac::Key::new(hmac_algorithm(args.text()?)?, args.bytes()?);
+    let key = hmac::Key::new(hmac_algorithm(args.text()?)?, bounded(args.bytes()?)?);
     let signature = args.bytes()?;
-    reply.bool(hmac::verify(&key, args.bytes()?, signature).is_ok());
+    reply.bool(hmac::verify(&key, bounded(args.bytes()?)?, signature).is_ok());
     Ok(true)
 }
 
 pub(super) fn timing_safe_equal(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
-    let (a, b) = (args.bytes()?, args.bytes()?);
+    let (a, b) = (bounded(args.bytes()?)?, bounded(args.bytes()?)?);
     // A hash of fixed length under a key makes the comparison independent of where the inputs differ.
     let key = hmac::Key::new(hmac::HMAC_SHA256, b"skerry timing safe equal");
     let tag = hmac::sign(&key, a);

@@ -3,10 +3,12 @@
 //! **Owns** the way from an operation's arguments to a request. **Must not know** how a request is sent. **Enter at**
 //! [`Ops::fetch`].
 
+use bytes::Bytes;
 use http::{Method, Request, Response, Uri};
 
 use super::{
     OpError, Ops,
+    body::{self, Incoming},
     pending::{Done, Work},
     request::header_map,
 };
@@ -69,6 +71,10 @@ impl Ops {
                 return;
             }
         };
+        if self.bodies.is_full() {
+            out.error("Error", body::TOO_MANY);
+            return;
+        }
         let socket = response.extensions_mut().remove::<Accepted>().and_then(|accepted| accepted.take());
         let status = response.status();
         let reason = response.extensions().get::<hyper::ext::ReasonPhrase>().map(|reason| reason.as_bytes().to_vec());
@@ -85,7 +91,7 @@ impl Ops {
         if http_body::Body::is_end_stream(&body) {
             out.undefined();
         } else {
-            out.int(self.bodies.incoming(body));
+            out.int(self.bodies.insert_incoming(request, Incoming::new(body, Bytes::new())));
         }
         match socket {
             Some(ends) => {

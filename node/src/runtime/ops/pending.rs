@@ -122,6 +122,16 @@ impl Pending {
         }
     }
 
+    /// Stops an operation; its COMPLETE arrives with an AbortError. It stays in the table until then, so that its request is
+    /// not taken for a hung one.
+    pub(super) fn cut_off(&mut self, op: i32) {
+        if let Some(operation) = self.stop(op) {
+            self.timers += usize::from(operation.code == code::TIMER);
+            self.operations.insert(op, Operation { task: None, ..operation });
+            self.stopped.push(op);
+        }
+    }
+
     fn stop(&mut self, op: i32) -> Option<Operation> {
         let operation = self.operations.remove(&op)?;
         self.timers -= usize::from(operation.code == code::TIMER);
@@ -152,10 +162,8 @@ impl Ops {
             let request = operation.request;
             self.pending.stop(op);
             self.requests.operation_ended(request);
-        } else if let Some(operation) = self.pending.stop(op) {
-            // It stays in the table until its COMPLETE is delivered, so that its request is not taken for a hung one.
-            self.pending.operations.insert(op, Operation { task: None, ..operation });
-            self.pending.stopped.push(op);
+        } else {
+            self.pending.cut_off(op);
         }
         Ok(false)
     }

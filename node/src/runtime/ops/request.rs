@@ -21,16 +21,20 @@ use tokio::sync::oneshot;
 
 use super::{OpError, Ops, Replied};
 use crate::{
-    bindings::outbound::CallContext,
+    bindings::outbound::{CallContext, LogLevel, LogRecord},
     runtime::{
         frame::Reader,
-        position,
+        limits, position,
         worker::{Outcome, WorkerError},
     },
 };
 
 /// What the caller of an event gets.
 pub(crate) type Answer = Result<Outcome, WorkerError>;
+
+/// In the extensions of an answer whose body the worker is still writing.
+#[derive(Clone)]
+pub(crate) struct Flows;
 
 /// One event.
 pub(crate) struct Request {
@@ -52,6 +56,8 @@ pub(crate) struct Requests {
     next: i32,
     /// Events that `settle` has to look at. BOUND: one entry for each thing that a delivery did to an event.
     touched: Vec<i32>,
+    /// Events that the host has ended, of which the guest does not know yet. BOUND: the events there were.
+    ended: Vec<i32>,
 }
 
 impl Requests {
@@ -86,20 +92,17 @@ impl Requests {
 
     /// In whose name an operation of the event acts.
     pub(crate) fn context(&self, id: i32) -> Result<CallContext, OpError> {
-        match self.table.get(&id) {
-            Some(request) => Ok(request.context.clone()),
-            None if id < 0 => Err(OpError::throw(
-                "Error",
-                "Disallowed operation called within global scope. Asynchronous I/O (ex: fetch() or connect()), setting a \
-                 timeout, and generating random values are not allowed within global scope. To fix this error, perform \
-                 this operation within a handler.",
-            )),
-            None => Err(OpError::throw(
-                "Error",
-                "Cannot perform I/O on behalf of a request that has ended. I/O objects (such as streams, request/response \
-                 bodies, and others) created in the context of one request handler can not be used after it.",
-            )),
-        }
+        self.table.get(&id).map(|request| request.context.clone()).ok_or_else(|| no_event(id))
+    }
+
+    /// Refuses what is asked for on behalf of no event.
+    pub(super) fn check(&self, id: i32) -> Result<(), OpError> {
+        if self.contains(id) { Ok(()) } else { Err(no_event(id)) }
+    }
+
+    /// Events that the host has ended since the last call: the guest has to be told.
+    pub(crate) fn take_ended(&mut self) -> Vec<i32> {
+        std::mem::take(&mut self.ended)
     }
 
     pub(super) fn operation_started(&mut self, id: i32) {
@@ -135,19 +138,28 @@ impl Requests {
         }
     }
 
-    /// CPU time that the event has used in all.
+    /// CPU time that the event has used, since its last message if it serves a WebSocket.
     pub(crate) fn cpu(&self, id: i32) -> Duration {
         self.table.get(&id).map_or(Duration::ZERO, |request| request.cpu)
     }
 
+    /// A message of a WebSocket has arrived: each has a budget of its own, or a socket could not live for long.
+    pub(crate) fn refill_cpu(&mut self, id: i32) {
+        if let Some(request) = self.table.get_mut(&id) {
+            request.cpu = Duration::ZERO;
+        }
+    }
+
     /// Answers an event that has no answer yet.
-    pub(crate) fn answer(&mut self, id: i32, answer: Answer) {
+    fn answer(&mut self, id: i32, answer: Answer, now_ms: f64) {
         if let Some(request) = self.table.get_mut(&id)
             && let Some(waiting) = request.answer.take()
         {
-            // Nobody may be waiting any more: the caller went away.
-            let _gone = waiting.send(answer);
             self.touched.push(id);
+            if let Err(Err(error)) = waiting.send(answer) {
+                // The caller went away.
+                request.log(error, now_ms);
+            }
         }
     }
 
@@ -155,17 +167,26 @@ impl Requests {
     pub(crate) fn ids(&self) -> Vec<i32> {
         self.table.keys().copied().collect()
     }
+}
 
-    /// Ids of events that have gone on for too long at `now`: unanswered past `wall`, or answered and still in
-    /// `waitUntil` past `wait_until` without a body or socket to serve.
-    pub(crate) fn overdue(&self, now: Instant, wall: Duration, wait_until: Duration) -> Vec<i32> {
-        let late = |request: &Request| match request.answered {
-            None => now.duration_since(request.began) > wall,
-            Some(answered) => {
-                request.pipe.is_none() && request.sockets == 0 && now.duration_since(answered) > wait_until
+impl Request {
+    /// Tells the worker's author what nobody waits for any more.
+    fn log(&self, error: WorkerError, now_ms: f64) {
+        let (level, message, position) = match error {
+            WorkerError::Exception { message, stack } => (LogLevel::Exception, message, Some(stack)),
+            WorkerError::NeverResponds => {
+                (LogLevel::Warn, "The event was ended: nothing it waits for can ever settle.".to_owned(), None)
             }
+            WorkerError::WallLimit { .. } => (
+                LogLevel::Warn,
+                "waitUntil() tasks did not complete within the allowed time after the response and have been cancelled."
+                    .to_owned(),
+                None,
+            ),
+            error => (LogLevel::Exception, error.to_string(), None),
         };
-        self.table.iter().filter(|(_, request)| late(request)).map(|(id, _)| *id).collect()
+        let position = position.filter(|stack| !stack.is_empty());
+        self.context.outbound.log(&self.context, LogRecord { level, message, position, at_ms: now_ms as i64 });
     }
 }
 
@@ -198,10 +219,11 @@ impl Ops {
             response.extensions_mut().insert(self.sockets.accept(socket, id)?);
             self.requests.socket_opened(id);
         }
-        if let Some(request) = self.requests.table.get_mut(&id) {
-            request.pipe = pipe;
+        if let (Some(pipe), Some(request)) = (pipe, self.requests.table.get_mut(&id)) {
+            request.pipe = Some(pipe);
+            response.extensions_mut().insert(Flows);
         }
-        self.requests.answer(id, Ok(Outcome::Response(response)));
+        self.requests.answer(id, Ok(Outcome::Response(response)), self.now_ms);
         Ok(false)
     }
 
@@ -210,14 +232,14 @@ impl Ops {
         let id = args.int()?;
         let message = args.text()?.to_owned();
         let stack = position::worker_frames(args.optional_text()?.unwrap_or_default());
-        self.requests.answer(id, Err(WorkerError::Exception { message, stack }));
+        self.requests.answer(id, Err(WorkerError::Exception { message, stack }), self.now_ms);
         Ok(false)
     }
 
     /// DONE
     pub(super) fn done(&mut self, args: &mut Reader<'_>) -> Replied {
         let id = args.int()?;
-        self.requests.answer(id, Ok(Outcome::Done));
+        self.requests.answer(id, Ok(Outcome::Done), self.now_ms);
         if let Some(request) = self.requests.table.get_mut(&id) {
             request.over = true;
             self.requests.touched.push(id);
@@ -240,6 +262,21 @@ impl Ops {
         self.requests.touched = touched;
     }
 
+    /// Ids of events that have gone on for too long at `now`: unanswered past `wall`, or answered and still in
+    /// `waitUntil` past `wait_until`, which begins when there is neither a body nor a socket to serve any more.
+    pub(crate) fn overdue(&mut self, now: Instant, wall: Duration, wait_until: Duration) -> Vec<i32> {
+        let Self { requests, bodies, .. } = self;
+        let is_late = |request: &mut Request| match request.answered {
+            None => now.duration_since(request.began) > wall,
+            Some(_) if request.sockets > 0 || request.pipe.is_some_and(|pipe| bodies.is_open_pipe(pipe)) => {
+                request.answered = Some(now);
+                false
+            }
+            Some(answered) => now.duration_since(answered) > wait_until,
+        };
+        requests.table.iter_mut().filter_map(|(id, request)| is_late(request).then_some(*id)).collect()
+    }
+
     /// Nobody waits for the event any more: `waitUntil` may go on as after an answer, and what it still writes is refused.
     pub(crate) fn gave_up(&mut self, id: i32, now: Instant) {
         let Some(request) = self.requests.table.get_mut(&id) else { return };
@@ -249,31 +286,57 @@ impl Ops {
         }
     }
 
-    /// Ends an event now; `error` goes to whoever still waits for its answer.
+    /// Ends an event now; `error` goes to whoever still waits for its answer, else to the worker's log unless the worker
+    /// itself has brought the event to its end.
     pub(crate) fn end(&mut self, id: i32, error: WorkerError) {
         let Some(mut request) = self.requests.table.remove(&id) else { return };
         self.pending.stop_request(id);
-        if let Some(pipe) = request.pipe.take()
-            && self.bodies.is_open_pipe(pipe)
-        {
-            self.bodies.break_pipe(pipe, &error.to_string());
-        }
+        self.bodies.end_request(id, &error);
+        self.codecs.end_request(id);
         self.sockets.end_request(id);
-        if let Some(waiting) = request.answer.take() {
-            let _gone = waiting.send(Err(error));
+        let untold = match request.answer.take() {
+            None => !request.over,
+            Some(waiting) => waiting.send(Err(error.clone())).is_err(),
+        };
+        if untold {
+            request.log(error, self.now_ms);
+        }
+        if !request.over {
+            self.requests.ended.push(id);
         }
     }
+}
+
+/// Why nothing can be done on behalf of `id`, which is no event.
+fn no_event(id: i32) -> OpError {
+    if id < 0 {
+        return OpError::throw(
+            "Error",
+            "Disallowed operation called within global scope. Asynchronous I/O (ex: fetch() or connect()), setting a \
+             timeout, and generating random values are not allowed within global scope. To fix this error, perform this \
+             operation within a handler.",
+        );
+    }
+    OpError::throw(
+        "Error",
+        "Cannot perform I/O on behalf of a request that has ended. I/O objects (such as streams, request/response bodies, \
+         and others) created in the context of one request handler can not be used after it.",
+    )
 }
 
 /// A flat list of names and values; the characters of a value are its bytes.
 pub(super) fn header_map(args: &mut Reader<'_>) -> Result<HeaderMap, OpError> {
     let count = args.list()?;
-    let mut headers = HeaderMap::with_capacity(count / 2);
+    // The map panics where these two do not: a guest chooses how many there are.
+    let too_large = || OpError::throw("TypeError", "The headers are larger than 128 KiB.");
+    let mut headers = HeaderMap::try_with_capacity(count / 2).map_err(|_ignored| too_large())?;
+    let mut left = limits::HEADER_BLOCK_BYTES_MAX;
     for _ in 0..count / 2 {
         let (name, value) = (args.text()?, args.text()?);
+        left = left.checked_sub(name.len() + value.len()).ok_or_else(too_large)?;
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_ignored| OpError::throw("TypeError", format!("Invalid header name: {name}")))?;
-        headers.append(name, header_value(value)?);
+        headers.try_append(name, header_value(value)?).map_err(|_ignored| too_large())?;
     }
     Ok(headers)
 }

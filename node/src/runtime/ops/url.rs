@@ -5,11 +5,17 @@
 use ::url::{Host, Position, Url, quirks};
 
 use super::Replied;
-use crate::runtime::frame::{Reader, Writer};
+use crate::runtime::{
+    frame::{Reader, Writer},
+    limits,
+};
 
 pub(super) fn parse(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
-    let text = args.text()?;
-    let base = match args.optional_text()? {
+    let (text, base) = (args.text()?, args.optional_text()?);
+    if is_too_long(text) || base.is_some_and(is_too_long) {
+        return Ok(false);
+    }
+    let base = match base {
         None => None,
         Some(base) => match Url::parse(base) {
             Ok(base) => Some(base),
@@ -26,6 +32,9 @@ pub(super) fn set(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
     let Ok(mut url) = Url::parse(args.text()?) else { return Ok(false) };
     let component = args.text()?;
     let value = args.text()?;
+    if is_too_long(value) {
+        return Ok(component != "href" && describe(&url, reply));
+    }
     // A value that does not fit leaves the URL as it was, as the standard says; only `href` fails.
     match component {
         "href" => match Url::parse(value) {
@@ -47,13 +56,22 @@ pub(super) fn set(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
 }
 
 pub(super) fn domain_to_ascii(args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
-    match Host::parse(args.text()?) {
+    let text = args.text()?;
+    if is_too_long(text) {
+        return Ok(false);
+    }
+    match Host::parse(text) {
         Ok(host) => {
             reply.text(&host.to_string());
             Ok(true)
         }
         Err(_) => Ok(false),
     }
+}
+
+/// Parsing can not be interrupted, so a text past the bound is no URL; none that a server takes is as long.
+fn is_too_long(text: &str) -> bool {
+    text.len() > limits::COMPUTED_BYTES_MAX
 }
 
 /// The whole, and the places in it that JavaScript cuts the components out at: most are never asked for, and a number is

@@ -1,16 +1,19 @@
 //! One turn of an isolate: what it is told, and under which budget.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Isolate, Mail, Seat};
 use crate::{
+    bindings::outbound::SocketMessage,
     clock,
     runtime::{
         call::Call,
         event,
         frame::Writer,
         isolate::Fault,
+        meter,
         services::Services,
+        ticker,
         worker::{Event, Limits, LoadError, ServiceTarget, WorkerError, WorkerSpec},
     },
 };
@@ -53,8 +56,11 @@ impl Prepared {
     }
 }
 
+/// In place of the event, for a turn that belongs to none.
+const NOBODY: i32 = -1;
+
 /// Encodes what the turn tells the guest; `None` when its event is gone.
-pub(super) fn prepare(isolate: &mut Isolate, seat: &Seat, turn: Turn) -> Option<Prepared> {
+pub(super) fn prepare(isolate: &mut Isolate, seat: &Arc<Seat>, turn: Turn) -> Option<Prepared> {
     let (worker, services) = (&seat.worker, &seat.services);
     let mut frame = isolate.scratch();
     let now_ms = clock::unix_ms() as f64;
@@ -63,24 +69,35 @@ pub(super) fn prepare(isolate: &mut Isolate, seat: &Seat, turn: Turn) -> Option<
         Turn::Load => {
             event::load(&mut frame, worker, services.seed(), services.config.internal_modules);
             let budget = worker.limits.startup_cpu;
-            return Some(Prepared { frame, request: -1, budget, now_ms, is_load: true });
+            return Some(Prepared { frame, request: NOBODY, budget, now_ms, is_load: true });
         }
-        Turn::Call(call) => begin_call(isolate, &mut frame, call, seat.handlers.get().map_or(&[], Vec::as_slice)),
+        Turn::Call(call) => begin_call(isolate, &mut frame, call, seat),
         Turn::Mail(mail) => open_mail(isolate, &mut frame, mail, worker, services),
     };
     let Some(request) = request else {
         isolate.recycle(frame);
         return None;
     };
-    // What the event may still use; a tick at least, so that it can tell somebody.
     let used = isolate.ops().requests.cpu(request);
-    let budget = worker.limits.cpu.saturating_sub(used).max(Duration::from_millis(1));
-    Some(Prepared { frame, request, budget, now_ms, is_load: false })
+    match meter::allowance(worker.limits.cpu, used, ticker::TICK) {
+        Some(budget) => Some(Prepared { frame, request, budget, now_ms, is_load: false }),
+        None => Some(end_over_limit(isolate, frame, request, &worker.limits)),
+    }
 }
 
-fn begin_call(isolate: &mut Isolate, frame: &mut Writer, call: Call, handlers: &[String]) -> Option<i32> {
+/// Ends an event that has used its CPU time in earlier turns: the guest hears that instead of what was to happen next.
+fn end_over_limit(isolate: &mut Isolate, mut frame: Writer, request: i32, limits: &Limits) -> Prepared {
     let ops = isolate.ops();
-    let Call { event, context, answer, place, .. } = call;
+    ops.end(request, cpu_error(limits));
+    frame.clear();
+    event::ended(&mut frame, &ops.requests.take_ended());
+    Prepared { frame, request: NOBODY, budget: limits.cpu, now_ms: ops.now_ms, is_load: false }
+}
+
+fn begin_call(isolate: &mut Isolate, frame: &mut Writer, call: Call, seat: &Arc<Seat>) -> Option<i32> {
+    let ops = isolate.ops();
+    let handlers = seat.handlers.get().map_or(&[][..], Vec::as_slice);
+    let Call { event, at, context, answer, place, .. } = call;
     let (handler, entrypoint) = match &event {
         Event::Fetch(request) => {
             ("fetch", request.extensions().get::<ServiceTarget>().and_then(|to| to.entrypoint.as_ref()))
@@ -95,8 +112,12 @@ fn begin_call(isolate: &mut Isolate, frame: &mut Writer, call: Call, handlers: &
     if place.is_cancelled() {
         return None;
     }
-    let id = ops.requests.open(context, answer, clock::monotonic());
-    if !place.begin(id) {
+    if ops.bodies.is_full() {
+        let _gone = answer.send(Err(WorkerError::Overloaded));
+        return None;
+    }
+    let id = ops.requests.open(context, answer, at);
+    if !place.begin(id, seat) {
         ops.end(id, WorkerError::NeverResponds);
         return None;
     }
@@ -133,22 +154,41 @@ fn open_mail(
         Mail::Socket { socket, message, permit } => {
             let request = ops.sockets.request_of(socket)?;
             event::socket(frame, socket, message.as_ref());
+            ops.requests.refill_cpu(request);
             if message.is_none() {
                 ops.sockets.ended(socket);
+            }
+            // A socket that was closed in order stays for the guest's own close, but keeps nothing alive any more.
+            if matches!(message, None | Some(SocketMessage::Close { .. })) {
                 ops.requests.socket_closed(request);
             }
             drop(permit);
             Some(request)
         }
+        Mail::Ended { requests } => {
+            event::ended(frame, &requests);
+            Some(NOBODY)
+        }
         Mail::Sweep => {
-            let limits = &worker.limits;
-            for id in ops.requests.overdue(clock::monotonic(), limits.wall, services.config.wait_until) {
-                let limit_ms = u64::try_from(limits.wall.as_millis()).unwrap_or(u64::MAX);
-                ops.end(id, WorkerError::WallLimit { limit_ms });
+            for id in ops.overdue(clock::monotonic(), worker.limits.wall, services.config.wait_until) {
+                ops.end(id, wall_error(&worker.limits));
             }
-            None
+            let ended = ops.requests.take_ended();
+            if ended.is_empty() {
+                return None;
+            }
+            event::ended(frame, &ended);
+            Some(NOBODY)
         }
     }
+}
+
+fn cpu_error(limits: &Limits) -> WorkerError {
+    WorkerError::CpuLimit { limit_ms: u64::try_from(limits.cpu.as_millis()).unwrap_or(u64::MAX) }
+}
+
+pub(super) fn wall_error(limits: &Limits) -> WorkerError {
+    WorkerError::WallLimit { limit_ms: u64::try_from(limits.wall.as_millis()).unwrap_or(u64::MAX) }
 }
 
 /// What the caller is told about a fault.
@@ -159,7 +199,7 @@ pub(super) fn worker_error(fault: &Fault, limits: &Limits, is_load: bool) -> Wor
             limits.startup_cpu.as_millis()
         )),
         Fault::Crash(reason) if is_load => load_error(reason.clone()),
-        Fault::Cpu => WorkerError::CpuLimit { limit_ms: u64::try_from(limits.cpu.as_millis()).unwrap_or(u64::MAX) },
+        Fault::Cpu => cpu_error(limits),
         Fault::Memory => WorkerError::MemoryLimit { limit_bytes: limits.memory_bytes },
         Fault::Crash(reason) => WorkerError::Reset { reason: reason.clone() },
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 
@@ -27,11 +27,11 @@ pub(super) struct Pipe {
     end: End,
 }
 
-/// A new pipe and the body that comes out of it.
-pub(super) fn pipe() -> (Pipe, Body) {
+/// A new pipe and the body that comes out of it; it breaks unless it has `length` bytes, where that is announced.
+pub(super) fn pipe(length: Option<u64>) -> (Pipe, Body) {
     let (sender, chunks) = mpsc::channel(limits::BODY_CHUNKS_MAX);
     let end = End::default();
-    let body = PipeBody { chunks, end: Arc::clone(&end), over: false };
+    let body = PipeBody { chunks, end: Arc::clone(&end), over: false, left: length };
     (Pipe { chunks: Some(sender), end }, body.boxed_unsync())
 }
 
@@ -68,13 +68,28 @@ impl Pipe {
 }
 
 fn closed() -> Done {
-    Done::Failed { name: "TypeError", message: "The other side of this body has gone away.".to_owned() }
+    Done::Failed { name: "AbortError", message: "The other side of this body has gone away.".to_owned() }
 }
 
 struct PipeBody {
     chunks: mpsc::Receiver<Bytes>,
     end: End,
     over: bool,
+    /// Bytes that are still to come, where the length is announced.
+    left: Option<u64>,
+}
+
+impl PipeBody {
+    fn chunk(&mut self, chunk: Bytes) -> Result<Frame<Bytes>, BodyError> {
+        if let Some(left) = &mut self.left {
+            let Some(rest) = left.checked_sub(chunk.len() as u64) else {
+                self.over = true;
+                return Err(BodyError::Aborted("it is longer than announced".into()));
+            };
+            *left = rest;
+        }
+        Ok(Frame::data(chunk))
+    }
 }
 
 impl http_body::Body for PipeBody {
@@ -87,15 +102,26 @@ impl http_body::Body for PipeBody {
         }
         match self.chunks.poll_recv(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(chunk)) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
+            Poll::Ready(Some(chunk)) => Poll::Ready(Some(self.chunk(chunk))),
             Poll::Ready(None) => {
                 self.over = true;
                 match self.end.get() {
+                    Some(Ok(())) if self.left.is_some_and(|left| left > 0) => {
+                        Poll::Ready(Some(Err(BodyError::Aborted("it is shorter than announced".into()))))
+                    }
                     Some(Ok(())) => Poll::Ready(None),
                     Some(Err(error)) => Poll::Ready(Some(Err(error.clone()))),
                     None => Poll::Ready(Some(Err(BodyError::Aborted("the worker's isolate was discarded".into())))),
                 }
             }
         }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over || self.left == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

@@ -11,6 +11,10 @@ const BROTLI_QUALITY: u32 = 5;
 /// brotli's window, as a power of two.
 const BROTLI_WINDOW: u32 = 22;
 const BROTLI_BUFFER_BYTES: usize = 4096;
+/// BOUND: a decoder's window of 16 MB, RFC 7932's. A first byte of this form asks for the "large window" extension, which
+/// lets the sender choose up to 1 GB.
+const BROTLI_LARGE_WINDOW: u8 = 0x11;
+const BROTLI_HEAD_MASK: u8 = 0x7f;
 
 pub(super) enum Zlib {
     Gzip(write::GzEncoder<Output>),
@@ -19,7 +23,7 @@ pub(super) enum Zlib {
     Brotli(Box<brotli::CompressorWriter<Output>>),
     Gunzip(write::GzDecoder<Output>),
     Inflate { state: Decompress, ended: bool },
-    Unbrotli(Box<brotli::DecompressorWriter<Output>>),
+    Unbrotli { writer: Box<brotli::DecompressorWriter<Output>>, begun: bool },
 }
 
 impl Zlib {
@@ -38,7 +42,10 @@ impl Zlib {
             ("gzip", false) => Self::Gunzip(write::GzDecoder::new(output)),
             ("deflate", false) => Self::Inflate { state: Decompress::new(true), ended: false },
             ("deflate-raw", false) => Self::Inflate { state: Decompress::new(false), ended: false },
-            ("brotli", false) => Self::Unbrotli(Box::new(brotli::DecompressorWriter::new(output, BROTLI_BUFFER_BYTES))),
+            ("brotli", false) => {
+                let writer = Box::new(brotli::DecompressorWriter::new(output, BROTLI_BUFFER_BYTES));
+                Self::Unbrotli { writer, begun: false }
+            }
             _ => return None,
         })
     }
@@ -63,7 +70,13 @@ impl Zlib {
                 done.map(|()| writer.get_mut().take())
             }
             Self::Brotli(writer) => return brotli(writer, input, last),
-            Self::Unbrotli(writer) => {
+            Self::Unbrotli { writer, begun } => {
+                if let (false, Some(first)) = (*begun, input.first()) {
+                    *begun = true;
+                    if first & BROTLI_HEAD_MASK == BROTLI_LARGE_WINDOW {
+                        return Err("Decompression failed.".to_owned());
+                    }
+                }
                 let done = writer.write_all(input).and_then(|()| if last { writer.close() } else { Ok(()) });
                 done.map(|()| writer.get_mut().take())
             }
@@ -169,6 +182,13 @@ mod tests {
             let long = [&packed[..], b"x"].concat();
             assert!(Zlib::new(format, false).unwrap().step(&long, true).is_err(), "{format} trailing");
         }
+    }
+
+    #[test]
+    fn the_sender_can_not_choose_a_brotli_window_past_the_standard() {
+        let mut decompress = Zlib::new("brotli", false).unwrap();
+        assert_eq!(decompress.step(b"", false).unwrap(), b"");
+        assert!(decompress.step(&[0x11, 0x1e, 0x00, 0x00], false).is_err());
     }
 
     #[test]
