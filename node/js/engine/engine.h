@@ -15,6 +15,7 @@ JSValue sk_context_dup(void);
 void sk_context_set(JSContext *ctx, JSValue value);
 size_t sk_allocated(JSRuntime *rt);
 const uint8_t *sk_flat8(JSContext *ctx, JSValue *v, uint32_t *length);
+int sk_react(JSContext *ctx, JSValueConst promise, JSValueConst *reactions);
 JSValue sk_substring(JSContext *ctx, JSValueConst v, uint32_t start, uint32_t end);
 /* While set, functions keep no source text: the prelude's would cost memory in every isolate. */
 extern bool sk_strip_source;
@@ -39,6 +40,7 @@ typedef struct Reader {
 #define SK_FRAME_DEPTH_MAX 16
 
 bool sk_write_value(JSContext *ctx, Writer *w, JSValueConst value, int depth);
+bool sk_write_items(JSContext *ctx, Writer *w, JSValueConst list);
 void sk_write_text(Writer *w, const char *text, uint32_t length);
 void sk_write_int(Writer *w, int32_t value);
 /* The next value, or an exception: what an error value says, or a SyntaxError for a malformed frame. */

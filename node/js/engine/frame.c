@@ -119,6 +119,25 @@ static bool write_string(JSContext *ctx, Writer *w, JSValueConst value)
     return true;
 }
 
+static bool write_items(JSContext *ctx, Writer *w, JSValueConst list, int64_t count, int depth)
+{
+    for (int64_t i = 0; i < count; i++) {
+        JSValue item = JS_GetPropertyUint32(ctx, list, (uint32_t)i);
+        bool done = !JS_IsException(item) && sk_write_value(ctx, w, item, depth);
+        JS_FreeValue(ctx, item);
+        if (!done)
+            return false;
+    }
+    return true;
+}
+
+/* The items of a list, without its head. */
+bool sk_write_items(JSContext *ctx, Writer *w, JSValueConst list)
+{
+    int64_t count;
+    return !JS_GetLength(ctx, list, &count) && write_items(ctx, w, list, count, 0);
+}
+
 static bool write_list(JSContext *ctx, Writer *w, JSValueConst value, int depth)
 {
     int64_t count;
@@ -129,14 +148,7 @@ static bool write_list(JSContext *ctx, Writer *w, JSValueConst value, int depth)
     if (JS_GetLength(ctx, value, &count) || !sk_write_reserve(w, 5))
         return false;
     write_head(w, TAG_LIST, (uint32_t)count);
-    for (int64_t i = 0; i < count; i++) {
-        JSValue item = JS_GetPropertyUint32(ctx, value, (uint32_t)i);
-        bool done = !JS_IsException(item) && sk_write_value(ctx, w, item, depth + 1);
-        JS_FreeValue(ctx, item);
-        if (!done)
-            return false;
-    }
-    return true;
+    return write_items(ctx, w, value, count, depth + 1);
 }
 
 bool sk_write_value(JSContext *ctx, Writer *w, JSValueConst value, int depth)
@@ -277,12 +289,31 @@ static JSValue throw_error(JSContext *ctx, Reader *r)
     return JS_Throw(ctx, error);
 }
 
+/* Most lists are short: their items are read first, and the array is made once, of its size. */
+#define SHORT_LIST_MAX 16
+
+static JSValue read_short_list(JSContext *ctx, Reader *r, uint32_t count, int depth)
+{
+    JSValue items[SHORT_LIST_MAX];
+    for (uint32_t i = 0; i < count; i++) {
+        items[i] = sk_read_value(ctx, r, depth);
+        if (JS_IsException(items[i])) {
+            while (i-- > 0)
+                JS_FreeValue(ctx, items[i]);
+            return JS_EXCEPTION;
+        }
+    }
+    return JS_NewArrayFrom(ctx, (int)count, items);
+}
+
 static JSValue read_list(JSContext *ctx, Reader *r, int depth)
 {
     uint32_t count;
     JSValue list;
     if (depth >= SK_FRAME_DEPTH_MAX || !read_bytes(r, &count, 4) || count > (size_t)(r->end - r->at))
         return malformed(ctx);
+    if (count <= SHORT_LIST_MAX)
+        return read_short_list(ctx, r, count, depth + 1);
     list = JS_NewArray(ctx);
     for (uint32_t i = 0; i < count && !JS_IsException(list); i++) {
         JSValue item = sk_read_value(ctx, r, depth + 1);

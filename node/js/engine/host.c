@@ -43,13 +43,13 @@ static JSValue reply_value(JSContext *ctx, int64_t length)
     return value;
 }
 
-static JSValue host_call(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+/* Runs operation argv[0] with the other values and, where there is one, the items of `list` as its arguments. */
+static JSValue run_op(JSContext *ctx, int argc, JSValueConst *argv, JSValueConst list)
 {
     /* The arguments of a nested call (a getter in a list) go to a buffer of their own. */
     Writer w = out;
     int32_t code;
     int64_t length;
-    (void)self;
     memset(&out, 0, sizeof out);
     w.length = 0;
     if (argc < 1 || JS_ToInt32(ctx, &code, argv[0]))
@@ -58,6 +58,8 @@ static JSValue host_call(JSContext *ctx, JSValueConst self, int argc, JSValueCon
         if (!sk_write_value(ctx, &w, argv[i], 0))
             goto fail;
     }
+    if (!JS_IsUndefined(list) && !sk_write_items(ctx, &w, list))
+        goto fail;
     if (!reply.data && !sk_write_reserve(&reply, 4096)) {
         reply.failed = false;
         JS_ThrowOutOfMemory(ctx);
@@ -76,6 +78,21 @@ fail:
     out = w;
     out.failed = false;
     return JS_EXCEPTION;
+}
+
+static JSValue host_call(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    (void)self;
+    return run_op(ctx, argc, argv, JS_UNDEFINED);
+}
+
+/* opList(code, ..., list): a call with `...list` as the last arguments, without taking the list apart in JavaScript. */
+static JSValue host_call_list(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    (void)self;
+    if (argc < 2 || !JS_IsArray(argv[argc - 1]))
+        return JS_ThrowTypeError(ctx, "opList: the last argument is a list");
+    return run_op(ctx, argc - 1, argv, argv[argc - 1]);
 }
 
 void sk_send(int32_t code, Writer *w)
@@ -289,6 +306,15 @@ static JSValue promise_result(JSContext *ctx, JSValueConst self, int argc, JSVal
     return argc && JS_IsPromise(argv[0]) ? JS_PromiseResult(ctx, argv[0]) : JS_UNDEFINED;
 }
 
+/* react(promise, onFulfilled, onRejected): `then` without the promise that it returns */
+static JSValue react(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    (void)self;
+    if (argc < 3 || !JS_IsPromise(argv[0]))
+        return JS_ThrowTypeError(ctx, "react: not a promise");
+    return sk_react(ctx, argv[0], argv + 1) ? JS_EXCEPTION : JS_UNDEFINED;
+}
+
 static JSValue now(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 {
     (void)self; (void)argc; (void)argv;
@@ -305,6 +331,7 @@ static JSValue define_builtin(JSContext *ctx, JSValueConst self, int argc, JSVal
 
 static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("op", 1, host_call),
+    JS_CFUNC_DEF("opList", 2, host_call_list),
     JS_CFUNC_DEF("utf8Encode", 1, utf8_encode),
     JS_CFUNC_DEF("utf8EncodeInto", 4, utf8_encode_into),
     JS_CFUNC_DEF("utf8Decode", 5, utf8_decode),
@@ -320,6 +347,7 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("detach", 1, detach),
     JS_CFUNC_DEF("promiseState", 1, promise_state),
     JS_CFUNC_DEF("promiseResult", 1, promise_result),
+    JS_CFUNC_DEF("react", 3, react),
     JS_CFUNC_DEF("now", 0, now),
     JS_CFUNC_DEF("headerName", 1, sk_header_name),
     JS_CFUNC_DEF("headerValue", 1, sk_header_value),

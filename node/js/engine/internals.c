@@ -92,6 +92,13 @@ const uint8_t *sk_flat8(JSContext *ctx, JSValue *v, uint32_t *length)
     return sk_string8(*v, length);
 }
 
+/* Calls reactions[0] or reactions[1] when the promise settles, as `await` does: without a promise for what they come to. */
+int sk_react(JSContext *ctx, JSValueConst promise, JSValueConst *reactions)
+{
+    JSValueConst nobody[2] = { JS_UNDEFINED, JS_UNDEFINED };
+    return perform_promise_then(ctx, promise, reactions, nobody);
+}
+
 /* The characters from `start` up to `end` of a flat string. */
 JSValue sk_substring(JSContext *ctx, JSValueConst v, uint32_t start, uint32_t end)
 {

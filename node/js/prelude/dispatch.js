@@ -21,12 +21,12 @@ import { dispatchTrusted } from "./events.js";
 import { FetchEvent, ScheduledEvent, responseOf } from "./fetch-event.js";
 import { globalTarget } from "./global-target.js";
 import { incomingRequest } from "./request.js";
-import { bodyCoding, isResponse, listOf, rareOf, statusOf } from "./response.js";
+import { bodyCoding, headOf, isResponse, rareOf, statusOf } from "./response.js";
 import { makeController } from "./scheduled.js";
 import { arrive, bindSocket } from "./websocket.js";
 
 const { FETCH, SCHEDULED, COMPLETE, CANCEL, SOCKET, END } = EVENT;
-const { setContext, promiseState, promiseResult } = host;
+const { setContext, promiseState, promiseResult, react } = host;
 
 const FULFILLED = 1;
 
@@ -56,13 +56,13 @@ export function dispatch(kind, a, b, c, d, e, f, g) {
 }
 
 // `meta` is JSON, { entrypoint, props as JSON text }, where there is something to say.
-function onFetch(requestId, method, url, headers, content, cf, meta) {
+function onFetch(requestId, method, url, block, content, cf, meta) {
   const { entrypoint, props } = meta === undefined ? NO_META : JSON.parse(meta);
   const context = openEvent(requestId, props);
   setContext(context);
   let result;
   try {
-    const request = incomingRequest(context, method, url, headers, content, cf);
+    const request = incomingRequest(context, method, url, block, content, cf);
     if (usesListeners("fetch")) result = respondByEvent(context, request);
     else result = callHandler("fetch", entrypoint, request, context);
   } catch (error) {
@@ -90,12 +90,13 @@ function respondByEvent(context, request) {
 // Continues with what a handler's promise settles with. The reactions find their event in the async context, so nothing
 // is allocated for them; a promise that is fulfilled already, as that of an async handler without `await`, needs none.
 function settle(context, result, then) {
-  if (promiseState !== undefined && promiseState(result) === FULFILLED) {
+  if (promiseState(result) === FULFILLED) {
     then(promiseResult(result));
     return;
   }
   last(context);
-  Promise.resolve(result).then(then, onFailure);
+  // Not `then`: nobody waits for what the reaction itself comes to.
+  react(promiseState(result) < 0 ? Promise.resolve(result) : result, then, onFailure);
 }
 
 function onResponse(response) {
@@ -115,7 +116,7 @@ function onDone() {
 function respond(context, response) {
   try {
     const status = statusOf(response);
-    const list = listOf(response);
+    const head = headOf(response);
     const rare = rareOf(response);
     let statusText = "";
     let socketId;
@@ -124,9 +125,9 @@ function respond(context, response) {
       if (rare.statusText !== undefined) ({ statusText } = rare);
       if (rare.webSocket !== undefined) socketId = bindSocket(rare.webSocket, context);
     }
-    const content = sendable(response, bodyCoding(list, rare));
+    const content = sendable(response, bodyCoding(head, rare));
     if (body.pump !== undefined) holdUntil(context, body.pump);
-    op(OP.RESPOND, requestIdOf(context), status, statusText, list, content, socketId);
+    op(OP.RESPOND, requestIdOf(context), status, statusText, head, content, socketId);
   } catch (error) {
     fail(context, error);
     return;

@@ -1,13 +1,13 @@
 // `fetch`: outgoing requests and their redirects.
 //
-// **Owns** the path from a `Request` to a `Response`. **Must not know** which door a request leaves by: `fetchThrough` takes it
-// as an argument, so that service bindings share everything. **Enter at** `fetch`.
+// **Owns** the path from a `Request` to a `Response`. **Must not know** what a request leaves by: `fetchThrough` takes a service
+// binding's name, or none for the Internet, so that both share everything. **Enter at** `fetch`.
 
-import { OP, op, startWith } from "./host.js";
+import { OP, op, start, startWith } from "./host.js";
 import { addAbortAlgorithm, removeAbortAlgorithm } from "./abort.js";
 import * as body from "./body.js";
 import { sendable } from "./body.js";
-import { listDelete, listGet } from "./headers.js";
+import { cutBlock, listDelete, listGet } from "./headers.js";
 import { Request, headOf, isRequest } from "./request.js";
 import { fetchedResponse, isRedirectStatus } from "./response.js";
 import { followSignal } from "./streams/host-body.js";
@@ -21,41 +21,85 @@ export function fetch(input, init = undefined) {
   if (arguments.length < 1) {
     return Promise.reject(new TypeError("Failed to execute 'fetch': 1 argument required, but only 0 present."));
   }
-  return fetchThrough(OP.FETCH, [], input, init);
+  return fetchThrough(undefined, input, init);
 }
 
-// Sends a request by one door: the operation and the arguments before the request's own.
-export async function fetchThrough(code, door, input, init) {
-  const request = isRequest(input) && init === undefined ? input : new Request(input, init);
-  const head = headOf(request);
-  const { signal } = head;
-  if (signal !== undefined && signal.aborted) throw signal.reason;
-  checkScheme(head.url);
-  const content = sendable(request, undefined);
-  const { pump } = body;
-  const call = { code, door, signal, pump };
-  return follow(call, { ...head, list: head.list.slice(), content });
+// Sends a request to a service binding, or to the Internet. One promise and no async function: a service binding is a
+// function call, and should cost little more.
+export function fetchThrough(binding, input, init) {
+  return new Promise((resolve, reject) => {
+    const request = isRequest(input) && init === undefined ? input : new Request(input, init);
+    const call = headOf(request);
+    const { signal, url } = call;
+    if (signal !== undefined && signal.aborted) throw signal.reason;
+    if (!url.startsWith("http:") && !url.startsWith("https:")) throw new TypeError(`Fetch API cannot load: ${url}`);
+    call.content = sendable(request, undefined);
+    const { pump } = body;
+    call.binding = binding;
+    call.redirects = 0;
+    call.resolve = resolve;
+    call.reject = reject;
+    send(call, pump);
+  });
 }
 
-function checkScheme(url) {
-  if (!url.startsWith("http:") && !url.startsWith("https:")) throw new TypeError(`Fetch API cannot load: ${url}`);
-}
-
-async function follow(call, request) {
-  for (let redirects = 0; ; redirects += 1) {
-    const [status, statusText, list, bodyId, socketId] = await send(call, request);
-    const location = isRedirectStatus(status) && request.redirect !== "manual" ? listGet(list, "location") : null;
-    if (location === null) {
-      if (call.signal !== undefined && typeof bodyId === "number") followSignal(bodyId, call.signal);
-      const socket = typeof socketId === "number" ? hostSocket(socketId, listGet(list, "sec-websocket-protocol")) : undefined;
-      const rare = { url: withoutFragment(request.url), redirected: redirects > 0, statusText, webSocket: socket };
-      return fetchedResponse(rare, status, list, bodyId);
-    }
-    if (typeof bodyId === "number") op(OP.BODY_CANCEL, bodyId, "redirected");
-    if (request.redirect === "error") throw new TypeError("Unexpected redirect: the request's redirect mode is \"error\".");
-    if (redirects === REDIRECTS_MAX) throw new TypeError("Too many redirects.");
-    redirect(request, status, location);
+// One exchange with the host. Rejects with the signal's reason when it aborts, or with the failure of the request's body.
+function send(call, pump) {
+  const { binding, signal, method, head, content } = call;
+  const url = withoutFragment(call.url);
+  let abort;
+  const complete = (reply) => {
+    if (abort !== undefined) removeAbortAlgorithm(signal, abort);
+    arrived(call, reply);
+  };
+  const id =
+    binding === undefined
+      ? startWith(OP.FETCH, complete, [method, url, head, content])
+      : startWith(OP.SERVICE_FETCH, complete, [binding, method, url, head, content]);
+  if (signal !== undefined) {
+    abort = (reason) => {
+      op(OP.ABORT, id);
+      call.reject(reason);
+    };
+    addAbortAlgorithm(signal, abort);
   }
+  pump?.catch((error) => {
+    op(OP.ABORT, id);
+    call.reject(error);
+  });
+}
+
+// The host's reply: an Error, or [status, status text, block of headers, body id, socket id].
+function arrived(call, reply) {
+  try {
+    if (!Array.isArray(reply)) throw reply;
+    const status = reply[0];
+    const location = isRedirectStatus(status) && call.redirect !== "manual" ? listGet(cutBlock(reply[2]), "location") : null;
+    if (location === null) call.resolve(answer(call, reply));
+    else follow(call, status, location, reply[3]);
+  } catch (error) {
+    call.reject(error);
+  }
+}
+
+function answer(call, reply) {
+  const block = reply[2];
+  const bodyId = reply[3];
+  const socketId = reply[4];
+  if (call.signal !== undefined && typeof bodyId === "number") followSignal(bodyId, call.signal);
+  const rare = { url: withoutFragment(call.url), statusText: reply[1], immutable: true };
+  if (call.redirects > 0) rare.redirected = true;
+  if (typeof socketId === "number") rare.webSocket = hostSocket(socketId, listGet(cutBlock(block), "sec-websocket-protocol"));
+  return fetchedResponse(rare, reply[0], block, bodyId);
+}
+
+function follow(call, status, location, bodyId) {
+  if (typeof bodyId === "number") op(OP.BODY_CANCEL, bodyId, "redirected");
+  if (call.redirect === "error") throw new TypeError("Unexpected redirect: the request's redirect mode is \"error\".");
+  if (call.redirects === REDIRECTS_MAX) throw new TypeError("Too many redirects.");
+  call.redirects += 1;
+  redirect(call, status, location);
+  send(call, undefined);
 }
 
 function withoutFragment(url) {
@@ -69,6 +113,7 @@ function redirect(request, status, location) {
   if (parts === undefined) throw new TypeError("Invalid Location header; unable to follow redirect.");
   const protocol = protocolOf(parts);
   if (protocol !== "http:" && protocol !== "https:") throw new TypeError("Invalid Location header; unable to follow redirect.");
+  if (typeof request.head === "string") request.head = cutBlock(request.head);
   const toGet =
     ((status === 301 || status === 302) && request.method === "POST") ||
     (status === 303 && request.method !== "GET" && request.method !== "HEAD");
@@ -76,7 +121,7 @@ function redirect(request, status, location) {
     request.method = "GET";
     request.content = undefined;
     for (const name of ["content-encoding", "content-language", "content-location", "content-type", "content-length"]) {
-      listDelete(request.list, name);
+      listDelete(request.head, name);
     }
   } else if (typeof request.content === "number") {
     throw new TypeError(
@@ -85,41 +130,18 @@ function redirect(request, status, location) {
   }
   const before = parseUrl(request.url);
   if (originOf(before) !== originOf(parts)) {
-    for (const name of ["authorization", "cookie", "proxy-authorization", "host"]) listDelete(request.list, name);
+    for (const name of ["authorization", "cookie", "proxy-authorization", "host"]) listDelete(request.head, name);
   }
   request.url = hashOf(parts) === "" ? hrefOf(parts) + hashOf(before) : hrefOf(parts);
 }
 
-// One exchange with the host. Rejects with the signal's reason when it aborts, or with the failure of the request's body.
-function send({ code, door, signal, pump }, request) {
-  return new Promise((resolve, reject) => {
-    let id;
-    const abort = (reason) => {
-      op(OP.ABORT, id);
-      reject(reason);
-    };
-    const complete = (value) => {
-      if (signal !== undefined) removeAbortAlgorithm(signal, abort);
-      if (value instanceof Error) reject(value);
-      else resolve(value);
-    };
-    id = startWith(code, complete, [...door, request.method, withoutFragment(request.url), request.list, request.content]);
-    if (signal !== undefined) addAbortAlgorithm(signal, abort);
-    pump?.catch((error) => {
-      op(OP.ABORT, id);
-      reject(error);
-    });
-  });
-}
-
 // `new WebSocket(url)`.
 setConnector(async (url, protocols) => {
-  const headers = { upgrade: "websocket" };
-  if (protocols.length > 0) headers["sec-websocket-protocol"] = protocols.join(", ");
-  const request = { method: "GET", url: url.replace(/^ws/, "http"), list: Object.entries(headers).flat() };
-  const reply = await send({ code: OP.FETCH, door: [] }, request);
+  const head = ["upgrade", "websocket"];
+  if (protocols.length > 0) head.push("sec-websocket-protocol", protocols.join(", "));
+  const reply = await start(OP.FETCH, "GET", withoutFragment(url.replace(/^ws/, "http")), head, undefined);
   if (reply[0] !== 101 || typeof reply[4] !== "number") {
     throw new TypeError(`Failed to establish the WebSocket connection: expected server to reply with HTTP status code 101 (switching protocols); received ${reply[0]} instead.`);
   }
-  return { id: reply[4], protocol: listGet(reply[2], "sec-websocket-protocol") ?? "" };
+  return { id: reply[4], protocol: listGet(cutBlock(reply[2]), "sec-websocket-protocol") ?? "" };
 });

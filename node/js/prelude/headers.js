@@ -1,6 +1,8 @@
 // The `Headers` class over a flat list `[name, value, name, value, ...]` with lower-case names, in order of arrival.
 //
-// **Owns** lists of headers. **Must not know** requests or responses. **Enter at** `Headers`, and `headersFrom` for a list that is
+// A block, `name\nvalue\nname\nvalue`, is how headers come from the host (OPS.md): one string, cut up when somebody looks.
+//
+// **Owns** lists and blocks of headers. **Must not know** requests or responses. **Enter at** `Headers`, and `headersFrom` for a list that is
 // known to be valid.
 
 import { webClass } from "./errors.js";
@@ -179,6 +181,17 @@ Object.defineProperty(HeadersIterator.prototype, Symbol.toStringTag, {
   value: "Headers Iterator",
   configurable: true,
 });
+
+// The flat list in a block.
+export function cutBlock(block) {
+  return block === "" ? [] : block.split("\n");
+}
+
+// Whether a block or list may have a header of this lower-case name. A block with such a line as a value may say yes, too.
+export function mayHave(head, lower) {
+  if (typeof head !== "string") return head.includes(lower);
+  return head.startsWith(`${lower}\n`) || head.includes(`\n${lower}\n`);
+}
 
 // A new flat list from what `new Headers(init)` takes.
 export function listFrom(init) {

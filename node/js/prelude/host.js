@@ -132,7 +132,7 @@ export function start(code, ...args) {
 export function startWith(code, complete, args, dropped = undefined) {
   const id = newId();
   const context = host.getContext();
-  op(code, id, context === undefined ? -1 : requestIdOf(context), ...args);
+  host.opList(code, id, context === undefined ? -1 : requestIdOf(context), args);
   const first = firstOf(context);
   // Begun in the very delivery that ended the event: the host drops it, and nobody hears of it.
   if (first === null) return id;

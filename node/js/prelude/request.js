@@ -4,7 +4,7 @@
 // builds one from a FETCH event without checking anything twice.
 
 import { Body, cloneSource, defaultType, initBody, initHostBody, setSource, sourceOf, takeSource } from "./body.js";
-import { headersFrom, listFrom, listGet, listOfHeaders } from "./headers.js";
+import { cutBlock, headersFrom, isHeaders, listFrom, listGet, listOfHeaders } from "./headers.js";
 import { cancelSignal } from "./event-context.js";
 import { createSignal, isAbortSignal } from "./abort.js";
 import { webClass } from "./errors.js";
@@ -41,26 +41,30 @@ let initContent;
 export class Request extends Body {
   // By METHOD, URL, CF and EVENT. A list, because every request pays for each field.
   #start;
-  // A flat list until somebody asks for the `Headers` over it.
+  // A block from the host, or a flat list, until somebody asks for the `Headers` over it.
   #head;
   // { redirect, signal, integrity, keepalive, cache } where one differs from the default.
   #rare;
 
   static {
     isRequest = (value) => typeof value === "object" && value !== null && #start in value;
-    listOf = (request) => (Array.isArray(request.#head) ? request.#head : listOfHeaders(request.#head));
-    // What `fetch` needs: the signal only if one was given or asked for.
+    listOf = (request) => {
+      const head = request.#head;
+      if (typeof head === "string") return (request.#head = cutBlock(head));
+      return isHeaders(head) ? listOfHeaders(head) : head;
+    };
+    // What `fetch` needs: the signal only if one was given or asked for, and a list that is its own.
     headOf = (request) => ({
       method: request.#start[METHOD],
       url: request.#start[URL],
-      list: listOf(request),
+      head: typeof request.#head === "string" ? request.#head : listOf(request).slice(),
       redirect: request.redirect,
       signal: request.#rare?.signal,
     });
-    incomingRequest = (event, method, url, list, body, cf) => {
+    incomingRequest = (event, method, url, block, body, cf) => {
       const request = new Request(INTERNAL);
       request.#start = [method, url, cf, event];
-      request.#head = list;
+      request.#head = block;
       if (body !== undefined) initHostBody(request, body, undefined);
       return request;
     };
@@ -129,7 +133,7 @@ export class Request extends Body {
   }
 
   get headers() {
-    if (Array.isArray(this.#head)) this.#head = headersFrom(this.#head, this.#start[EVENT] !== undefined);
+    if (!isHeaders(this.#head)) this.#head = headersFrom(listOf(this), this.#start[EVENT] !== undefined);
     return this.#head;
   }
 

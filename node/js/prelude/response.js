@@ -1,25 +1,27 @@
 // The `Response` class.
 //
 // **Owns** the head of a response. **Must not know** how responses are sent. **Enter at** `Response`; `fetchedResponse` builds one
-// from what the host received, `statusOf`, `listOf`, `rareOf` are what the dispatcher hands to the host.
+// from what the host received, `statusOf`, `headOf`, `rareOf` are what the dispatcher hands to the host.
 
 import { Body, cloneSource, defaultType, initBody, initHostBody, setSource, sourceOf } from "./body.js";
 import { codingOf } from "./content-coding.js";
 import { webClass } from "./errors.js";
 import { headerValue } from "./header-text.js";
-import { headersFrom, listFrom, listGet, listOfHeaders } from "./headers.js";
+import { cutBlock, headersFrom, isHeaders, listFrom, listGet, listOfHeaders, mayHave } from "./headers.js";
 import { isWebSocket } from "./websocket.js";
 import { hrefOf, parseUrl } from "./url-parts.js";
 
 const NO_BODY = "Response with null body status (101, 204, 205, or 304) cannot have a body.";
 
 const TEXT = "text/plain;charset=UTF-8";
+const CODING = "content-encoding";
 
 // Marks a construction by the prelude itself; tenant code can not reach it.
 const INTERNAL = {};
 
 let isResponse;
 let statusOf;
+let headOf;
 let listOf;
 let rareOf;
 let fetchedResponse;
@@ -27,7 +29,7 @@ let addBody;
 
 export class Response extends Body {
   #status = 200;
-  // A flat list until somebody asks for the `Headers` over it.
+  // A block from the host, or a flat list, until somebody asks for the `Headers` over it.
   #head;
   // { statusText, immutable, url, redirected, type, webSocket, cf, encodeBody } where one differs from the default. Three
   // fields in all, because every response pays for each.
@@ -37,8 +39,15 @@ export class Response extends Body {
     isResponse = (value) => typeof value === "object" && value !== null && #status in value;
     statusOf = (response) => response.#status;
     rareOf = (response) => response.#rare;
-    // The live flat list of headers.
-    listOf = (response) => (Array.isArray(response.#head) ? response.#head : listOfHeaders(response.#head));
+    // The live headers as a block or a flat list, as the host takes them.
+    headOf = (response) => {
+      const head = response.#head;
+      return isHeaders(head) ? listOfHeaders(head) : head;
+    };
+    listOf = (response) => {
+      const head = headOf(response);
+      return typeof head === "string" ? (response.#head = cutBlock(head)) : head;
+    };
     addBody = (response, body) => {
       let type = TEXT;
       if (typeof body !== "string") {
@@ -53,13 +62,15 @@ export class Response extends Body {
         response.#head.push("content-type", type);
       }
     };
-    fetchedResponse = (rare, status, list, body) => {
+    fetchedResponse = (rare, status, block, body) => {
       const response = new Response(INTERNAL);
       response.#status = status;
-      response.#head = list;
-      rare.immutable = true;
+      response.#head = block;
       response.#rare = rare;
-      if (body !== undefined) initHostBody(response, body, codingOf(listGet(list, "content-encoding")));
+      if (body !== undefined) {
+        const coding = mayHave(block, CODING) ? codingOf(listGet(listOf(response), CODING)) : undefined;
+        initHostBody(response, body, coding);
+      }
       return response;
     };
   }
@@ -149,7 +160,7 @@ export class Response extends Body {
   }
 
   get headers() {
-    if (Array.isArray(this.#head)) this.#head = headersFrom(this.#head, this.#rare?.immutable ?? false);
+    if (!isHeaders(this.#head)) this.#head = headersFrom(listOf(this), this.#rare?.immutable ?? false);
     return this.#head;
   }
 
@@ -191,13 +202,10 @@ function readRare(statusText, webSocket, cf, encodeBody) {
   return rare;
 }
 
-// How the body has to be compressed on its way out, as the head announces it.
-export function bodyCoding(list, rare) {
-  for (let i = 0; i < list.length; i += 2) {
-    if (list[i] !== "content-encoding") continue;
-    return rare?.encodeBody === "manual" ? undefined : codingOf(listGet(list, "content-encoding"));
-  }
-  return undefined;
+// How the body has to be compressed on its way out, as the head (a block or a list) announces it.
+export function bodyCoding(head, rare) {
+  if (!mayHave(head, CODING) || rare?.encodeBody === "manual") return undefined;
+  return codingOf(listGet(typeof head === "string" ? cutBlock(head) : head, CODING));
 }
 
 function isNullBodyStatus(status) {
@@ -239,4 +247,4 @@ function checkEncodeBody(value) {
   return text;
 }
 
-export { fetchedResponse, isResponse, listOf, rareOf, statusOf };
+export { fetchedResponse, headOf, isResponse, rareOf, statusOf };

@@ -2,7 +2,6 @@
 //
 // **Owns** the object behind `env.SERVICE`. **Must not know** how the target is found. **Enter at** `makeService`.
 
-import { OP } from "./host.js";
 import { webClass } from "./errors.js";
 import { fetchThrough } from "./fetch.js";
 
@@ -18,7 +17,8 @@ export class Fetcher {
     makeService = (binding) => {
       const fetcher = new Fetcher();
       fetcher.#binding = binding;
-      return new Proxy(fetcher, handler);
+      // Bound once: `this` of a method of the proxy is the proxy, which has no private fields.
+      return new Proxy(fetcher, handlerOf(fetcher.fetch.bind(fetcher)));
     };
   }
 
@@ -26,7 +26,7 @@ export class Fetcher {
     if (arguments.length < 1) {
       return Promise.reject(new TypeError("Failed to execute 'fetch' on 'Fetcher': 1 argument required, but only 0 present."));
     }
-    return fetchThrough(OP.SERVICE_FETCH, [this.#binding], input, init);
+    return fetchThrough(this.#binding, input, init);
   }
 
   connect() {
@@ -36,14 +36,16 @@ export class Fetcher {
 
 webClass(Fetcher);
 
-const handler = {
-  get(target, name) {
-    if (name === "fetch" || name === "connect") return target[name].bind(target);
-    if (typeof name === "symbol" || name in target || NOT_METHODS.has(name)) return Reflect.get(target, name, target);
-    return () => {
-      throw new TypeError(`RPC is not supported yet: can not call the method "${name}" of a service binding; use fetch().`);
-    };
-  },
-};
+function handlerOf(fetch) {
+  return {
+    get(target, name) {
+      if (name === "fetch") return fetch;
+      if (typeof name === "symbol" || name in target || NOT_METHODS.has(name)) return Reflect.get(target, name, target);
+      return () => {
+        throw new TypeError(`RPC is not supported yet: can not call the method "${name}" of a service binding; use fetch().`);
+      };
+    },
+  };
+}
 
 export { makeService };

@@ -10,7 +10,7 @@ use http::{Request, Version, header};
 use super::{
     frame::Writer,
     limits,
-    ops::{Ops, body::Incoming, pending::Done},
+    ops::{Ops, body::Incoming, headers, pending::Done},
     worker::{Body, EnvValue, ModuleKind, RequestCf, ServiceTarget, Syntax, WorkerSpec},
 };
 use crate::bindings::outbound::SocketMessage;
@@ -77,13 +77,7 @@ pub(crate) fn fetch(out: &mut Writer, ops: &mut Ops, id: i32, request: Request<B
         (false, Version::HTTP_2 | Version::HTTP_11, Some(authority)) => Some(authority.as_str()),
         _ => None,
     };
-    out.list(2 * (parts.headers.len() + usize::from(host.is_some())));
-    if let Some(host) = host {
-        out.text("host").text(host);
-    }
-    for (name, value) in &parts.headers {
-        out.text(name.as_str()).latin1(value.as_bytes());
-    }
+    headers::write(out, host, &parts.headers);
     match arrived(body) {
         Arrived::Nothing => out.undefined(),
         Arrived::Whole(bytes) => out.bytes(&bytes),

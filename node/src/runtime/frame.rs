@@ -306,6 +306,14 @@ impl Writer {
         }
     }
 
+    /// A string that is written piece by piece; it ends when what is returned is dropped.
+    pub(crate) fn open_text(&mut self) -> OpenText<'_> {
+        self.bytes.push(TEXT);
+        let start = self.bytes.len();
+        self.length(0);
+        OpenText { writer: self, start }
+    }
+
     /// A string whose characters are these bytes, as the web platform reads header values.
     pub(crate) fn latin1(&mut self, value: &[u8]) -> &mut Self {
         match std::str::from_utf8(value) {
@@ -346,6 +354,40 @@ impl Writer {
         // Every body, header block and module that reaches a frame is bounded far below 4 GiB.
         let length = u32::try_from(length).expect("frames stay below the 4 GiB of a guest's memory");
         self.bytes.extend_from_slice(&length.to_le_bytes());
+    }
+}
+
+/// A string that grows; see [`Writer::open_text`].
+pub(crate) struct OpenText<'a> {
+    writer: &'a mut Writer,
+    /// Where its length stands.
+    start: usize,
+}
+
+impl OpenText<'_> {
+    /// Adds ASCII text.
+    pub(crate) fn push_ascii(&mut self, text: &str) {
+        debug_assert!(text.is_ascii(), "the caller's text is ASCII");
+        self.writer.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    /// Adds characters that are these bytes.
+    pub(crate) fn push_latin1(&mut self, bytes: &[u8]) {
+        if bytes.is_ascii() {
+            self.writer.bytes.extend_from_slice(bytes);
+            return;
+        }
+        let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+        self.writer.bytes.extend_from_slice(text.as_bytes());
+    }
+}
+
+impl Drop for OpenText<'_> {
+    fn drop(&mut self) {
+        let content = self.start + size_of::<u32>();
+        // As in `Writer::length`.
+        let length = u32::try_from(self.writer.bytes.len() - content).unwrap_or(u32::MAX);
+        self.writer.bytes[self.start..content].copy_from_slice(&length.to_le_bytes());
     }
 }
 

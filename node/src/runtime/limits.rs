@@ -50,14 +50,14 @@ pub(crate) const BODY_CHUNKS_MAX: usize = 8;
 pub(crate) const BODY_CHUNK_WRITE_BYTES_MAX: usize = 16 << 20;
 /// BOUND: messages of a WebSocket that wait for their reader, each way.
 pub(crate) const SOCKET_MESSAGES_MAX: usize = 256;
+/// BOUND: bytes of the messages that wait, each way: two of the largest, so that one is sent while the next is made. They lie
+/// outside the isolate's own memory.
+pub(crate) const SOCKET_QUEUE_BYTES_MAX: usize = 2 << 20;
 /// BOUND: one WebSocket message, Cloudflare's limit.
 pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// BOUND: one line of a worker's log; the rest is cut.
 pub(crate) const LOG_LINE_BYTES_MAX: usize = 16 * 1024;
 /// BOUND: what one zlib or brotli step may produce, so that a small input can not fill the host's memory.
 pub(crate) const INFLATED_BYTES_MAX: usize = 64 << 20;
-/// BOUND: one reply or argument frame; larger ones mean that the guest's memory itself is the limit.
+/// BOUND: random bytes of one call, the limit of the Web Cryptography API's getRandomValues.
 pub(crate) const RANDOM_BYTES_MAX: usize = 65_536;
-/// BOUND: bytes of the messages that wait, each way: two of the largest, so that one is sent while the next is made. They lie
-/// outside the isolate's own memory.
-pub(crate) const SOCKET_QUEUE_BYTES_MAX: usize = 2 << 20;

@@ -8,6 +8,7 @@ pub(crate) mod code;
 pub(crate) mod codec;
 pub(crate) mod crypto;
 pub(crate) mod fetch;
+pub(crate) mod headers;
 pub(crate) mod kv;
 pub(crate) mod pending;
 pub(crate) mod report;

@@ -9,8 +9,8 @@ use http::{Method, Request, Response, Uri};
 use super::{
     OpError, Ops,
     body::{self, Incoming},
+    headers,
     pending::{Done, Work},
-    request::header_map,
 };
 use crate::{
     bindings::outbound::{CallContext, OutboundError},
@@ -44,7 +44,7 @@ impl Ops {
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|_ignored| OpError::throw("TypeError", format!("Invalid HTTP method string: {method}")))?;
         let uri = uri(args.text()?)?;
-        let headers = header_map(args)?;
+        let fields = headers::read(args)?;
         let (body, _pipe) = self.bodies.take(args.optional()?)?;
         context
             .count_subrequest(self.worker.limits.subrequests)
@@ -52,7 +52,7 @@ impl Ops {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
+        *request.headers_mut() = fields;
         Ok(Box::pin(async move {
             let response = match &target {
                 Some(target) => context.outbound.service(&context, target, request).await,
@@ -83,10 +83,7 @@ impl Ops {
             Some(reason) => out.latin1(&reason),
             None => out.text(status.canonical_reason().unwrap_or_default()),
         };
-        out.list(response.headers().len() * 2);
-        for (name, value) in response.headers() {
-            out.text(name.as_str()).latin1(value.as_bytes());
-        }
+        headers::write(out, None, response.headers());
         let body = response.into_body();
         if http_body::Body::is_end_stream(&body) {
             out.undefined();

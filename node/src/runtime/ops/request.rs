@@ -16,15 +16,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{Response, StatusCode};
 use tokio::sync::oneshot;
 
-use super::{OpError, Ops, Replied};
+use super::{OpError, Ops, Replied, headers};
 use crate::{
     bindings::outbound::{CallContext, LogLevel, LogRecord},
     runtime::{
         frame::Reader,
-        limits, position,
+        position,
         worker::{Outcome, WorkerError},
     },
 };
@@ -196,7 +196,7 @@ impl Ops {
         let id = args.int()?;
         let status = args.int()?;
         let status_text = args.text()?;
-        let headers = header_map(args)?;
+        let fields = headers::read(args)?;
         let (body, pipe) = self.bodies.take(args.optional()?)?;
         let socket = match args.optional()? {
             None => None,
@@ -208,7 +208,7 @@ impl Ops {
             .ok()
             .and_then(|status| StatusCode::from_u16(status).ok())
             .ok_or_else(|| OpError::throw("RangeError", "The response's status is out of range."))?;
-        *response.headers_mut() = headers;
+        *response.headers_mut() = fields;
         if !status_text.is_empty()
             && response.status().canonical_reason() != Some(status_text)
             && let Ok(reason) = hyper::ext::ReasonPhrase::try_from(status_text.as_bytes())
@@ -322,30 +322,4 @@ fn no_event(id: i32) -> OpError {
         "Cannot perform I/O on behalf of a request that has ended. I/O objects (such as streams, request/response bodies, \
          and others) created in the context of one request handler can not be used after it.",
     )
-}
-
-/// A flat list of names and values; the characters of a value are its bytes.
-pub(super) fn header_map(args: &mut Reader<'_>) -> Result<HeaderMap, OpError> {
-    let count = args.list()?;
-    // The map panics where these two do not: a guest chooses how many there are.
-    let too_large = || OpError::throw("TypeError", "The headers are larger than 128 KiB.");
-    let mut headers = HeaderMap::try_with_capacity(count / 2).map_err(|_ignored| too_large())?;
-    let mut left = limits::HEADER_BLOCK_BYTES_MAX;
-    for _ in 0..count / 2 {
-        let (name, value) = (args.text()?, args.text()?);
-        left = left.checked_sub(name.len() + value.len()).ok_or_else(too_large)?;
-        let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_ignored| OpError::throw("TypeError", format!("Invalid header name: {name}")))?;
-        headers.try_append(name, header_value(value)?).map_err(|_ignored| too_large())?;
-    }
-    Ok(headers)
-}
-
-fn header_value(text: &str) -> Result<HeaderValue, OpError> {
-    let invalid = || OpError::throw("TypeError", "Invalid header value.");
-    if text.is_ascii() {
-        return HeaderValue::from_str(text).map_err(|_ignored| invalid());
-    }
-    let bytes: Result<Vec<u8>, _> = text.chars().map(u8::try_from).collect();
-    HeaderValue::from_bytes(&bytes.map_err(|_ignored| invalid())?).map_err(|_ignored| invalid())
 }
