@@ -138,7 +138,11 @@ pub async fn deploy(api: &Api) -> Result<()> {
     Ok(())
 }
 
-/// Visitors that keep asking each offender until this is dropped.
+/// How long a visitor waits between an answer and the next request. BOUND: without a pause the visitors alone would fill
+/// both cores of a small machine, and the figure would be about them.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Visitors that keep asking until this is dropped.
 #[derive(Debug)]
 pub struct Visited {
     _visitors: JoinSet<()>,
@@ -147,16 +151,27 @@ pub struct Visited {
 /// Starts one visitor for each offender.
 #[must_use]
 pub fn visit_all(address: SocketAddr) -> Visited {
+    visit(address, OFFENDERS.map(|offender| format!("{}.{DOMAIN}", offender.name)))
+}
+
+/// Starts as many visitors to workers that behave: what the offenders' visitors are compared with.
+#[must_use]
+pub fn visit_quietly(address: SocketAddr) -> Visited {
+    visit(address, OFFENDERS.map(|_| quiet_host()))
+}
+
+fn visit(address: SocketAddr, hosts: [String; OFFENDERS.len()]) -> Visited {
     let mut visitors = JoinSet::new();
-    for offender in OFFENDERS {
-        let host = format!("{}.{DOMAIN}", offender.name);
+    for host in hosts {
         visitors.spawn(async move {
             // An offender's connection may be closed under its visitor: it comes back until the measurement is over.
             loop {
                 if let Ok(mut visitor) = Visitor::connect(address).await {
-                    while visitor.get(&host, "/").await.is_ok() {}
+                    while visitor.get(&host, "/").await.is_ok() {
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                tokio::time::sleep(PAUSE).await;
             }
         });
     }

@@ -132,22 +132,28 @@ async fn wasm_component(
     Ok(())
 }
 
+/// Rounds of the comparison of neighbours, and requests of the quiet worker in each.
+const NEIGHBOUR_ROUNDS: usize = 7;
+const NEIGHBOUR_REQUESTS: usize = 2000;
+
 async fn neighbours(report: &mut Report, node: &Node, api: &Api) -> Result<()> {
     offenders::deploy(api).await?;
     let address = node.addresses.http;
     offenders::quiet_p99(address, 500).await?;
-    let alone = offenders::quiet_p99(address, 5000).await?;
-    let visited = offenders::visit_all(address);
-    let beside = offenders::quiet_p99(address, 5000).await?;
-    drop(visited);
-    let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
-    report.beside(
-        "quiet worker's p99 beside offenders, ms",
-        milliseconds(beside),
-        "alone",
-        milliseconds(alone),
-        Target::RatioAtMost(1.2),
-    );
+    let mut rounds = Vec::with_capacity(NEIGHBOUR_ROUNDS);
+    for _ in 0..NEIGHBOUR_ROUNDS {
+        let quiet = offenders::visit_quietly(address);
+        let behaving = offenders::quiet_p99(address, NEIGHBOUR_REQUESTS).await?;
+        drop(quiet);
+        let visited = offenders::visit_all(address);
+        let offending = offenders::quiet_p99(address, NEIGHBOUR_REQUESTS).await?;
+        drop(visited);
+        rounds.push((behaving.as_secs_f64() * 1e3, offending.as_secs_f64() * 1e3));
+    }
+    rounds.sort_by(|(a, b), (c, d)| (b / a).total_cmp(&(d / c)));
+    let (behaving, offending) = rounds[NEIGHBOUR_ROUNDS / 2];
+    let what = "quiet worker's p99 beside eight offenders, ms";
+    report.beside(what, offending, "eight that behave", behaving, Target::RatioAtMost(1.2));
     Ok(())
 }
 
