@@ -4,6 +4,7 @@
 
 mod audit;
 mod completions;
+mod configure;
 mod delete;
 mod deploy;
 mod deployments;

@@ -184,7 +184,8 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Outgoing calls of one request, bindings included. Default 1000.
     pub subrequests: u32,
-    /// From the event's start to its end, `waitUntil` included. Default 5 min for fetch.
+    /// From the call's arrival, its wait for an isolate included, to its answer. After that `waitUntil` has 30 s, which begin
+    /// when neither a body nor a socket is open any more. Default 5 min for fetch.
     pub wall: Duration,
     /// CPU time of a module's top-level scope. Default 1 s.
     pub startup_cpu: Duration,

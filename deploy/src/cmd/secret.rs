@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::configure;
 use crate::client::{Call, model};
 use crate::context::Context;
 use crate::exit::Usage;
@@ -47,7 +48,7 @@ async fn put(context: &Context, name: &str) -> anyhow::Result<()> {
     let path = context.environment_path().await?;
     let text = context.out.secret(&format!("Value of {name}"))?;
     let body = json!({ "name": name, "text": text, "type": "secret_text" });
-    let answer = context.client().await?.send::<Value>(Call::put(path.below(&["secrets"])).json(body)).await?;
+    let answer = configure::send::<Value>(context, Call::put(path.below(&["secrets"])).json(body)).await?;
     context.out.document(&answer.raw);
     context.out.line(format!("Set secret {name} in {} {}", path.service, path.environment));
     Ok(())
@@ -65,7 +66,7 @@ async fn delete(context: &Context, name: &str) -> anyhow::Result<()> {
     let path = context.environment_path().await?;
     context.out.confirm(&format!("Delete secret {name} of {} {}?", path.service, path.environment))?;
     let call = Call::delete(path.below(&["secrets", name]));
-    let answer = context.client().await?.send::<Value>(call).await?;
+    let answer = configure::send::<Value>(context, call).await?;
     context.out.document(&answer.raw);
     context.out.line(format!("Deleted secret {name} of {} {}", path.service, path.environment));
     Ok(())
@@ -92,7 +93,7 @@ async fn bulk(context: &Context, file: Option<PathBuf>) -> anyhow::Result<()> {
         (set, deleted) => format!("Set {set} secrets and deleted {deleted}"),
     };
     let call = Call::patch(path.below(&["secrets-bulk"])).json(json!({ "secrets": secrets }));
-    let answer = context.client().await?.send::<Value>(call).await?;
+    let answer = configure::send::<Value>(context, call).await?;
     context.out.document(&answer.raw);
     context.out.line(format!("{done} in {} {}", path.service, path.environment));
     Ok(())

@@ -5,6 +5,7 @@
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
+use super::configure;
 use crate::client::{Call, model};
 use crate::context::Context;
 use crate::exit::Usage;
@@ -62,7 +63,7 @@ async fn list(context: &Context) -> anyhow::Result<()> {
 async fn change(context: &Context, vars: Map<String, Value>) -> anyhow::Result<()> {
     let path = context.environment_path().await?;
     let call = Call::patch(path.below(&["vars"])).json(json!({ "vars": vars }));
-    let answer = context.client().await?.send::<Vec<model::Binding>>(call).await?;
+    let answer = configure::send::<Vec<model::Binding>>(context, call).await?;
     show(context, &answer.raw, &answer.result);
     Ok(())
 }

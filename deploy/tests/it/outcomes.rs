@@ -164,3 +164,19 @@ fn settings_come_from_flags_then_the_environment_then_the_users_file() {
     workspace.write(".config/skerry/config.toml", "apii = 1");
     workspace.run(&["status"]).fails(2, "line 1: apii: unknown key; did you mean \"api\"?");
 }
+
+#[test]
+fn a_change_asks_before_it_ends_a_gradual_rollout() {
+    let fake = Fake::start(|call| {
+        (call.method == "PATCH").then(|| match call.query.as_str() {
+            "force=true" => Reply::Result(json!([])),
+            _ => Reply::Error(409, 10064, "two versions are live"),
+        })
+    });
+    let workspace = Workspace::talking_to(&fake.url, &[]);
+    let set = ["var", "set", "A=1", "--service", "a", "--env", "production"];
+    workspace.run(&set).fails(2, "End the gradual rollout?");
+    assert_eq!(fake.calls().iter().filter(|call| call.query == "force=true").count(), 0);
+    workspace.run(&[&set[..], &["--yes"]].concat()).ok();
+    assert_eq!(fake.calls().iter().filter(|call| call.query == "force=true").count(), 1);
+}
