@@ -26,6 +26,7 @@ pub mod config;
 mod frame;
 mod limits;
 mod meter;
+mod pace;
 mod position;
 mod thread;
 pub mod websocket;

@@ -38,7 +38,9 @@ use super::{
         pending::{Done, Started},
         socket::Opened,
     },
+    pace::Pace,
     services::Services,
+    ticker::TICK,
     worker::{LoadError, WorkerError, WorkerSpec},
 };
 use crate::{bindings::outbound::SocketMessage, clock, task};
@@ -85,6 +87,8 @@ pub(crate) trait Reassign: Send + Sync {
 pub(crate) struct Seat {
     worker: Arc<WorkerSpec>,
     services: Arc<Services>,
+    /// Shared by the worker's isolates.
+    pace: Arc<Pace>,
     state: Mutex<State>,
     /// What the worker exports, once it is loaded.
     handlers: OnceLock<Vec<String>>,
@@ -103,22 +107,31 @@ struct State {
     isolate: Option<Box<Isolate>>,
     loaded: bool,
     running: bool,
+    /// The heavy lane has a job that will run the isolate.
+    queued: bool,
     in_isolate: usize,
 }
 
 impl Seat {
-    pub(crate) fn new(worker: Arc<WorkerSpec>, services: Arc<Services>, isolate: Box<Isolate>) -> Arc<Self> {
+    pub(crate) fn new(
+        worker: Arc<WorkerSpec>,
+        services: Arc<Services>,
+        pace: Arc<Pace>,
+        isolate: Box<Isolate>,
+    ) -> Arc<Self> {
         let state = State {
             mail: VecDeque::new(),
             calls: VecDeque::new(),
             isolate: Some(isolate),
             loaded: false,
             running: false,
+            queued: false,
             in_isolate: 0,
         };
         Arc::new(Self {
             worker,
             services,
+            pace,
             state: Mutex::new(state),
             handlers: OnceLock::new(),
             events: AtomicUsize::new(0),
@@ -226,6 +239,9 @@ impl Seat {
         let cpu = isolate.meter().used();
         let ops = isolate.ops();
         ops.requests.spent(request, cpu);
+        if !is_load {
+            self.pace.ended(cpu, TICK, result.is_err());
+        }
         if let Err(fault) = result {
             self.discard(isolate, request, &fault, is_load);
             return;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{
     call::Call,
     ops::Ops,
+    pace::Pace,
     pool::{self, Bounds, Choice, Load},
     seat::{Reassign, Seat},
     services::Services,
@@ -18,13 +19,14 @@ use super::{
 pub(crate) struct Workers {
     worker: Arc<WorkerSpec>,
     services: Arc<Services>,
+    pace: Arc<Pace>,
     // BOUND: Limits::isolates seats.
     seats: Mutex<Vec<Arc<Seat>>>,
 }
 
 impl Workers {
     pub(crate) fn new(worker: Arc<WorkerSpec>, services: Arc<Services>) -> Arc<Self> {
-        Arc::new(Self { worker, services, seats: Mutex::new(Vec::new()) })
+        Arc::new(Self { worker, services, pace: Arc::default(), seats: Mutex::new(Vec::new()) })
     }
 
     /// Gives an event to an isolate, or tells its caller why not.
@@ -93,7 +95,12 @@ impl Workers {
                         tracing::error!(%error, "an isolate can not be made");
                         WorkerError::Overloaded
                     })?;
-                let seat = Seat::new(Arc::clone(&self.worker), Arc::clone(&self.services), Box::new(isolate));
+                let seat = Seat::new(
+                    Arc::clone(&self.worker),
+                    Arc::clone(&self.services),
+                    Arc::clone(&self.pace),
+                    Box::new(isolate),
+                );
                 seats.push(Arc::clone(&seat));
                 Ok(seat)
             }

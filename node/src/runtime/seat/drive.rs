@@ -28,8 +28,28 @@ enum Step {
 }
 
 impl Seat {
-    /// Gives the isolate its turns while there is something to do and nobody else runs it.
+    /// Gives the isolate its turns while there is something to do and nobody else runs it: here, or in the heavy lane when
+    /// the worker's events take long.
     pub(super) fn drive(self: &Arc<Self>) {
+        if !self.pace.is_long() {
+            self.drive_here();
+            return;
+        }
+        let mut state = self.lock();
+        // Whoever runs it, or will, comes back to the mail when it has put the isolate back.
+        if state.running || std::mem::replace(&mut state.queued, true) {
+            return;
+        }
+        drop(state);
+        let seat = Arc::clone(self);
+        self.services.lane.push(Box::pin(async move {
+            seat.lock().queued = false;
+            let _entered = seat.services.handle.enter();
+            seat.drive_here();
+        }));
+    }
+
+    fn drive_here(self: &Arc<Self>) {
         for _ in 0..limits::TURNS_MAX {
             match panic::catch_unwind(AssertUnwindSafe(|| self.take_turn())) {
                 Ok(Step::Taken) => {}
