@@ -26,8 +26,8 @@ test: setup
 bench: build
 	@.ci/setup bench
 	$(CARGO) build --release -p skerry-chaos-tests --features peers --bins
-	node/tests/components/build.sh $(TARGET)/components
-	$(TARGET)/release/bench --bin-dir $(TARGET)/release --tools .tools --component $(TARGET)/components/echo-js.wasm \
+	deploy/examples/component/build.sh
+	$(TARGET)/release/bench --bin-dir $(TARGET)/release --tools .tools --component deploy/examples/component/dist/worker.wasm \
 	    --json $(TARGET)/bench.json
 
 # Real processes under kill -9 until SEED's schedule is through; the same seed replays the same schedule.
