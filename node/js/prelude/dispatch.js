@@ -16,7 +16,7 @@ import * as body from "./body.js";
 import { sendable } from "./body.js";
 import { callHandler, usesListeners } from "./entry.js";
 import { errorText, workerStack } from "./errors-report.js";
-import { cancel, end, holdUntil, last, openEvent, release, requestIdOf } from "./event-context.js";
+import { cancel, drop, end, holdUntil, isLastHold, last, openEvent, release, requestIdOf } from "./event-context.js";
 import { dispatchTrusted } from "./events.js";
 import { FetchEvent, ScheduledEvent, responseOf } from "./fetch-event.js";
 import { globalTarget } from "./global-target.js";
@@ -114,6 +114,8 @@ function onDone() {
 }
 
 function respond(context, response) {
+  // Whether the answer is the event's end, which then needs no DONE.
+  let over = false;
   try {
     const status = statusOf(response);
     const head = headOf(response);
@@ -127,12 +129,14 @@ function respond(context, response) {
     }
     const content = sendable(response, bodyCoding(head, rare));
     if (body.pump !== undefined) holdUntil(context, body.pump);
-    op(OP.RESPOND, requestIdOf(context), status, statusText, head, content, socketId);
+    over = isLastHold(context);
+    op(OP.RESPOND, requestIdOf(context), status, statusText, head, content, socketId, over);
   } catch (error) {
     fail(context, error);
     return;
   }
-  release(context);
+  if (over) drop(context);
+  else release(context);
 }
 
 function fail(context, error) {

@@ -24,6 +24,8 @@ let requestIdOf;
 let openEvent;
 let hold;
 let release;
+let drop;
+let isLastHold;
 let isOpen;
 let last;
 let cancel;
@@ -55,12 +57,16 @@ export class ExecutionContext {
       event.#holds += 1;
     };
     release = (event) => {
+      if (drop(event)) op(OP.DONE, event.#requestId);
+    };
+    drop = (event) => {
       event.#holds -= 1;
       // Below 0: the host has ended it.
-      if (event.#holds !== 0) return;
+      if (event.#holds !== 0) return false;
       if (event.#more !== undefined) forget(event);
-      op(OP.DONE, event.#requestId);
+      return true;
     };
+    isLastHold = (event) => event.#holds === 1;
     end = (requestId) => {
       const event = lasting.get(requestId);
       if (event === undefined) return;
@@ -168,6 +174,6 @@ export function currentEvent() {
   return host.getContext();
 }
 
-// `last` makes an event reachable for CANCEL and END; `cancel(requestId)` and `end(requestId)` are those. `atEnd(event, run)`
+// `drop` is `release` for a hold whose end the host has been told of (`isLastHold`: it would be the event's end). `last` makes an event reachable for CANCEL and END; `cancel(requestId)` and `end(requestId)` are those. `atEnd(event, run)`
 // calls `run` when the event ends, however it does.
-export { atEnd, cancel, cancelSignal, end, hold, isOpen, last, openEvent, release, requestIdOf };
+export { atEnd, cancel, cancelSignal, drop, end, hold, isLastHold, isOpen, last, openEvent, release, requestIdOf };

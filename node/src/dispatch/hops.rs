@@ -1,6 +1,6 @@
 //! Pure. The guard against requests that go round in circles through the Internet.
 //!
-//! **Owns** the header that counts hops. **Must not know** who sends or refuses. **Enter at** [`write`] and [`read`].
+//! **Owns** the header that counts hops. **Must not know** who sends or refuses. **Enter at** [`write()`] and [`read()`].
 //!
 //! Inside a cluster depth and invocations are counted in memory. A `fetch` that leaves the node carries its count in
 //! `CF-EW-Via`, as on Cloudflare, and whoever receives it goes on from there.

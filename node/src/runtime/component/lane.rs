@@ -21,6 +21,7 @@ use super::{
     config::ComponentConfig,
     meter::{Meter, Metered},
 };
+use crate::runtime::thread;
 
 /// A handle to the threads for long calls. The threads end with the last handle.
 #[derive(Debug, Clone)]
@@ -38,7 +39,7 @@ impl HeavyLane {
             .worker_threads(config.heavy_threads.max(1))
             .thread_name("skerry-heavy")
             .enable_all()
-            .on_thread_start(lower_priority)
+            .on_thread_start(thread::lower_priority)
             .build()?;
         Ok(Self { threads: Arc::new(Threads(Some(runtime))), after: config.heavy_after })
     }
@@ -78,13 +79,6 @@ impl Drop for Threads {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
-    }
-}
-
-fn lower_priority() {
-    // Without the permission the lane is only a separate set of threads, which is still most of the benefit.
-    if let Err(error) = rustix::process::setpriority_process(None, 19) {
-        tracing::debug!(%error, "long calls run at normal priority");
     }
 }
 

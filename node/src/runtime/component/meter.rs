@@ -16,6 +16,8 @@ use std::{
 
 use wasmtime::UpdateDeadline;
 
+use crate::runtime::thread;
+
 /// One call's CPU time. Only the thread that polls the call writes it.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -101,8 +103,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 }
 
 fn thread_cpu_nanoseconds() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+    nanoseconds(thread::cpu_time())
 }
 
 #[cfg(test)]

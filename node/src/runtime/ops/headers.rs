@@ -1,7 +1,7 @@
 //! Pure. How headers cross between the host and an isolate (`js/OPS.md`, "Headers").
 //!
 //! **Owns** both spellings: a block, one text of lines, and a list of texts. **Must not know** whose headers they are. **Enter
-//! at** [`write`] and [`read`]. A block costs an isolate one string, and most handlers never look into it.
+//! at** [`write()`] and [`read()`]. A block costs an isolate one string, and most handlers never look into it.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -23,7 +23,7 @@ use super::{OpError, Ops, Replied, headers};
 use crate::{
     bindings::outbound::{CallContext, LogLevel, LogRecord},
     runtime::{
-        frame::Reader,
+        frame::{FrameError, Reader, Value},
         position,
         worker::{Outcome, WorkerError},
     },
@@ -163,6 +163,14 @@ impl Requests {
         }
     }
 
+    /// The guest has nothing left to do for the event.
+    fn end_by_guest(&mut self, id: i32) {
+        if let Some(request) = self.table.get_mut(&id) {
+            request.over = true;
+            self.touched.push(id);
+        }
+    }
+
     /// Ids of all events.
     pub(crate) fn ids(&self) -> Vec<i32> {
         self.table.keys().copied().collect()
@@ -200,9 +208,10 @@ impl Ops {
         let (body, pipe) = self.bodies.take(args.optional()?)?;
         let socket = match args.optional()? {
             None => None,
-            Some(crate::runtime::frame::Value::Int(socket)) => Some(socket),
-            Some(_) => return Err(crate::runtime::frame::FrameError::Unexpected.into()),
+            Some(Value::Int(socket)) => Some(socket),
+            Some(_) => return Err(FrameError::Unexpected.into()),
         };
+        let is_over = matches!(args.optional()?, Some(Value::Bool(true)));
         let mut response = Response::new(body);
         *response.status_mut() = u16::try_from(status)
             .ok()
@@ -224,6 +233,9 @@ impl Ops {
             response.extensions_mut().insert(Flows);
         }
         self.requests.answer(id, Ok(Outcome::Response(response)), self.now_ms);
+        if is_over {
+            self.requests.end_by_guest(id);
+        }
         Ok(false)
     }
 
@@ -240,10 +252,7 @@ impl Ops {
     pub(super) fn done(&mut self, args: &mut Reader<'_>) -> Replied {
         let id = args.int()?;
         self.requests.answer(id, Ok(Outcome::Done), self.now_ms);
-        if let Some(request) = self.requests.table.get_mut(&id) {
-            request.over = true;
-            self.requests.touched.push(id);
-        }
+        self.requests.end_by_guest(id);
         Ok(false)
     }
 
