@@ -25,6 +25,8 @@ use serde_json::{Value, json};
 use super::deploy;
 use super::tail::Tail;
 use crate::bundle::Mode;
+use crate::client::path::EnvironmentPath;
+use crate::client::{Call, model};
 use crate::context::Context;
 use crate::exit::Usage;
 use crate::node::{LocalNode, NodeConfig};
@@ -163,14 +165,16 @@ async fn round(
         release.plan.name_namespaces_by_title();
     }
     let deployed = deploy::publish(context, &release, false).await?.result;
+    let path = deploy::path_of(context, &release.plan).await?;
     if tail.is_none() {
-        let path = deploy::path_of(context, &release.plan).await?;
         *tail = Some(Tail::open(context, &path, &json!([])).await?);
     }
     context.out.note(format!("Version {} is live", deployed.version_number));
     match node {
         Some(node) => {
+            answer_at_localhost(context, &path).await?;
             let port = node.http.rsplit(':').next().unwrap_or_default();
+            context.out.note(format!("  http://localhost:{port}/"));
             for hostname in &deployed.hostnames {
                 context.out.note(format!("  http://{hostname}:{port}/"));
             }
@@ -178,6 +182,26 @@ async fn round(
         None => deploy::urls(context, &deployed.hostnames).await,
     }
     Ok(release)
+}
+
+/// Makes the project answer at the node's own address, too, where a browser is pointed first. A deploy may have replaced the
+/// routes by the project file's.
+async fn answer_at_localhost(context: &Context, path: &EnvironmentPath) -> anyhow::Result<()> {
+    let client = context.client().await?;
+    let there = client.send::<Vec<model::Route>>(Call::get(path.below(&["routes"]))).await?.result;
+    for pattern in ["localhost/*", "127.0.0.1/*"] {
+        if there.iter().any(|route| route.pattern == pattern) {
+            continue;
+        }
+        let call = Call::post(path.below(&["routes"])).json(json!({ "pattern": pattern }));
+        match client.send::<model::Route>(call).await {
+            Ok(_added) => {}
+            // Another environment was served from the same directory before.
+            Err(error) if error.is_refusal() => context.out.note(format!("{pattern} stays where it is: {error}")),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 async fn next(tail: &mut Option<Tail>) -> Option<Value> {

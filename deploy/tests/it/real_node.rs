@@ -236,6 +236,7 @@ fn dev_serves_again_after_a_change_and_survives_a_mistake() {
     let address = format!("127.0.0.1:{}", url.trim().trim_end_matches('/').rsplit(':').next().unwrap());
     let answer = get(&address, "shop.workers.localhost").unwrap();
     assert_eq!((&answer["code"], &answer["key"]), (&1.into(), &"local".into()));
+    assert_eq!(get(&address, &address).unwrap()["code"], 1, "the address itself answers");
     until(&logs, |line| line.contains("asked /path"));
 
     until(&lines, |line| line.contains("Waiting for a change"));
