@@ -167,8 +167,8 @@ impl App {
         let tasks_left = self.tasks.stop(STOP_TIMEOUT).await;
         let events_left = self.runtime.shutdown(STOP_TIMEOUT).await;
         self.control.shutdown().await;
-        drop(self.kv);
-        tracing::info!(connections_left, tasks_left, events_left, data_dir = %self.data_dir.path().display(), "stopped");
+        let kv_closed = self.kv.close(STOP_TIMEOUT).await;
+        tracing::info!(connections_left, tasks_left, events_left, kv_closed, data_dir = %self.data_dir.path().display(), "stopped");
     }
 }
 

@@ -13,6 +13,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use skerry_control::kv::{KvEntry, KvError, KvListOptions, KvPage, KvPut, KvStore};
 use skerry_proto::id::NamespaceId;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -58,6 +59,7 @@ pub struct LocalKv {
     tables: Arc<Tables>,
     cache: Arc<Cache>,
     writer: Arc<Writer>,
+    closed: watch::Receiver<()>,
 }
 
 impl std::fmt::Debug for LocalKv {
@@ -70,10 +72,20 @@ impl LocalKv {
     /// Opens the database and starts its writer.
     pub fn build(config: &KvConfig) -> Result<Self, KvBuildError> {
         let open_error = |source| KvBuildError::Open { path: config.path.clone(), source: Box::new(source) };
-        let tables = Arc::new(Tables::open(&config.path).map_err(open_error)?);
+        let (alive, closed) = watch::channel(());
+        let tables = Arc::new(Tables::open(&config.path, alive).map_err(open_error)?);
         let cache = Arc::new(Cache::new(config.cache_bytes));
         let writer = Writer::start(Arc::clone(&tables), Arc::clone(&cache)).map_err(KvBuildError::Thread)?;
-        Ok(Self { tables, cache, writer: Arc::new(writer) })
+        Ok(Self { tables, cache, writer: Arc::new(writer), closed })
+    }
+
+    /// Gives this handle back and waits until the others have gone and the file is closed; false when that takes longer
+    /// than `deadline`.
+    pub async fn close(self, deadline: Duration) -> bool {
+        let mut closed = self.closed.clone();
+        drop(self);
+        // Nothing is ever sent: the wait ends with the sender.
+        tokio::time::timeout(deadline, closed.changed()).await.is_ok()
     }
 
     /// Removes expired entries now and then until told to stop.

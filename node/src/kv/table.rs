@@ -10,6 +10,7 @@ use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 use skerry_control::kv::{KvEntry, KvError, KvKey, KvListOptions, KvPage, KvPut, limits};
 use skerry_proto::id::NamespaceId;
+use tokio::sync::watch;
 
 use super::record::{self, EntryKey};
 
@@ -30,16 +31,19 @@ const REMOVE_ROWS_MAX: usize = 5_000;
 /// The open database.
 pub(super) struct Tables {
     database: Database,
+    // After the database: whoever listens hears of its end once the file is closed.
+    _closed: watch::Sender<()>,
 }
 
 impl Tables {
-    pub(super) fn open(path: &Path) -> Result<Self, redb::Error> {
+    /// Opens or creates the file. `closed` goes with the tables.
+    pub(super) fn open(path: &Path, closed: watch::Sender<()>) -> Result<Self, redb::Error> {
         let database = Database::builder().set_cache_size(PAGE_CACHE_BYTES).create(path)?;
         // Reading a table that was never opened for writing is an error, so a new database gets all of them at once.
         let transaction = database.begin_write()?;
         drop(Changes::new(&transaction)?);
         transaction.commit()?;
-        Ok(Self { database })
+        Ok(Self { database, _closed: closed })
     }
 
     pub(super) fn begin(&self) -> Result<WriteTransaction, KvError> {
