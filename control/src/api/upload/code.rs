@@ -84,16 +84,21 @@ fn syntax_of(field: &'static str, entry: &Part) -> Result<Syntax, ApiError> {
     }
 }
 
+/// What the platform's own modules are called: a worker's must not pass for one of them.
+const RESERVED_SCHEMES: [&str; 3] = ["cloudflare:", "node:", "skerry:"];
+
 fn check_name(name: &str) -> Result<(), ApiError> {
     let is_fine = !name.is_empty()
         && name.len() <= NAME_BYTES_MAX
         && !name.starts_with('/')
         && !name.contains('\\')
+        && !RESERVED_SCHEMES.iter().any(|scheme| name.starts_with(scheme))
         && !name.chars().any(char::is_control);
     if is_fine {
         return Ok(());
     }
-    let problem = "is not a module name; use a relative path of 1 to 512 bytes without control characters";
+    let problem = "is not a module name; use a relative path of 1 to 512 bytes without control characters, not one of \
+                   the platform's (cloudflare:, node:, skerry:)";
     Err(ApiError::upload(format!("multipart part {:?}", clip(name)), problem))
 }
 

@@ -113,6 +113,7 @@ async fn files_are_what_their_types_say() {
     refused(&node, form("a.bin", "image/png", b"x"), 400, 10021, "image/png").await;
     refused(&node, form("/etc/passwd", "text/plain", b"x"), 400, 10021, "/etc/passwd").await;
     refused(&node, form(&"n".repeat(600), "text/plain", b"x"), 400, 10021, "module name").await;
+    refused(&node, form("skerry:internal/x.js", "text/plain", b"x"), 400, 10021, "module name").await;
     let component = Form::new().metadata(&json!({ "main_module": "a.wasm" }));
     refused(&node, component.part("a.wasm", "application/wasm+component", b"\0asm\x01\0\0\0"), 400, 10021, "component")
         .await;
