@@ -1,6 +1,6 @@
 //! Live logs over a real socket.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::Request;
@@ -46,14 +46,7 @@ async fn a_session_streams_what_its_filter_wants_in_wranglers_protocol() {
     let url = opened["result"]["url"].as_str().unwrap();
     let path = url.strip_prefix(&format!("ws://{address}")).unwrap();
 
-    let mut socket = TcpStream::connect(address).await.unwrap();
-    let upgrade = format!(
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: \
-         13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: trace-v1\r\n\r\n"
-    );
-    socket.write_all(upgrade.as_bytes()).await.unwrap();
-    let mut got = Vec::new();
-    read_until(&mut socket, &mut got, "\r\n\r\n").await;
+    let (mut socket, mut got) = follow(address, path).await;
     let head = String::from_utf8_lossy(&got).to_lowercase();
     assert!(head.starts_with("http/1.1 101") && head.contains("trace-v1"), "{head}");
     // An unmasked text frame, as wrangler sends it.
@@ -82,14 +75,7 @@ async fn a_session_ends_with_the_token_that_opened_it() {
     let opened = node.send(request.body(Body::empty()).unwrap()).await.ok();
     let path = format!("/client/v4/tails/{}", opened["id"].as_str().unwrap());
 
-    let mut socket = TcpStream::connect(address).await.unwrap();
-    let upgrade = format!(
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: \
-         13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: trace-v1\r\n\r\n"
-    );
-    socket.write_all(upgrade.as_bytes()).await.unwrap();
-    let mut got = Vec::new();
-    read_until(&mut socket, &mut got, "\r\n\r\n").await;
+    let (mut socket, mut got) = follow(address, &path).await;
     node.tails.sender.send(Arc::new(json!({ "outcome": "before" }))).unwrap();
     read_until(&mut socket, &mut got, "before").await;
     node.call("DELETE", &format!("/accounts/:a/tokens/{}", token["id"].as_str().unwrap())).await.ok();
@@ -99,6 +85,19 @@ async fn a_session_ends_with_the_token_that_opened_it() {
     let again = Request::builder().uri(path).body(Body::empty()).unwrap();
     node.send(again).await.fails(404, 10105, "tail");
     server.abort();
+}
+
+/// Opens the WebSocket of a log; it, and the answer's head.
+async fn follow(address: SocketAddr, path: &str) -> (TcpStream, Vec<u8>) {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let upgrade = format!(
+        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: \
+         13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: trace-v1\r\n\r\n"
+    );
+    socket.write_all(upgrade.as_bytes()).await.unwrap();
+    let mut got = Vec::new();
+    read_until(&mut socket, &mut got, "\r\n\r\n").await;
+    (socket, got)
 }
 
 async fn read_until(socket: &mut TcpStream, got: &mut Vec<u8>, text: &str) {
