@@ -316,13 +316,8 @@ impl Writer {
 
     /// A string whose characters are these bytes, as the web platform reads header values.
     pub(crate) fn latin1(&mut self, value: &[u8]) -> &mut Self {
-        match std::str::from_utf8(value) {
-            Ok(text) if text.is_ascii() => self.text(text),
-            _ => {
-                let text: String = value.iter().map(|byte| char::from(*byte)).collect();
-                self.text(&text)
-            }
-        }
+        self.open_text().push_latin1(value);
+        self
     }
 
     /// An `ArrayBuffer`.
@@ -351,9 +346,7 @@ impl Writer {
     }
 
     fn length(&mut self, length: usize) {
-        // Every body, header block and module that reaches a frame is bounded far below 4 GiB.
-        let length = u32::try_from(length).expect("frames stay below the 4 GiB of a guest's memory");
-        self.bytes.extend_from_slice(&length.to_le_bytes());
+        self.bytes.extend_from_slice(&encoded_length(length));
     }
 }
 
@@ -385,10 +378,14 @@ impl OpenText<'_> {
 impl Drop for OpenText<'_> {
     fn drop(&mut self) {
         let content = self.start + size_of::<u32>();
-        // As in `Writer::length`.
-        let length = u32::try_from(self.writer.bytes.len() - content).unwrap_or(u32::MAX);
-        self.writer.bytes[self.start..content].copy_from_slice(&length.to_le_bytes());
+        let length = encoded_length(self.writer.bytes.len() - content);
+        self.writer.bytes[self.start..content].copy_from_slice(&length);
     }
+}
+
+fn encoded_length(length: usize) -> [u8; 4] {
+    // Every body, header block and module that reaches a frame is bounded far below 4 GiB.
+    u32::try_from(length).expect("frames stay below the 4 GiB of a guest's memory").to_le_bytes()
 }
 
 #[cfg(test)]
