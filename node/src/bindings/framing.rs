@@ -27,28 +27,16 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// Removes the headers that concern one connection only, and those that `Connection` names, in whichever of its lines.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // Most messages have none, and looking each of them up would cost more than this one walk.
-    if !headers.keys().any(is_hop_by_hop) {
+    let mut doomed: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    if doomed.is_empty() {
         return;
     }
-    let mut named: Vec<HeaderName> = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
         // Latin-1 and other nonsense names no header.
         let names = value.to_str().unwrap_or_default().split(',').map(str::trim);
-        named.extend(names.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()));
+        doomed.extend(names.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()));
     }
-    for name in named {
-        headers.remove(name);
-    }
-    for name in [
-        header::CONNECTION,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        header::PROXY_AUTHORIZATION,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-    ] {
+    for name in doomed {
         headers.remove(name);
     }
 }
