@@ -2,7 +2,15 @@
 
 use std::error::Error;
 
-const FILES: [&str; 4] = ["src/bundle.proto", "src/catalog.proto", "src/kv.proto", "src/raft.proto"];
+const FILES: [&str; 7] = [
+    "src/bundle.proto",
+    "src/catalog.proto",
+    "src/feed.proto",
+    "src/gossip.proto",
+    "src/kv.proto",
+    "src/mesh.proto",
+    "src/raft.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     for file in FILES {

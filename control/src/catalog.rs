@@ -20,6 +20,7 @@ mod cron;
 mod cron_field;
 mod deployment;
 mod diff;
+mod digest;
 mod domain;
 mod effective;
 mod environment;
@@ -46,6 +47,7 @@ pub use change::{Change, Command, Expectation, Guard, Idempotency, WhenBound, Wh
 pub use cron::{Cron, CronError};
 pub use deployment::{Deployment, Percentage, Share};
 pub use diff::{Difference, EnvironmentDiff, Side, diff, diff_between, diff_config};
+pub use digest::Digest;
 pub use domain::Domain;
 pub use effective::{Effective, EffectiveBinding, Origin, Shared, effective, effective_config, resolve_service};
 pub use environment::{Environment, Exposure};

@@ -18,6 +18,7 @@ pub mod bundles;
 pub mod identity;
 pub mod seal;
 
+pub mod state;
 mod store;
 
 pub mod mint;

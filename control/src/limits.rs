@@ -17,3 +17,6 @@ pub const PROPOSALS_MAX: usize = 10_000;
 pub const LOGS_PER_SNAPSHOT: u64 = 5000;
 /// BOUND: log entries kept behind a snapshot, so that a follower that is a little behind needs no snapshot.
 pub const LOGS_KEPT: u64 = 1000;
+/// BOUND: bytes of log entries kept in memory for the feed; thousands of deploys. A follower that is further behind takes a
+/// snapshot.
+pub const TAIL_BYTES_MAX: usize = 16 << 20;

@@ -20,6 +20,7 @@ use crate::{
     config::{Bootstrap, ControlConfig},
     error::{BuildError, ProposeError},
     limits::{COMMAND_BYTES_MAX, LOGS_KEPT, PROPOSALS_MAX},
+    state::States,
 };
 
 mod disk;
@@ -32,7 +33,7 @@ mod type_config;
 mod wire;
 
 pub use self::type_config::{Outcome, TypeConfig};
-use self::{log::LogStore, machine::Machine, machine::Published, network::Network, type_config::Proposal};
+use self::{log::LogStore, machine::Machine, network::Network, type_config::Proposal};
 
 /// The first node of a cluster; later ones get theirs from the log.
 const FIRST_NODE: u64 = 1;
@@ -44,7 +45,7 @@ const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Raft {
     raft: openraft::Raft<TypeConfig, Machine>,
     log: LogStore,
-    published: Arc<Published>,
+    states: Arc<States>,
     waiting: Arc<Semaphore>,
     propose_timeout: Duration,
 }
@@ -85,12 +86,12 @@ impl Raft {
             Ok::<_, BuildError>((log, machine))
         });
         let (log, machine) = opened.await.map_err(|error| raft_error(&error))??;
-        let published = machine.published();
+        let states = machine.states();
         let settings = settings(config).validate().map_err(|error| raft_error(&error))?;
         let raft = openraft::Raft::new(FIRST_NODE, Arc::new(settings), Network, log.clone(), machine).await;
         let raft = raft.map_err(|error| raft_error(&error))?;
         let waiting = Arc::new(Semaphore::new(PROPOSALS_MAX));
-        let started = Self { raft, log, published, waiting, propose_timeout: config.propose_timeout };
+        let started = Self { raft, log, states, waiting, propose_timeout: config.propose_timeout };
         match started.join_or_make(config).await {
             Ok(()) => Ok(started),
             Err(error) => {
@@ -123,13 +124,13 @@ impl Raft {
     /// The newest state that this node has applied.
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {
-        self.published.current.load_full()
+        self.states.catalog()
     }
 
     /// Sees every state that this node applies; states that follow each other closely may be skipped.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<Catalog>> {
-        self.published.states.subscribe()
+        self.states.watch()
     }
 
     /// How this node sees the agreement.

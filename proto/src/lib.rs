@@ -19,10 +19,28 @@ pub mod catalog {
     include!(concat!(env!("OUT_DIR"), "/skerry.catalog.rs"));
 }
 
+/// How nodes that do not vote follow the catalog.
+#[allow(missing_docs, reason = "generated from feed.proto, whose comments are its documentation")]
+pub mod feed {
+    include!(concat!(env!("OUT_DIR"), "/skerry.feed.rs"));
+}
+
+/// What members tell each other about themselves.
+#[allow(missing_docs, reason = "generated from gossip.proto, whose comments are its documentation")]
+pub mod gossip {
+    include!(concat!(env!("OUT_DIR"), "/skerry.gossip.rs"));
+}
+
 /// What a KV store keeps.
 #[allow(missing_docs, reason = "generated from kv.proto, whose comments are its documentation")]
 pub mod kv {
     include!(concat!(env!("OUT_DIR"), "/skerry.kv.rs"));
+}
+
+/// What nodes say to each other.
+#[allow(missing_docs, reason = "generated from mesh.proto, whose comments are its documentation")]
+pub mod mesh {
+    include!(concat!(env!("OUT_DIR"), "/skerry.mesh.rs"));
 }
 
 /// What a voter keeps.

@@ -36,6 +36,10 @@ pub enum Kind {
     Snapshot = b'S',
     /// [`crate::kv::Entry`]
     Kv = b'K',
+    /// [`crate::mesh::Identity`]
+    Identity = b'I',
+    /// [`crate::feed::Record`]
+    FeedRecord = b'F',
 }
 
 /// Why stored bytes are not the message they should be.

@@ -12,7 +12,6 @@ use std::{
     sync::Arc,
 };
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use openraft::{
@@ -20,42 +19,24 @@ use openraft::{
     storage::{EntryResponder, RaftStateMachine},
 };
 use skerry_proto::id::Revision;
-use tokio::sync::watch;
 
 use super::{
-    type_config::{Entry, LogId, Outcome, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
+    type_config::{Entry, LogId, Outcome, Proposal, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
     wire::{decode_snapshot, encode_snapshot},
 };
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, Digest, Repeated},
+    state::{Head, LogEntry, States},
     store::{Privacy, write_file},
 };
-
-/// Where readers find the newest state.
-#[derive(Debug)]
-pub(super) struct Published {
-    pub(super) current: ArcSwap<Catalog>,
-    pub(super) states: watch::Sender<Arc<Catalog>>,
-}
-
-impl Published {
-    fn new(catalog: Arc<Catalog>) -> Self {
-        Self { current: ArcSwap::new(Arc::clone(&catalog)), states: watch::Sender::new(catalog) }
-    }
-
-    fn set(&self, catalog: Arc<Catalog>) {
-        self.current.store(Arc::clone(&catalog));
-        self.states.send_replace(catalog);
-    }
-}
 
 /// The state machine.
 #[derive(Debug)]
 pub(super) struct Machine {
-    catalog: Arc<Catalog>,
+    head: Head,
     applied: Option<LogId>,
     membership: StoredMembership,
-    published: Arc<Published>,
+    states: Arc<States>,
     file: PathBuf,
 }
 
@@ -66,10 +47,10 @@ impl Machine {
             Some(bytes) => decode_snapshot(&bytes).map_err(invalid)?,
             None => (SnapshotMeta::default(), Catalog::default()),
         };
-        let catalog = Arc::new(catalog);
+        let head = head(catalog);
         Ok(Self {
-            published: Arc::new(Published::new(Arc::clone(&catalog))),
-            catalog,
+            states: Arc::new(States::new(head.clone())),
+            head,
             applied: meta.last_log_id,
             membership: meta.last_membership,
             file: file.to_path_buf(),
@@ -77,21 +58,16 @@ impl Machine {
     }
 
     /// Where readers find the newest state.
-    pub(super) fn published(&self) -> Arc<Published> {
-        Arc::clone(&self.published)
+    pub(super) fn states(&self) -> Arc<States> {
+        Arc::clone(&self.states)
     }
 
-    fn apply_one(&mut self, entry: Entry) -> Outcome {
+    /// Applies an entry; one that changed the catalog joins `changed`.
+    fn apply_one(&mut self, entry: Entry, changed: &mut Vec<LogEntry>) -> Outcome {
         let log_id = entry.log_id;
         let outcome = match entry.payload {
             EntryPayload::Blank => Outcome::Nothing,
-            EntryPayload::Normal(proposal) => {
-                let applied = Arc::make_mut(&mut self.catalog).apply(Revision(log_id.index), proposal.command());
-                match applied {
-                    Ok(applied) => Outcome::Applied(applied),
-                    Err(rejection) => Outcome::Rejected(rejection),
-                }
-            }
+            EntryPayload::Normal(proposal) => self.apply_command(Revision(log_id.index), &proposal, changed),
             EntryPayload::Membership(members) => {
                 self.membership = StoredMembership::new(Some(log_id), members);
                 Outcome::Nothing
@@ -100,6 +76,30 @@ impl Machine {
         self.applied = Some(log_id);
         outcome
     }
+
+    fn apply_command(&mut self, revision: Revision, proposal: &Proposal, changed: &mut Vec<LogEntry>) -> Outcome {
+        let before = Arc::clone(&self.head.catalog);
+        match Arc::make_mut(&mut self.head.catalog).apply(revision, proposal.command()) {
+            Ok(applied) if applied.repeated == Repeated::Yes => Outcome::Applied(applied),
+            Ok(applied) => {
+                self.head.digest = self.head.digest.advance(&before, &self.head.catalog);
+                changed.push(LogEntry {
+                    previous: before.revision(),
+                    revision,
+                    command: proposal.bytes().clone(),
+                    digest: self.head.digest,
+                    at_ms: proposal.command().at_ms,
+                });
+                Outcome::Applied(applied)
+            }
+            Err(rejection) => Outcome::Rejected(rejection),
+        }
+    }
+}
+
+fn head(catalog: Catalog) -> Head {
+    let digest = Digest::of(&catalog);
+    Head { catalog: Arc::new(catalog), digest }
 }
 
 impl RaftStateMachine<TypeConfig> for Machine {
@@ -115,17 +115,16 @@ impl RaftStateMachine<TypeConfig> for Machine {
     where
         Strm: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
     {
-        let before = self.catalog.revision();
-        let mut told = Vec::new();
+        let (mut changed, mut told) = (Vec::new(), Vec::new());
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
             let abort = AbortOnPanic;
-            let outcome = self.apply_one(entry);
+            let outcome = self.apply_one(entry, &mut changed);
             std::mem::forget(abort);
             told.extend(responder.map(|responder| (responder, outcome)));
         }
-        if self.catalog.revision() != before {
-            self.published.set(Arc::clone(&self.catalog));
+        if !changed.is_empty() {
+            self.states.advance(self.head.clone(), changed);
         }
         for (responder, outcome) in told {
             responder.send(outcome);
@@ -135,7 +134,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
 
     async fn get_snapshot_builder(&mut self) -> Builder {
         let meta = SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() };
-        Builder { meta, catalog: Arc::clone(&self.catalog), file: self.file.clone() }
+        Builder { meta, catalog: Arc::clone(&self.head.catalog), file: self.file.clone() }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Bytes) -> Result<(), io::Error> {
@@ -144,9 +143,9 @@ impl RaftStateMachine<TypeConfig> for Machine {
             return Err(invalid("a snapshot's content is not the one that was announced"));
         }
         save(self.file.clone(), snapshot).await?;
-        self.catalog = Arc::new(catalog);
+        self.head = head(catalog);
         (self.applied, self.membership) = (meta.last_log_id, meta.last_membership.clone());
-        self.published.set(Arc::clone(&self.catalog));
+        self.states.replace(self.head.clone());
         Ok(())
     }
 
