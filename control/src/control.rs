@@ -5,8 +5,9 @@
 //! A start goes: folder → raft (replays its log) → key → cluster (made when there is none) → files for the operator →
 //! certificates. Every step looks before it acts, so a start that was cut off is finished by the next one.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
+use skerry_proto::id::NodeId;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -20,15 +21,23 @@ use crate::{
     error::{BuildError, ProposeError},
     identity::{Issuer, new_authority},
     mint,
-    raft::{Raft, RaftStatus},
+    raft::{NoTransport, Raft, RaftConfig, RaftStatus},
     reconcile,
     seal::{Sealer, WhenMissing},
+    state::{Head, States},
     store::{Privacy, create_folder, remove_unfinished, write_file},
     task,
 };
 
 #[cfg(test)]
 mod tests;
+
+/// The node that makes a cluster; later ones get their ids from the log.
+const FOUNDER: NodeId = NodeId(1);
+/// How often the leader is heard of.
+const HEARTBEAT: Duration = Duration::from_millis(250);
+/// BOUND: how long a voter waits for the others when it starts; then it serves what it has, and catches up later.
+const RECOVERY_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The control plane of one node. Cheap to clone; clones share everything.
 #[derive(Debug, Clone)]
@@ -49,7 +58,7 @@ pub async fn build(config: ControlConfig) -> Result<Control, BuildError> {
     }
     let folder = create_folder(&data_dir).and_then(|()| remove_unfinished(&data_dir));
     folder.map_err(|source| BuildError::io(&data_dir, source))?;
-    let raft = Raft::start(&config).await?;
+    let raft = start_raft(&config).await?;
     match set_up(&config, &raft).await {
         Ok((sealer, bundles)) => {
             let certificates = reconcile::run(raft.clone(), sealer.clone(), config.node_name.clone());
@@ -62,6 +71,21 @@ pub async fn build(config: ControlConfig) -> Result<Control, BuildError> {
             Err(error)
         }
     }
+}
+
+async fn start_raft(config: &ControlConfig) -> Result<Raft, BuildError> {
+    let settings = RaftConfig {
+        data_dir: config.data_dir.clone(),
+        node: FOUNDER,
+        propose_timeout: config.propose_timeout,
+        logs_per_snapshot: config.logs_per_snapshot,
+        heartbeat: HEARTBEAT,
+    };
+    let states = Arc::new(States::new(Head::default()));
+    let raft = Raft::start(settings, states, Arc::new(NoTransport)).await?;
+    raft.found().await?;
+    raft.recover(RECOVERY_PATIENCE).await?;
+    Ok(raft)
 }
 
 async fn set_up(config: &ControlConfig, raft: &Raft) -> Result<(Sealer, Bundles), BuildError> {

@@ -4,6 +4,8 @@
 
 use std::io;
 
+use skerry_proto::id::NodeId;
+
 use crate::{catalog::Rejection, identity::IssueError, seal::KeyError};
 
 /// Why a proposal has no outcome that the caller wanted.
@@ -19,6 +21,12 @@ pub enum ProposeError {
         size_bytes: usize,
         /// What is allowed.
         max_bytes: usize,
+    },
+    /// Another node leads, or none that this one knows. State: unchanged. Retry: there, or later.
+    #[error("this node does not lead{}", .leader.map(|leader| format!("; node {leader} does")).unwrap_or_default())]
+    NotLeader {
+        /// Who leads.
+        leader: Option<NodeId>,
     },
     /// No leader, or too many proposals wait. State: unchanged. Retry: yes, later.
     #[error("the control plane takes no changes now: {reason}")]

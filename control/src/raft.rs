@@ -6,39 +6,59 @@
 //! openraft decides; here are its log (redb, fsync before every acknowledgement), its state machine (the catalog), its
 //! snapshots and its network.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use openraft::{
     BasicNode, SnapshotPolicy,
-    async_runtime::watch::WatchReceiver as _,
     errors::{ClientWriteError, InitializeError, RaftError},
 };
+use skerry_proto::id::NodeId;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
     catalog::{Applied, Catalog, Command},
-    config::{Bootstrap, ControlConfig},
     error::{BuildError, ProposeError},
     limits::{COMMAND_BYTES_MAX, LOGS_KEPT, PROPOSALS_MAX},
     state::States,
 };
 
+mod answer;
 mod disk;
 mod log;
 mod machine;
+mod members;
 mod network;
+mod rpc;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod type_config;
 mod wire;
 
+pub use self::members::{ChangeError, RaftStatus};
+pub use self::transport::{Answer, NoTransport, Question, Transport, TransportError};
 pub use self::type_config::{Outcome, TypeConfig};
 use self::{log::LogStore, machine::Machine, network::Network, type_config::Proposal};
 
-/// The first node of a cluster; later ones get theirs from the log.
-const FIRST_NODE: u64 = 1;
-/// BOUND: how long a start waits for the catalog to be complete; replaying a full log takes seconds at most.
+/// BOUND: how long the start of a cluster's only voter waits for the catalog to be complete; replaying a full log takes
+/// seconds at most.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What raft is told when it starts.
+#[derive(Debug, Clone)]
+pub struct RaftConfig {
+    /// Where `raft.redb` and `raft.snapshot` are.
+    pub data_dir: PathBuf,
+    /// This node.
+    pub node: NodeId,
+    /// How long a proposal waits for its outcome.
+    pub propose_timeout: Duration,
+    /// Log entries between snapshots.
+    pub logs_per_snapshot: u64,
+    /// How often the leader is heard of; an election begins after four to eight times as long. Default 250 ms, for voters at
+    /// most 60 ms apart (CLUSTER.md 2c). Too low elects new leaders on a slow network, too high notices a dead one late.
+    pub heartbeat: Duration,
+}
 
 /// This node's part in the agreement. Clones share it.
 #[derive(Clone)]
@@ -47,6 +67,7 @@ pub struct Raft {
     log: LogStore,
     states: Arc<States>,
     waiting: Arc<Semaphore>,
+    node: NodeId,
     propose_timeout: Duration,
 }
 
@@ -56,69 +77,59 @@ impl fmt::Debug for Raft {
     }
 }
 
-/// How this node sees the agreement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RaftStatus {
-    /// This node.
-    pub node_id: u64,
-    /// Who leads, as far as this node knows.
-    pub leader: Option<u64>,
-    /// The term.
-    pub term: u64,
-    /// The last log entry on this node's disk.
-    pub last_log_index: Option<u64>,
-    /// The last log entry that this node has applied.
-    pub applied_index: Option<u64>,
-    /// The last log entry that the newest snapshot contains.
-    pub snapshot_index: Option<u64>,
-    /// Who votes.
-    pub voters: Vec<u64>,
-}
-
 impl Raft {
-    /// Opens the log and the snapshot, makes a cluster of one voter when there is none and the configuration allows it,
-    /// and returns once everything in the log is applied.
-    pub(crate) async fn start(config: &ControlConfig) -> Result<Self, BuildError> {
+    /// Opens the log and the snapshot, and publishes to `states` from now on: what the snapshot holds, then more.
+    pub async fn start(
+        config: RaftConfig,
+        states: Arc<States>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, BuildError> {
         let (log_path, snapshot_path) = (config.data_dir.join("raft.redb"), config.data_dir.join("raft.snapshot"));
+        let publish = Arc::clone(&states);
         let opened = tokio::task::spawn_blocking(move || {
             let log = LogStore::open(&log_path).map_err(|source| BuildError::io(&log_path, source))?;
-            let machine = Machine::open(&snapshot_path).map_err(|source| BuildError::io(&snapshot_path, source))?;
+            let machine =
+                Machine::open(&snapshot_path, publish).map_err(|source| BuildError::io(&snapshot_path, source))?;
             Ok::<_, BuildError>((log, machine))
         });
         let (log, machine) = opened.await.map_err(|error| raft_error(&error))??;
-        let states = machine.states();
-        let settings = settings(config).validate().map_err(|error| raft_error(&error))?;
-        let raft = openraft::Raft::new(FIRST_NODE, Arc::new(settings), Network, log.clone(), machine).await;
+        let settings = settings(&config).validate().map_err(|error| raft_error(&error))?;
+        let network = Network { transport };
+        let raft = openraft::Raft::new(config.node.0, Arc::new(settings), network, log.clone(), machine).await;
         let raft = raft.map_err(|error| raft_error(&error))?;
         let waiting = Arc::new(Semaphore::new(PROPOSALS_MAX));
-        let started = Self { raft, log, states, waiting, propose_timeout: config.propose_timeout };
-        match started.join_or_make(config).await {
-            Ok(()) => Ok(started),
-            Err(error) => {
-                started.shutdown().await;
-                Err(error)
-            }
-        }
+        Ok(Self { raft, log, states, waiting, node: config.node, propose_timeout: config.propose_timeout })
     }
 
-    async fn join_or_make(&self, config: &ControlConfig) -> Result<(), BuildError> {
-        if self.raft.is_initialized().await.map_err(|error| raft_error(&error))? {
-            // The only voter need not wait for an election timeout, nor ask anyone before.
-            let alone = self.status().voters == [FIRST_NODE];
-            if alone {
-                self.raft.trigger().elect(false).await.map_err(|error| raft_error(&error))?;
-            }
-        } else if config.bootstrap == Bootstrap::IfEmpty {
-            let members = BTreeMap::from([(FIRST_NODE, BasicNode::default())]);
-            match self.raft.initialize(members).await {
-                Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
-                Err(error) => return Err(raft_error(&error)),
-            }
-        } else {
-            return Err(BuildError::NotBootstrapped { path: config.data_dir.display().to_string() });
+    /// Makes a cluster whose only voter this node is, unless it knows of one.
+    pub async fn found(&self) -> Result<(), BuildError> {
+        let members = BTreeMap::from([(self.node.0, BasicNode::default())]);
+        match self.raft.initialize(members).await {
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+            Err(error) => return Err(raft_error(&error)),
         }
-        let recovered = self.raft.wait_for_recovery(Some(RECOVERY_TIMEOUT)).await;
-        recovered.map(|_| ()).map_err(|error| raft_error(&error))
+        // Until then this node does not look like a voter to `recover`.
+        let has_voters = |metrics: &openraft::RaftMetrics<TypeConfig>| {
+            metrics.membership_config.membership().voter_ids().next().is_some()
+        };
+        let seen = self.raft.wait(Some(RECOVERY_TIMEOUT)).metrics(has_voters, "the first membership").await;
+        seen.map(|_| ()).map_err(|error| raft_error(&error))
+    }
+
+    /// Returns once everything in the log that the cluster agreed on is applied. The only voter insists on it; one of several
+    /// gives up after `patience` and says so with `false`: it goes on with the state that it has.
+    pub async fn recover(&self, patience: Duration) -> Result<bool, BuildError> {
+        // The only voter need not wait for an election timeout, nor ask anyone before.
+        let alone = self.status().voters == [self.node];
+        if alone {
+            self.raft.trigger().elect(false).await.map_err(|error| raft_error(&error))?;
+        }
+        let patience = if alone { RECOVERY_TIMEOUT } else { patience };
+        match self.raft.wait_for_recovery(Some(patience)).await {
+            Ok(_) => Ok(true),
+            Err(error) if alone => Err(raft_error(&error)),
+            Err(_) => Ok(false),
+        }
     }
 
     /// The newest state that this node has applied.
@@ -133,20 +144,10 @@ impl Raft {
         self.states.watch()
     }
 
-    /// How this node sees the agreement.
+    /// Where the newest state and the entries that led to it are found.
     #[must_use]
-    pub fn status(&self) -> RaftStatus {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched().clone();
-        RaftStatus {
-            node_id: metrics.id,
-            leader: metrics.current_leader,
-            term: metrics.current_term,
-            last_log_index: metrics.last_log_index,
-            applied_index: metrics.last_applied.map(|log_id| log_id.index),
-            snapshot_index: metrics.snapshot.map(|log_id| log_id.index),
-            voters: metrics.membership_config.membership().voter_ids().collect(),
-        }
+    pub fn states(&self) -> Arc<States> {
+        Arc::clone(&self.states)
     }
 
     /// Proposes a command and waits for its outcome. `Ok`: durable on a quorum, applied here, and visible in
@@ -168,8 +169,8 @@ impl Raft {
                 Outcome::Rejected(rejection) => Err(rejection.into()),
                 Outcome::Nothing => unknown("the log holds something else in its place".to_owned()),
             },
-            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => {
-                Err(ProposeError::Unavailable { reason: "this node does not lead, and there is no mesh".to_owned() })
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
+                Err(ProposeError::NotLeader { leader: forward.leader_id.map(NodeId) })
             }
             Ok(Err(error)) => unknown(error.to_string()),
             Err(_) => unknown(format!("no answer within {} ms", self.propose_timeout.as_millis())),
@@ -177,7 +178,7 @@ impl Raft {
     }
 
     /// Stops taking part and closes the files. What was acknowledged is on disk already.
-    pub(crate) async fn shutdown(&self) {
+    pub async fn shutdown(&self) {
         if let Err(error) = self.raft.shutdown().await {
             tracing::error!(error = %error, "raft did not stop cleanly");
         }
@@ -191,14 +192,15 @@ fn raft_error(error: &dyn std::error::Error) -> BuildError {
     BuildError::Raft { reason: error.to_string() }
 }
 
-/// Timings for voters at most 60 ms apart (CLUSTER.md 2c). A restarted leader must be elected again: the state machine is
-/// rebuilt from snapshot and log, so it may not serve before it knows how far the log is agreed.
-fn settings(config: &ControlConfig) -> openraft::Config {
+/// A restarted leader must be elected again: the state machine is rebuilt from snapshot and log, so it may not serve before
+/// it knows how far the log is agreed.
+fn settings(config: &RaftConfig) -> openraft::Config {
+    let heartbeat_ms = u64::try_from(config.heartbeat.as_millis()).unwrap_or(u64::MAX);
     openraft::Config {
         cluster_name: "skerry".to_owned(),
-        heartbeat_interval: 250,
-        election_timeout_min: 1000,
-        election_timeout_max: 2000,
+        heartbeat_interval: heartbeat_ms,
+        election_timeout_min: heartbeat_ms * 4,
+        election_timeout_max: heartbeat_ms * 8,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(config.logs_per_snapshot),
         max_in_snapshot_log_to_keep: LOGS_KEPT.min(config.logs_per_snapshot),
         api_channel_size: Some(PROPOSALS_MAX as u64),

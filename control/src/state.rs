@@ -58,7 +58,7 @@ struct Tail {
 }
 
 impl States {
-    /// Starts with this state and no tail.
+    /// Starts with an empty state, or a given one, and no tail.
     #[must_use]
     pub fn new(head: Head) -> Self {
         Self {
@@ -93,16 +93,21 @@ impl States {
         self.heads.subscribe()
     }
 
-    /// Publishes a state that these entries made out of the one before.
+    /// Publishes a state that these entries made out of the one before. What readers see never goes back: an older state,
+    /// such as that of a log which is read again, stays unseen.
     pub fn advance(&self, head: Head, entries: Vec<LogEntry>) {
-        self.tail().extend(entries);
-        self.publish(head);
+        if head.catalog.revision() > self.catalog().revision() {
+            self.tail().extend(entries);
+            self.publish(head);
+        }
     }
 
-    /// Publishes a state that did not come entry by entry.
+    /// Publishes a state that did not come entry by entry, unless it is older than what readers see.
     pub fn replace(&self, head: Head) {
-        *self.tail() = Tail::default();
-        self.publish(head);
+        if head.catalog.revision() > self.catalog().revision() {
+            *self.tail() = Tail::default();
+            self.publish(head);
+        }
     }
 
     /// The entries after `revision`, oldest first; `None` when they are not all kept.
@@ -128,8 +133,14 @@ impl States {
 }
 
 impl Tail {
+    /// Adds entries; a hole, which a log that is read again leaves, forgets what was before it.
     fn extend(&mut self, entries: Vec<LogEntry>) {
         for entry in entries {
+            match self.entries.back() {
+                Some(last) if entry.revision <= last.revision => continue,
+                Some(last) if entry.previous != last.revision => *self = Self::default(),
+                _ => {}
+            }
             self.size_bytes += entry.command.len();
             self.entries.push_back(Arc::new(entry));
         }

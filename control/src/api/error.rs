@@ -216,6 +216,7 @@ impl From<ProposeError> for ApiError {
             ProposeError::TooLarge { max_bytes, .. } => {
                 Self::TooLarge { what: "the change".into(), limit_bytes: max_bytes }
             }
+            error @ ProposeError::NotLeader { .. } => Self::Unavailable(error.to_string()),
             ProposeError::Unavailable { reason } => Self::Unavailable(reason),
             ProposeError::Unknown { reason } => {
                 tracing::warn!(reason, "a write's outcome is unknown");

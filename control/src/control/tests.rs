@@ -20,7 +20,7 @@ fn create_service(catalog: &Catalog, name: &str) -> Command {
 async fn until(control: &Control, holds: impl Fn(&Catalog) -> bool) {
     let mut states = control.watch();
     let wait = states.wait_for(|catalog| holds(catalog));
-    tokio::time::timeout(std::time::Duration::from_secs(20), wait).await.expect("in time").expect("the node runs");
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("in time").expect("the node runs");
 }
 
 #[tokio::test]

@@ -41,25 +41,16 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Starts from the snapshot in `file`, or from nothing. Blocking.
-    pub(super) fn open(file: &Path) -> io::Result<Self> {
+    /// Starts from the snapshot in `file`, or from nothing, and publishes to `states`. Blocking.
+    pub(super) fn open(file: &Path, states: Arc<States>) -> io::Result<Self> {
         let (meta, catalog) = match read_file(file)? {
             Some(bytes) => decode_snapshot(&bytes).map_err(invalid)?,
             None => (SnapshotMeta::default(), Catalog::default()),
         };
         let head = head(catalog);
-        Ok(Self {
-            states: Arc::new(States::new(head.clone())),
-            head,
-            applied: meta.last_log_id,
-            membership: meta.last_membership,
-            file: file.to_path_buf(),
-        })
-    }
-
-    /// Where readers find the newest state.
-    pub(super) fn states(&self) -> Arc<States> {
-        Arc::clone(&self.states)
+        states.replace(head.clone());
+        let (applied, membership) = (meta.last_log_id, meta.last_membership);
+        Ok(Self { head, applied, membership, states, file: file.to_path_buf() })
     }
 
     /// Applies an entry; one that changed the catalog joins `changed`.

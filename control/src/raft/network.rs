@@ -1,46 +1,51 @@
 //! Raft's way to other voters.
 //!
-//! **Owns** the answer while there is no mesh: no peer can be reached. **Must not know** storage. **Enter at**
+//! **Owns** openraft's network traits over a [`Transport`]. **Must not know** how questions travel. **Enter at**
 //! [`Network`].
 
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, sync::Arc};
 
 use bytes::Bytes;
 use openraft::{
     BasicNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2,
-    errors::{RPCError, ReplicationClosed, StreamingError, Unreachable},
+    errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable},
     network::RPCOption,
-    raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse},
+    raft::{
+        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+        VoteRequest, VoteResponse,
+    },
+};
+use skerry_proto::id::NodeId;
+
+use super::{
+    rpc,
+    transport::{Answer, Question, Transport, TransportError},
+    type_config::{Snapshot, TypeConfig, Vote},
+    wire::RaftWireError,
 };
 
-use super::type_config::{Snapshot, TypeConfig, Vote};
-
 /// Makes connections to peers.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Network;
+#[derive(Clone)]
+pub(super) struct Network {
+    pub(super) transport: Arc<dyn Transport>,
+}
 
 /// A connection to one peer.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Peer {
-    id: u64,
+    id: NodeId,
+    transport: Arc<dyn Transport>,
 }
 
-#[derive(Debug)]
-struct NoMesh {
-    peer: u64,
-}
-
-impl fmt::Display for NoMesh {
+impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node {} can not be reached: this node has no mesh", self.peer)
+        f.write_str("Network")
     }
 }
 
-impl std::error::Error for NoMesh {}
-
-impl Peer {
-    fn unreachable(&self) -> Unreachable<TypeConfig> {
-        Unreachable::new(&NoMesh { peer: self.id })
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Peer({})", self.id)
     }
 }
 
@@ -48,7 +53,49 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, _node: &BasicNode) -> Peer {
-        Peer { id: target }
+        Peer { id: NodeId(target), transport: Arc::clone(&self.transport) }
+    }
+}
+
+/// Why a peer gave no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    #[error("the answer can not be read")]
+    Wire(#[from] RaftWireError),
+    #[error("the answer is to another question")]
+    Mixed,
+}
+
+impl From<AskError> for RPCError<TypeConfig> {
+    fn from(error: AskError) -> Self {
+        match &error {
+            AskError::Transport(TransportError::Unreachable { .. }) => Unreachable::new(&error).into(),
+            _ => NetworkError::new(&error).into(),
+        }
+    }
+}
+
+impl From<AskError> for StreamingError<TypeConfig> {
+    fn from(error: AskError) -> Self {
+        match &error {
+            AskError::Transport(TransportError::Unreachable { .. }) => Self::Unreachable(Unreachable::new(&error)),
+            _ => Self::Network(NetworkError::new(&error)),
+        }
+    }
+}
+
+impl Peer {
+    async fn ask(&self, question: Question, option: &RPCOption) -> Result<Answer, AskError> {
+        Ok(self.transport.ask(self.id, question, option.hard_ttl()).await?)
+    }
+
+    async fn ask_vote(&self, question: Question, option: &RPCOption) -> Result<VoteResponse<TypeConfig>, AskError> {
+        match self.ask(question, option).await? {
+            Answer::Vote(answer) => Ok(rpc::vote_response(answer)?),
+            _ => Err(AskError::Mixed),
+        }
     }
 }
 
@@ -57,36 +104,58 @@ impl RaftNetworkV2<TypeConfig> for Peer {
 
     async fn append_entries(
         &mut self,
-        _rpc: AppendEntriesRequest<TypeConfig>,
-        _option: RPCOption,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(self.unreachable().into())
+        let answer = self.ask(Question::Append(rpc::append_message(&request)), &option).await?;
+        match answer {
+            Answer::Append(answer) => Ok(rpc::append_response(answer).map_err(AskError::Wire)?),
+            _ => Err(AskError::Mixed.into()),
+        }
     }
 
     async fn vote(
         &mut self,
-        _rpc: VoteRequest<TypeConfig>,
-        _option: RPCOption,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(self.unreachable().into())
+        Ok(self.ask_vote(Question::Vote(rpc::vote_message(&request)), &option).await?)
     }
 
-    // The default grants a pre-vote that nobody was asked for.
     async fn pre_vote(
         &mut self,
-        _rpc: VoteRequest<TypeConfig>,
-        _option: RPCOption,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(self.unreachable().into())
+        Ok(self.ask_vote(Question::PreVote(rpc::vote_message(&request)), &option).await?)
     }
 
     async fn full_snapshot(
         &mut self,
-        _vote: Vote,
-        _snapshot: Snapshot,
-        _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
-        _option: RPCOption,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        Err(self.unreachable().into())
+        let question = Question::Snapshot { vote: rpc::encode_vote(&vote), snapshot: snapshot.snapshot };
+        let answer = tokio::select! {
+            answer = self.ask(question, &option) => answer?,
+            closed = cancel => return Err(closed.into()),
+        };
+        match answer {
+            Answer::Snapshot(answer) => Ok(rpc::snapshot_response(answer).map_err(AskError::Wire)?),
+            _ => Err(AskError::Mixed.into()),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
+        match self.ask(Question::Transfer(rpc::transfer_message(&request)), &option).await? {
+            Answer::Transfer(answer) => Ok(rpc::transfer_response(answer).map_err(AskError::Wire)?),
+            _ => Err(AskError::Mixed.into()),
+        }
     }
 }

@@ -9,7 +9,10 @@ use super::*;
 use crate::{
     catalog::{Account, Actor, Change},
     mint,
+    state::{Head, States},
 };
+
+mod many;
 
 struct Stores;
 
@@ -23,7 +26,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, tempfile::TempDir> for Stores {
 
 fn open(folder: &Path) -> (LogStore, Machine) {
     let log = LogStore::open(&folder.join("raft.redb")).unwrap();
-    (log, Machine::open(&folder.join("raft.snapshot")).unwrap())
+    (log, Machine::open(&folder.join("raft.snapshot"), states()).unwrap())
 }
 
 #[tokio::test]
@@ -43,10 +46,26 @@ fn killed(folder: &Path) -> tempfile::TempDir {
     copy
 }
 
-fn config(folder: &Path, logs_per_snapshot: u64) -> ControlConfig {
-    let domain = skerry_proto::id::Hostname::new("workers.localhost").unwrap();
-    let config = ControlConfig::new(folder.to_path_buf(), "test".to_owned(), domain, Bootstrap::IfEmpty);
-    ControlConfig { logs_per_snapshot, ..config }
+fn states() -> Arc<States> {
+    Arc::new(States::new(Head::default()))
+}
+
+fn config(folder: &Path, node: u64, logs_per_snapshot: u64) -> RaftConfig {
+    RaftConfig {
+        data_dir: folder.to_path_buf(),
+        node: NodeId(node),
+        propose_timeout: Duration::from_secs(10),
+        logs_per_snapshot,
+        heartbeat: Duration::from_millis(250),
+    }
+}
+
+/// The only voter of a cluster, which is made when the folder is empty.
+async fn alone(folder: &Path, logs_per_snapshot: u64) -> Raft {
+    let raft = Raft::start(config(folder, 1, logs_per_snapshot), states(), Arc::new(NoTransport)).await.unwrap();
+    raft.found().await.unwrap();
+    assert!(raft.recover(Duration::ZERO).await.unwrap());
+    raft
 }
 
 fn account(name: &str, label: Option<&str>) -> Command {
@@ -58,14 +77,14 @@ fn account(name: &str, label: Option<&str>) -> Command {
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
-    let raft = Raft::start(&config(folder.path(), 1000)).await.unwrap();
+    let raft = alone(folder.path(), 1000).await;
     for at in 0..20 {
         let applied = raft.propose(account("tenant", Some(&format!("tenant-{at}")))).await.unwrap();
         assert!(raft.catalog().revision() >= applied.revision, "who is told sees the change");
     }
     let copy = killed(folder.path());
     let expected = raft.catalog();
-    let again = Raft::start(&config(copy.path(), 1000)).await.unwrap();
+    let again = alone(copy.path(), 1000).await;
     assert_eq!(again.catalog(), expected);
     again.propose(account("tenant", Some("one-more"))).await.unwrap();
     again.shutdown().await;
@@ -75,7 +94,7 @@ async fn what_was_acknowledged_survives_a_kill() {
 #[tokio::test]
 async fn snapshots_take_the_place_of_the_log() {
     let folder = tempfile::tempdir().unwrap();
-    let raft = Raft::start(&config(folder.path(), 10)).await.unwrap();
+    let raft = alone(folder.path(), 10).await;
     for at in 0..50 {
         raft.propose(account("tenant", Some(&format!("tenant-{at}")))).await.unwrap();
     }
@@ -83,7 +102,7 @@ async fn snapshots_take_the_place_of_the_log() {
     raft.raft.wait(Some(Duration::from_secs(20))).metrics(purged, "purged").await.unwrap();
     let (copy, expected) = (killed(folder.path()), raft.catalog());
     raft.shutdown().await;
-    let again = Raft::start(&config(copy.path(), 10)).await.unwrap();
+    let again = alone(copy.path(), 10).await;
     assert_eq!(again.catalog(), expected);
     assert!(again.status().snapshot_index.is_some());
     again.shutdown().await;
@@ -92,7 +111,7 @@ async fn snapshots_take_the_place_of_the_log() {
 #[tokio::test]
 async fn a_refused_command_changes_nothing_and_the_next_one_works() {
     let folder = tempfile::tempdir().unwrap();
-    let raft = Raft::start(&config(folder.path(), 1000)).await.unwrap();
+    let raft = alone(folder.path(), 1000).await;
     raft.propose(account("first", None)).await.unwrap();
     let before = raft.catalog();
     let error = raft.propose(account("second", None)).await.unwrap_err();
@@ -105,7 +124,7 @@ async fn a_refused_command_changes_nothing_and_the_next_one_works() {
 #[tokio::test]
 async fn many_proposers_each_get_their_own_answer() {
     let folder = tempfile::tempdir().unwrap();
-    let raft = Raft::start(&config(folder.path(), 1000)).await.unwrap();
+    let raft = alone(folder.path(), 1000).await;
     let proposals = (0..64).map(|at| {
         let raft = raft.clone();
         async move { raft.propose(account("tenant", Some(&format!("tenant-{at}")))).await.unwrap().revision }
@@ -123,5 +142,5 @@ fn a_damaged_log_is_refused_by_name() {
     std::fs::write(folder.path().join("raft.redb"), b"not a database").unwrap();
     assert!(LogStore::open(&folder.path().join("raft.redb")).is_err());
     std::fs::write(folder.path().join("raft.snapshot"), b"not a snapshot").unwrap();
-    assert!(Machine::open(&folder.path().join("raft.snapshot")).is_err());
+    assert!(Machine::open(&folder.path().join("raft.snapshot"), states()).is_err());
 }

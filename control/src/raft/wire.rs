@@ -59,13 +59,21 @@ pub(super) fn decode_entry(bytes: &[u8]) -> Result<Entry, RaftWireError> {
 
 /// A vote, framed.
 pub(super) fn encode_vote(vote: &Vote) -> Vec<u8> {
-    let leader_id = Some(leader_message(&vote.leader_id));
-    versioned::encode(Kind::Vote, &pb::Vote { leader_id, committed: vote.committed })
+    versioned::encode(Kind::Vote, &vote_message(vote))
 }
 
 /// A vote from its frame.
 pub(super) fn decode_vote(bytes: &[u8]) -> Result<Vote, RaftWireError> {
-    let message: pb::Vote = versioned::decode(Kind::Vote, bytes)?;
+    vote(versioned::decode(Kind::Vote, bytes)?)
+}
+
+/// A vote inside another message.
+pub(super) fn vote_message(vote: &Vote) -> pb::Vote {
+    pb::Vote { leader_id: Some(leader_message(&vote.leader_id)), committed: vote.committed }
+}
+
+/// A vote from another message.
+pub(super) fn vote(message: pb::Vote) -> Result<Vote, RaftWireError> {
     let leader_id = leader(message.leader_id)?;
     Ok(Vote { leader_id, committed: message.committed })
 }
@@ -108,11 +116,13 @@ fn leader(message: Option<pb::LeaderId>) -> Result<LeaderId<u64, u64>, RaftWireE
     Ok(LeaderId { term: message.term, node_id: message.node_id })
 }
 
-fn log_id_message(log_id: &LogId) -> pb::LogId {
+/// A log id inside another message.
+pub(super) fn log_id_message(log_id: &LogId) -> pb::LogId {
     pb::LogId { leader_id: Some(leader_message(&log_id.leader_id)), index: log_id.index }
 }
 
-fn log_id(message: Option<pb::LogId>) -> Result<Option<LogId>, RaftWireError> {
+/// A log id from another message; absent means none.
+pub(super) fn log_id(message: Option<pb::LogId>) -> Result<Option<LogId>, RaftWireError> {
     let Some(message) = message else { return Ok(None) };
     Ok(Some(LogId { leader_id: leader(message.leader_id)?, index: message.index }))
 }

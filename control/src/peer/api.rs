@@ -1,0 +1,256 @@
+//! API requests, carried to whoever leads.
+//!
+//! **Owns** a request's way to the leader and its answer's way back, and what is known when the answer is lost. **Must not
+//! know** the API's calls. **Enter at** [`carry`] and [`ApiService`].
+//!
+//! A node that does not vote asks any voter, and that voter asks the leader: two steps at most.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use axum::{Router, body::Body};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, Response, StatusCode, Uri, header};
+use http_body_util::BodyExt;
+use skerry_proto::{
+    id::{NodeId, Revision},
+    mesh::{self as pb, Chunk, Method, refusal::Code},
+};
+use tower::ServiceExt;
+
+use super::raft::CHUNK_BYTES;
+use crate::{
+    limits::{API_BODY_BYTES_MAX, FRAME_BYTES_MAX},
+    mesh::{CallError, Caller, FrameError, FrameReceiver, FrameSender, Incoming, Mesh, Service},
+    raft::Raft,
+    state::States,
+};
+
+/// BOUND: how long the leader may take; an upload is validated, stored on voters and agreed on.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// BOUND: how long a connection to the leader may take.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// BOUND: steps of a request: to a voter, and from there to the leader.
+const STEPS_MAX: u32 = 2;
+
+/// A request that came over the mesh, for handlers and middleware.
+#[derive(Debug, Clone)]
+pub(crate) struct Carried {
+    /// The caller's address as the first node saw it.
+    pub(crate) peer: String,
+    /// How many nodes carried it.
+    pub(crate) steps: u32,
+}
+
+/// A request with its whole body.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiCall {
+    pub(crate) method: HttpMethod,
+    pub(crate) target: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) peer: String,
+    pub(crate) steps: u32,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct ApiAnswer {
+    pub(crate) response: Response<Body>,
+    /// What the answering node had applied.
+    pub(crate) revision: Revision,
+}
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CarryError {
+    /// It was not done. State: unchanged. Retry: yes.
+    #[error("the request did not reach a leader: {reason}")]
+    Undone {
+        /// Why.
+        reason: String,
+    },
+    /// The answer was lost. State: unknown. Retry: with an idempotency key, or after looking.
+    #[error("the leader's answer was lost: {reason}")]
+    Lost {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Asks a node that leads or knows who does.
+pub(crate) async fn carry(mesh: &Mesh, to: NodeId, call: &ApiCall) -> Result<ApiAnswer, CarryError> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, ask(mesh, to, call)).await {
+        Ok(answered) => answered,
+        Err(_) => Err(CarryError::Lost { reason: format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()) }),
+    }
+}
+
+async fn ask(mesh: &Mesh, to: NodeId, call: &ApiCall) -> Result<ApiAnswer, CarryError> {
+    let lost = |error: FrameError| match error {
+        FrameError::Refused { message, .. } => CarryError::Undone { reason: message },
+        error => CarryError::Lost { reason: error.to_string() },
+    };
+    let opened = mesh.open(to, Method::ApiForward, DIAL_TIMEOUT).await;
+    let mut stream = opened.map_err(|error| match error {
+        CallError::Unsent { .. } | CallError::Refused { .. } => CarryError::Undone { reason: error.to_string() },
+        CallError::Lost { .. } | CallError::Malformed { .. } => CarryError::Lost { reason: error.to_string() },
+    })?;
+    let request = pb::ApiRequest {
+        method: call.method.to_string(),
+        target: call.target.clone(),
+        headers: header_messages(&call.headers),
+        peer: call.peer.clone(),
+        steps: call.steps + 1,
+    };
+    // A side that refuses stops reading; its refusal says more than the broken stream.
+    let sent = async {
+        stream.send.send(&request).await?;
+        send_body(&mut stream.send, call.body.clone()).await?;
+        stream.send.finish()
+    };
+    let sent = sent.await;
+    let head: Option<pb::ApiResponse> = match stream.receive.next(FRAME_BYTES_MAX).await {
+        Ok(head) => head,
+        Err(refused @ FrameError::Refused { .. }) => return Err(lost(refused)),
+        Err(error) => return Err(lost(sent.err().unwrap_or(error))),
+    };
+    let head = head.ok_or_else(|| CarryError::Lost { reason: "it ended without an answer".to_owned() })?;
+    let body = read_body(&mut stream.receive).await.map_err(lost)?;
+    let revision = Revision(head.revision);
+    let response = response(head, body).ok_or_else(|| CarryError::Lost { reason: "the answer is no HTTP".to_owned() })?;
+    Ok(ApiAnswer { response, revision })
+}
+
+async fn send_body(send: &mut FrameSender, mut body: Bytes) -> Result<(), FrameError> {
+    while !body.is_empty() {
+        let bytes = body.split_to(CHUNK_BYTES.min(body.len()));
+        send.send(&Chunk { bytes }).await?;
+    }
+    send.send(&Chunk::default()).await
+}
+
+async fn read_body(receive: &mut FrameReceiver) -> Result<Bytes, FrameError> {
+    let mut body = BytesMut::new();
+    loop {
+        let Some(Chunk { bytes }) = receive.next(FRAME_BYTES_MAX).await? else {
+            return Err(FrameError::Lost { reason: "the body has no end".to_owned() });
+        };
+        if bytes.is_empty() {
+            return Ok(body.freeze());
+        }
+        if body.len() + bytes.len() > API_BODY_BYTES_MAX {
+            let size_bytes = body.len() + bytes.len();
+            return Err(FrameError::TooLarge { size_bytes, max_bytes: API_BODY_BYTES_MAX });
+        }
+        body.extend_from_slice(&bytes);
+    }
+}
+
+fn header_messages(headers: &HeaderMap) -> Vec<pb::Header> {
+    let carried = headers.iter().filter(|(name, _)| !is_of_one_hop(name));
+    let message = |(name, value): (&HeaderName, &HeaderValue)| pb::Header {
+        name: name.to_string(),
+        value: Bytes::copy_from_slice(value.as_bytes()),
+    };
+    carried.map(message).collect()
+}
+
+/// Headers that are about the connection (RFC 9110 section 7.6.1), or about the body's length, which is known here.
+fn is_of_one_hop(name: &HeaderName) -> bool {
+    [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE, header::TRAILER, header::EXPECT]
+        .contains(name)
+}
+
+fn headers(messages: Vec<pb::Header>) -> Option<HeaderMap> {
+    let parsed = |header: pb::Header| {
+        Some((HeaderName::try_from(header.name).ok()?, HeaderValue::from_maybe_shared(header.value).ok()?))
+    };
+    messages.into_iter().map(parsed).collect()
+}
+
+fn response(head: pb::ApiResponse, body: Bytes) -> Option<Response<Body>> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(u16::try_from(head.status).ok()?).ok()?;
+    *response.headers_mut() = headers(head.headers)?;
+    Some(response)
+}
+
+/// Answers requests that other nodes carry here.
+pub(crate) struct ApiService {
+    pub(crate) raft: Raft,
+    pub(crate) mesh: Mesh,
+    pub(crate) states: Arc<States>,
+    /// The API, once there is one.
+    pub(crate) router: Arc<OnceLock<Router>>,
+}
+
+#[async_trait]
+impl Service for ApiService {
+    async fn serve(&self, from: Caller, call: Incoming) {
+        if let Err(error) = self.answer(call).await {
+            tracing::debug!(%error, ?from, "a carried request was not answered");
+        }
+    }
+}
+
+impl ApiService {
+    async fn answer(&self, mut call: Incoming) -> Result<(), FrameError> {
+        let request: pb::ApiRequest = call.request(FRAME_BYTES_MAX).await?;
+        let leads = self.raft.leads();
+        let leader = self.raft.status().leader;
+        let (Some(router), true) = (self.router.get(), leads || (leader.is_some() && request.steps < STEPS_MAX)) else {
+            return call.refuse(Code::Unavailable, "this node does not lead and knows nobody who does").await;
+        };
+        let (Ok(method), Some(headers), Ok(target)) = (
+            HttpMethod::try_from(request.method.as_str()),
+            headers(request.headers),
+            request.target.parse::<Uri>(),
+        ) else {
+            return call.refuse(Code::Invalid, "this is no HTTP request").await;
+        };
+        let mut stream = call.accept_flow().await?;
+        let body = read_body(&mut stream.receive).await?;
+        let (peer, steps) = (request.peer, request.steps);
+        let answered = match leader {
+            Some(leader) if !leads => {
+                let call = ApiCall { method, target: target.to_string(), headers, body, peer, steps };
+                match carry(&self.mesh, leader, &call).await {
+                    Ok(answer) => answer,
+                    // The flow was taken on, so its caller can not be told that nothing was done: the API's words do.
+                    Err(error) => ApiAnswer { response: crate::api::carry_failure(&error), revision: Revision(0) },
+                }
+            }
+            _ => self.here(router, method, target, headers, body, Carried { peer, steps }).await,
+        };
+        let (parts, body) = answered.response.into_parts();
+        let body = body.collect().await.map_err(|error| FrameError::Lost { reason: error.to_string() })?.to_bytes();
+        let head = pb::ApiResponse {
+            status: u32::from(parts.status.as_u16()),
+            headers: header_messages(&parts.headers),
+            revision: answered.revision.0,
+        };
+        stream.send.send(&head).await?;
+        send_body(&mut stream.send, body).await?;
+        stream.send.finish()
+    }
+
+    async fn here(
+        &self,
+        router: &Router,
+        method: HttpMethod,
+        target: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+        carried: Carried,
+    ) -> ApiAnswer {
+        let mut request = Request::new(Body::from(body));
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, target, headers);
+        request.extensions_mut().insert(carried);
+        let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        ApiAnswer { response, revision: self.states.catalog().revision() }
+    }
+}

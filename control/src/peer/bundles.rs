@@ -1,0 +1,182 @@
+//! Bundles from node to node, by their hash.
+//!
+//! **Owns** asking holders in turn, and storing on other voters before a version may name the bundle. **Must not know**
+//! when code is needed. **Enter at** [`fetch`], [`store`] and [`BundleService`].
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use skerry_proto::{
+    id::{BundleHash, NodeId},
+    mesh::{self as pb, Chunk, Method, refusal::Code},
+};
+
+use super::raft::{CHUNK_BYTES, read_chunks};
+use crate::{
+    bundles::Bundles,
+    catalog::NodeRole,
+    limits::{BUNDLE_BYTES_MAX, FRAME_BYTES_MAX},
+    mesh::{Caller, FrameError, Incoming, Mesh, Service, Stream},
+    state::States,
+};
+
+/// BOUND: bytes of the small messages around a bundle.
+const NOTE_BYTES_MAX: usize = 1024;
+/// BOUND: how long one holder may take for a whole bundle; 65 MiB at 20 Mbit/s take 27 s.
+const HOLDER_TIMEOUT: Duration = Duration::from_secs(30);
+/// BOUND: how long a connection to a holder may take.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Asks `holders` in turn until one gives the bundle; verified and stored here when this returns `true`.
+pub(crate) async fn fetch(mesh: &Mesh, bundles: &Bundles, hash: &BundleHash, holders: &[NodeId]) -> bool {
+    for holder in holders.iter().filter(|holder| **holder != mesh.node()) {
+        let asked = tokio::time::timeout(HOLDER_TIMEOUT, fetch_from(mesh, *holder, hash)).await;
+        let bytes = match asked {
+            Ok(Ok(bytes)) if BundleHash::of(&bytes) == *hash => bytes,
+            Ok(Ok(_)) => {
+                tracing::warn!(%hash, %holder, "a node gave bytes that are not the bundle");
+                continue;
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%hash, %holder, %error, "a node does not give a bundle");
+                continue;
+            }
+            Err(_) => {
+                tracing::debug!(%hash, %holder, "a node takes too long for a bundle");
+                continue;
+            }
+        };
+        match bundles.put(bytes).await {
+            Ok(_) => return true,
+            Err(error) => {
+                tracing::error!(%hash, error = &error as &dyn std::error::Error, "a bundle can not be stored");
+                return false;
+            }
+        }
+    }
+    false
+}
+
+async fn fetch_from(mesh: &Mesh, holder: NodeId, hash: &BundleHash) -> Result<Bytes, FrameError> {
+    let mut stream = open(mesh, holder, Method::BundleGet).await?;
+    stream.send.send(&pb::BundleGet { hash: Bytes::copy_from_slice(&hash.0) }).await?;
+    stream.send.finish()?;
+    let size: Option<pb::BundleSize> = stream.receive.next(NOTE_BYTES_MAX).await?;
+    let size_bytes = size.and_then(|size| usize::try_from(size.size_bytes).ok()).unwrap_or(usize::MAX);
+    if size_bytes > BUNDLE_BYTES_MAX {
+        return Err(FrameError::TooLarge { size_bytes, max_bytes: BUNDLE_BYTES_MAX });
+    }
+    read_chunks(&mut stream.receive, size_bytes).await
+}
+
+/// Stores a bundle on other voters and says on how many it is durable, this node not counted.
+pub(crate) async fn store(mesh: &Mesh, bytes: &Bytes, voters: &[NodeId]) -> usize {
+    let hash = BundleHash::of(bytes);
+    let others = voters.iter().copied().filter(|voter| *voter != mesh.node());
+    let storing = others.map(|voter| async move {
+        match tokio::time::timeout(HOLDER_TIMEOUT, store_at(mesh, voter, &hash, bytes.clone())).await {
+            Ok(Ok(())) => 1,
+            Ok(Err(error)) => {
+                tracing::warn!(%hash, %voter, %error, "a voter does not store a bundle");
+                0
+            }
+            Err(_) => {
+                tracing::warn!(%hash, %voter, "a voter takes too long to store a bundle");
+                0
+            }
+        }
+    });
+    futures_util::future::join_all(storing).await.into_iter().sum()
+}
+
+async fn store_at(mesh: &Mesh, voter: NodeId, hash: &BundleHash, bytes: Bytes) -> Result<(), FrameError> {
+    let mut stream = open(mesh, voter, Method::BundlePut).await?;
+    let put = pb::BundlePut { hash: Bytes::copy_from_slice(&hash.0), size_bytes: bytes.len() as u64 };
+    stream.send.send(&put).await?;
+    send_chunks(&mut stream, bytes).await?;
+    stream.send.finish()?;
+    match stream.receive.next::<pb::BundleStored>(NOTE_BYTES_MAX).await? {
+        Some(_) => Ok(()),
+        None => Err(FrameError::Lost { reason: "it ended without an answer".to_owned() }),
+    }
+}
+
+async fn open(mesh: &Mesh, to: NodeId, method: Method) -> Result<Stream, FrameError> {
+    mesh.open(to, method, DIAL_TIMEOUT).await.map_err(|error| FrameError::Lost { reason: error.to_string() })
+}
+
+async fn send_chunks(stream: &mut Stream, mut bytes: Bytes) -> Result<(), FrameError> {
+    while !bytes.is_empty() {
+        let bytes = bytes.split_to(CHUNK_BYTES.min(bytes.len()));
+        stream.send.send(&Chunk { bytes }).await?;
+    }
+    Ok(())
+}
+
+/// Gives bundles to members, and takes them from voters.
+pub(crate) struct BundleService {
+    pub(crate) bundles: Bundles,
+    pub(crate) states: Arc<States>,
+}
+
+#[async_trait]
+impl Service for BundleService {
+    async fn serve(&self, from: Caller, call: Incoming) {
+        let served = match call.method() {
+            Method::BundleGet => self.give(call).await,
+            _ => self.take(from, call).await,
+        };
+        if let Err(error) = served {
+            tracing::debug!(%error, ?from, "a bundle did not travel");
+        }
+    }
+}
+
+impl BundleService {
+    async fn give(&self, mut call: Incoming) -> Result<(), FrameError> {
+        let request: pb::BundleGet = call.request(NOTE_BYTES_MAX).await?;
+        let Ok(hash) = BundleHash::try_from(&request.hash[..]) else {
+            return call.refuse(Code::Invalid, "hash: use 32 bytes").await;
+        };
+        let bytes = match self.bundles.get(&hash).await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return call.refuse(Code::NotFound, "this node does not have the bundle").await,
+            Err(error) => return call.refuse(Code::Unavailable, &error.to_string()).await,
+        };
+        let mut stream = call.accept_flow().await?;
+        stream.send.send(&pb::BundleSize { size_bytes: bytes.len() as u64 }).await?;
+        send_chunks(&mut stream, bytes).await?;
+        stream.send.finish()
+    }
+
+    async fn take(&self, from: Caller, mut call: Incoming) -> Result<(), FrameError> {
+        let request: pb::BundlePut = call.request(NOTE_BYTES_MAX).await?;
+        let catalog = self.states.catalog();
+        let from = match from {
+            Caller::Node(node) => catalog.node(node),
+            Caller::Stranger(_) => None,
+        };
+        if from.is_none_or(|node| node.role != NodeRole::Voter) {
+            return call.refuse(Code::Forbidden, "only nodes that may vote store bundles").await;
+        }
+        let size_bytes = usize::try_from(request.size_bytes).unwrap_or(usize::MAX);
+        let (Ok(hash), true) = (BundleHash::try_from(&request.hash[..]), size_bytes <= BUNDLE_BYTES_MAX) else {
+            return call.refuse(Code::Invalid, "the hash or the size is not a bundle's").await;
+        };
+        let mut stream = call.accept_flow().await?;
+        let bytes = read_chunks(&mut stream.receive, size_bytes).await?;
+        if BundleHash::of(&bytes) != hash {
+            return Err(FrameError::Malformed { reason: "the bytes are not the bundle".to_owned() });
+        }
+        let stored = self.bundles.put(bytes).await;
+        stored.map_err(|error| FrameError::Lost { reason: error.to_string() })?;
+        stream.send.send(&pb::BundleStored {}).await?;
+        stream.send.finish()
+    }
+}
+
+/// The methods that [`BundleService`] answers.
+pub(crate) fn methods(service: &Arc<BundleService>) -> [(Method, Arc<dyn Service>); 2] {
+    [Method::BundleGet, Method::BundlePut].map(|method| (method, Arc::clone(service) as Arc<dyn Service>))
+}

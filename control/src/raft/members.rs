@@ -1,0 +1,153 @@
+//! Who votes, who listens, and how that changes.
+//!
+//! **Owns** the way to openraft's membership changes, each with the membership that it expects. **Must not know** who should
+//! vote; `voters` plans that. **Enter at** [`Raft::status`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use openraft::{
+    BasicNode, ChangeMembers, ServerState,
+    async_runtime::watch::WatchReceiver as _,
+    errors::{ClientWriteError, RaftError},
+    raft::Precondition,
+};
+use skerry_proto::id::NodeId;
+
+use super::{Raft, TypeConfig};
+
+/// How this node sees the agreement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RaftStatus {
+    /// This node.
+    pub node: NodeId,
+    /// Who leads, as far as this node knows.
+    pub leader: Option<NodeId>,
+    /// The term.
+    pub term: u64,
+    /// The last log entry on this node's disk.
+    pub last_log_index: Option<u64>,
+    /// The last log entry that this node has applied.
+    pub applied_index: Option<u64>,
+    /// The last log entry that the newest snapshot contains.
+    pub snapshot_index: Option<u64>,
+    /// Who votes.
+    pub voters: Vec<NodeId>,
+    /// Who gets the log without voting.
+    pub learners: Vec<NodeId>,
+    /// On the leader: up to which log entry each other member has the log. Empty elsewhere.
+    pub replicated: BTreeMap<NodeId, Option<u64>>,
+}
+
+/// Why the members did not change. State: unchanged, or unknown where said. Retry: after looking again.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// Another node leads. State: unchanged. Retry: there.
+    #[error("this node does not lead")]
+    NotLeader,
+    /// The members are not the ones that the caller saw, or a change is under way. State: unchanged. Retry: after looking.
+    #[error("the members have changed meanwhile: {reason}")]
+    Conflict {
+        /// What raft says.
+        reason: String,
+    },
+    /// Raft gave no answer in time. State: unknown. Retry: after looking.
+    #[error("the change of members has no outcome yet: {reason}")]
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl RaftStatus {
+    /// Whether this node leads.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.leader == Some(self.node)
+    }
+
+    pub(super) fn of(metrics: &Metrics) -> Self {
+        let ids = |ids: &mut dyn Iterator<Item = u64>| ids.map(NodeId).collect();
+        let membership = metrics.membership_config.membership();
+        let replicated = metrics.replication.iter().flatten();
+        Self {
+            node: NodeId(metrics.id),
+            // A node that leads by its own account only is a candidate.
+            leader: metrics.current_leader.map(NodeId),
+            term: metrics.current_term,
+            last_log_index: metrics.last_log_index,
+            applied_index: metrics.last_applied.map(|log_id| log_id.index),
+            snapshot_index: metrics.snapshot.map(|log_id| log_id.index),
+            voters: ids(&mut membership.voter_ids()),
+            learners: ids(&mut membership.learner_ids()),
+            replicated: replicated.map(|(id, upto)| (NodeId(*id), upto.map(|upto| upto.index))).collect(),
+        }
+    }
+}
+
+impl Raft {
+    /// How this node sees the agreement.
+    #[must_use]
+    pub fn status(&self) -> RaftStatus {
+        RaftStatus::of(&self.raft.metrics().borrow_watched())
+    }
+
+    /// Waits for something new in [`Raft::status`]; `false` when raft has stopped.
+    pub async fn changed(&self) -> bool {
+        let mut metrics = self.raft.server_metrics();
+        metrics.changed().await.is_ok()
+    }
+
+    /// Whether this node leads and a quorum has confirmed it since this was called (read index): nobody else can have
+    /// agreed on anything that this node does not know.
+    pub async fn is_current(&self, within: Duration) -> bool {
+        let confirmed = self.raft.ensure_linearizable(openraft::ReadPolicy::ReadIndex);
+        matches!(tokio::time::timeout(within, confirmed).await, Ok(Ok(_)))
+    }
+
+    /// Whether this node leads, as far as it knows.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.raft.metrics().borrow_watched().state == ServerState::Leader
+    }
+
+    /// A new listener, or another address for one.
+    pub async fn add_learner(&self, node: NodeId, address: &str) -> Result<(), ChangeError> {
+        let nodes = BTreeMap::from([(node.0, BasicNode { addr: address.to_owned() })]);
+        self.change(ChangeMembers::AddNodes(nodes)).await
+    }
+
+    /// Exactly these vote; voters that do not any more go on listening.
+    pub async fn set_voters(&self, voters: &BTreeSet<NodeId>) -> Result<(), ChangeError> {
+        let voters = voters.iter().map(|node| node.0).collect();
+        self.change(ChangeMembers::ReplaceAllVoters(voters)).await
+    }
+
+    /// A listener that gets no log any more.
+    pub async fn remove_learner(&self, node: NodeId) -> Result<(), ChangeError> {
+        self.change(ChangeMembers::RemoveNodes([node.0].into())).await
+    }
+
+    /// Hands the lead to another voter; returns once it is asked for.
+    pub async fn transfer_lead(&self, to: NodeId) -> Result<(), ChangeError> {
+        let asked = self.raft.trigger().transfer_leader(to.0).await;
+        asked.map_err(|error| ChangeError::Unknown { reason: error.to_string() })
+    }
+
+    async fn change(&self, change: ChangeMembers<u64, BasicNode>) -> Result<(), ChangeError> {
+        let seen = *self.raft.metrics().borrow_watched().membership_config.log_id();
+        let expected = Precondition::LastMembershipLogId { last_membership_log_id: seen };
+        let changing = self.raft.change_membership_if(change, true, [expected]);
+        match tokio::time::timeout(self.propose_timeout, changing).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => Err(ChangeError::NotLeader),
+            Ok(Err(RaftError::APIError(error))) => Err(ChangeError::Conflict { reason: error.to_string() }),
+            Ok(Err(RaftError::Fatal(error))) => Err(ChangeError::Unknown { reason: error.to_string() }),
+            Err(_) => Err(ChangeError::Unknown { reason: "no answer in time".to_owned() }),
+        }
+    }
+}
+
+type Metrics = openraft::RaftMetrics<TypeConfig>;
