@@ -77,7 +77,7 @@ pub(crate) struct NewAuthority {
 /// Makes a CA. `label` tells clusters apart in certificate viewers.
 pub(crate) fn new_authority(label: &str, now_ms: i64) -> Result<NewAuthority, IssueError> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let mut params = params(Vec::new(), now_ms, CA_DAYS)?;
+    let mut params = params(Vec::new(), now_ms, Duration::days(CA_DAYS))?;
     params.distinguished_name = name(&format!("Skerry CA {label}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
@@ -109,7 +109,7 @@ impl Issuer {
         let ca_certificate = CertificateDer::from(&self.cluster.ca_certificate[..]);
         let ca = rcgen::Issuer::from_ca_cert_der(&ca_certificate, ca_key)?;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params = params(names.to_vec(), now_ms, LEAF_DAYS)?;
+        let mut params = params(names.to_vec(), now_ms, Duration::days(LEAF_DAYS))?;
         // A common name has at most 64 bytes; the names that count are the alternative ones.
         params.distinguished_name = name("Skerry");
         params.use_authority_key_identifier_extension = true;
@@ -138,11 +138,12 @@ pub fn is_due(certificate: &Certificate, now_ms: i64) -> bool {
     now_ms > certificate.not_after_ms - life_ms / 3
 }
 
-fn params(names: Vec<String>, now_ms: i64, days: i64) -> Result<CertificateParams, IssueError> {
+/// What every certificate has: names, a life that begins an hour ago, a random serial number.
+pub(crate) fn params(names: Vec<String>, now_ms: i64, life: Duration) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(names)?;
     let now = OffsetDateTime::from_unix_timestamp(now_ms / 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     params.not_before = now - Duration::HOUR;
-    params.not_after = now + Duration::days(days);
+    params.not_after = now + life;
     let mut serial = random::<16>();
     // RFC 5280 section 4.1.2.2: a serial number is positive.
     serial[0] &= 0x7f;
@@ -150,7 +151,8 @@ fn params(names: Vec<String>, now_ms: i64, days: i64) -> Result<CertificateParam
     Ok(params)
 }
 
-fn name(common: &str) -> DistinguishedName {
+/// A subject that certificate viewers show.
+pub(crate) fn name(common: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::OrganizationName, "Skerry");
     name.push(DnType::CommonName, common.chars().take(64).collect::<String>());

@@ -20,3 +20,35 @@ pub const LOGS_KEPT: u64 = 1000;
 /// BOUND: bytes of log entries kept in memory for the feed; thousands of deploys. A follower that is further behind takes a
 /// snapshot.
 pub const TAIL_BYTES_MAX: usize = 16 << 20;
+/// BOUND: bytes of one frame between nodes. A command has 8 MiB at most, and what is longer travels in chunks.
+pub const FRAME_BYTES_MAX: usize = 16 << 20;
+/// BOUND: bytes of a call's head: a method and a traceparent of 55 characters.
+pub const CALL_HEAD_BYTES_MAX: usize = 1 << 10;
+/// BOUND: bytes of an answer's head: a refusal with its message.
+pub const ANSWER_HEAD_BYTES_MAX: usize = 8 << 10;
+/// BOUND: bytes of a refusal's message; one long sentence.
+pub const REFUSAL_BYTES_MAX: usize = 4 << 10;
+/// BOUND: calls that a node serves at once, for each class of connection; each keeps a task and what it has read.
+pub const CALLS_MAX: usize = 2048;
+/// BOUND: streams that a peer may keep open on one connection.
+pub const STREAMS_MAX: u32 = 256;
+/// BOUND: connections from one node in one class: two while it changes its certificate, and two that it has forgotten.
+pub const PEER_CONNECTIONS_MAX: usize = 4;
+/// BOUND: connections of joining nodes, which have shown no certificate, at once.
+pub const JOIN_CONNECTIONS_MAX: usize = 16;
+/// BOUND: how long a joining node's connection lives: a proposal, twice the way across the world, and the answer.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// BOUND: handshakes that run at once; each costs a signature and some kilobytes.
+pub const HANDSHAKES_MAX: usize = 256;
+/// BOUND: handshakes that may run before callers must prove their address with one more round trip.
+pub const HANDSHAKES_UNPROVEN_MAX: usize = 64;
+/// BOUND: how long the first request of a call may take to arrive: 16 MiB at 4 Mbit/s.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// BOUND: received datagrams that wait for gossip; it reads thousands each second, and newer ones say more.
+pub const DATAGRAMS_MAX: usize = 1024;
+/// BOUND: bytes that fit a datagram on every path that QUIC works on: 1200 less its headers.
+pub const DATAGRAM_BYTES_MAX: usize = 1150;
+/// BOUND: bytes of a certificate request; ours have 250.
+pub const CERTIFICATE_REQUEST_BYTES_MAX: usize = 8 << 10;
+/// BOUND: how long a node's certificate is valid; it is renewed when a third is left. What is stolen is soon worth nothing.
+pub const NODE_CERTIFICATE_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
