@@ -16,7 +16,7 @@ use http::{HeaderValue, header};
 use self::{
     endpoint::Endpoints,
     error::ApiError,
-    ports::{Clock, Tails, Validator},
+    ports::{Clock, ClusterView, Tails, Validator},
     tails::Sessions,
     turn::Turns,
 };
@@ -31,6 +31,7 @@ mod auth;
 mod bindings;
 mod body;
 mod certificates;
+mod cluster;
 mod conditions;
 mod config;
 mod configure;
@@ -90,6 +91,8 @@ pub struct ApiDeps {
     pub kv: Arc<dyn KvStore>,
     /// Live logs.
     pub tails: Arc<dyn Tails>,
+    /// What is known of the nodes beyond the catalog.
+    pub cluster: Arc<dyn ClusterView>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -101,6 +104,7 @@ pub(crate) struct Deps {
     validator: Arc<dyn Validator>,
     kv: Arc<dyn KvStore>,
     tails: Arc<dyn Tails>,
+    cluster: Arc<dyn ClusterView>,
     clock: Arc<dyn Clock>,
     sessions: Arc<Sessions>,
     turns: Turns,
@@ -116,9 +120,9 @@ impl Deps {
 
 /// The whole API, to be served as it is.
 pub fn router(config: ApiConfig, deps: ApiDeps) -> Router {
-    let ApiDeps { control, validator, kv, tails, clock } = deps;
+    let ApiDeps { control, validator, kv, tails, cluster, clock } = deps;
     let (sessions, turns) = (Arc::default(), Turns::default());
-    let deps = Deps { control, validator, kv, tails, clock, sessions, turns, config };
+    let deps = Deps { control, validator, kv, tails, cluster, clock, sessions, turns, config };
     let (calls, document) = endpoints(&deps).finish(env!("CARGO_PKG_VERSION"));
     let document = Bytes::from(document.to_json().expect("a document of names, texts and lists is JSON"));
     let describe = move || async move {
@@ -134,8 +138,9 @@ pub fn router(config: ApiConfig, deps: ApiDeps) -> Router {
 
 fn endpoints(deps: &Deps) -> Endpoints {
     let mut endpoints = Endpoints::new(deps.clone());
-    let mounts: [fn(&mut Endpoints); 24] = [
+    let mounts: [fn(&mut Endpoints); 25] = [
         identity::mount,
+        cluster::mount,
         services::mount,
         references::mount,
         scripts::mount,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
 use skerry_proto::id::{
-    AccountId, CertificateId, DomainId, EnvironmentName, Hostname, NamespaceId, Revision, RouteId, ServiceName, TokenId,
+    AccountId, CertificateId, DomainId, EnvironmentName, Hostname, NamespaceId, NodeId, Revision, RouteId, ServiceName,
+    TokenId,
 };
 
 mod account;
@@ -16,6 +17,7 @@ mod audit;
 mod binding;
 mod certificate;
 mod change;
+mod cluster;
 mod cron;
 mod cron_field;
 mod deployment;
@@ -25,7 +27,9 @@ mod domain;
 mod effective;
 mod environment;
 mod hostname;
+mod join_token;
 mod namespace;
+mod node;
 mod part;
 mod pipeline;
 mod rejection;
@@ -38,12 +42,13 @@ mod token;
 mod version;
 pub mod wire;
 
-pub use account::{Account, Cluster};
+pub use account::Account;
 pub use apply::limits;
 pub use audit::{Actor, AuditAction, AuditEntry};
 pub use binding::{Binding, BindingKind, DurableObjectBinding, ServiceBinding};
 pub use certificate::{Certificate, CertificateIssuer};
-pub use change::{Change, Command, Expectation, Guard, Idempotency, WhenBound, WhenShared};
+pub use change::{Change, Command, Expectation, Guard, Idempotency, WhenBound, WhenShared, WhenVoter};
+pub use cluster::{Authority, Cluster, Fingerprint};
 pub use cron::{Cron, CronError};
 pub use deployment::{Deployment, Percentage, Share};
 pub use diff::{Difference, EnvironmentDiff, Side, diff, diff_between, diff_config};
@@ -54,7 +59,9 @@ pub use environment::{Environment, Exposure};
 pub use hostname::{
     HostTarget, account_certificate_names, find_host, hostname, preview_hostname, service_certificate_names,
 };
+pub use join_token::JoinToken;
 pub use namespace::Namespace;
+pub use node::{Admission, NewNode, Node, NodeRole, NodeState, NodeUpdate, RoleError};
 pub use part::{Base, CloneSource, ConfigEdit, Keep, NewDeployment, NewRoute, NewVersion};
 pub use pipeline::Pipeline;
 pub use rejection::{Applied, CreatedDeployment, CreatedVersion, Noun, Rejection, Repeated};
@@ -76,6 +83,8 @@ pub struct Catalog {
     domains: OrdMap<Hostname, Arc<Domain>>,
     certificates: OrdMap<CertificateId, Arc<Certificate>>,
     tokens: OrdMap<TokenId, Arc<Token>>,
+    nodes: OrdMap<NodeId, Arc<Node>>,
+    join_tokens: OrdMap<TokenId, Arc<JoinToken>>,
     audit: Vector<Arc<AuditEntry>>,
     /// By the revision that each made, so the oldest is the first.
     replays: OrdMap<Revision, Arc<apply::Replay>>,
@@ -83,6 +92,8 @@ pub struct Catalog {
     replay_keys: OrdMap<String, Revision>,
     /// Derived: the tokens by their hash.
     token_hashes: OrdMap<TokenHash, TokenId>,
+    /// Derived: the nodes by their public key.
+    node_keys: OrdMap<[u8; 32], NodeId>,
     /// Derived: the routes by their pattern.
     route_patterns: OrdMap<String, RouteId>,
 }
@@ -239,6 +250,52 @@ impl Catalog {
         self.tokens.get(self.token_hashes.get(hash)?)
     }
 
+    /// Every node, in the order of their identities.
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.values()
+    }
+
+    /// The node of that identity.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
+        self.nodes.get(&id)
+    }
+
+    /// The node of that name.
+    #[must_use]
+    pub fn node_by_name(&self, name: &str) -> Option<&Arc<Node>> {
+        self.nodes.values().find(|node| node.name == name)
+    }
+
+    /// The node of that [public key](Node::public_key).
+    #[must_use]
+    pub fn node_by_key(&self, public_key: &[u8; 32]) -> Option<&Arc<Node>> {
+        self.nodes.get(self.node_keys.get(public_key)?)
+    }
+
+    /// Every join token, in the order of their identities; some may have expired.
+    pub fn join_tokens(&self) -> impl Iterator<Item = &Arc<JoinToken>> {
+        self.join_tokens.values()
+    }
+
+    /// The join token of that identity.
+    #[must_use]
+    pub fn join_token(&self, id: &TokenId) -> Option<&Arc<JoinToken>> {
+        self.join_tokens.get(id)
+    }
+
+    /// The join token whose text has this hash.
+    #[must_use]
+    pub fn join_token_by_hash(&self, hash: &TokenHash) -> Option<&Arc<JoinToken>> {
+        self.join_tokens.values().find(|token| token.hash == *hash)
+    }
+
+    /// The feature level that every node keeps to.
+    #[must_use]
+    pub fn feature_level(&self) -> u32 {
+        self.cluster.as_ref().map_or(Cluster::FIRST_FEATURE_LEVEL, |cluster| cluster.feature_level)
+    }
+
     /// The audit log, oldest first. BOUND: the newest [`limits::AUDIT_ENTRIES_MAX`].
     pub fn audit(&self) -> impl DoubleEndedIterator<Item = &Arc<AuditEntry>> {
         self.audit.iter()
@@ -267,6 +324,12 @@ impl Catalog {
     #[must_use]
     pub fn same_certificates(&self, other: &Self) -> bool {
         self.certificates.ptr_eq(&other.certificates)
+    }
+
+    /// As [`Catalog::same_services`], for nodes.
+    #[must_use]
+    pub fn same_nodes(&self, other: &Self) -> bool {
+        self.nodes.ptr_eq(&other.nodes)
     }
 
     /// An environment of a service, for shortness.

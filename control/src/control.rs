@@ -167,12 +167,8 @@ async fn bootstrap(config: &ControlConfig, raft: &Raft, sealer: &Sealer) -> Resu
     let now_ms = clock::unix_ms();
     let hash = admin_token(&config.data_dir)?;
     let authority = new_authority(config.domain.as_str(), now_ms)?;
-    let cluster = Cluster {
-        domain: config.domain.clone(),
-        ca_certificate: authority.certificate,
-        ca_key: sealer.seal(SealScope::cluster_ca(), &authority.key),
-        created_at_ms: now_ms,
-    };
+    let key = sealer.seal(SealScope::cluster_ca(), &authority.key);
+    let cluster = Cluster::new(config.domain.clone(), authority.certificate, key, now_ms);
     let account = Account { id: mint::account_id(), name: "default".to_owned(), label: None, created_at_ms: now_ms };
     let token = Token {
         id: mint::token().id,

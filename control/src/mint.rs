@@ -8,13 +8,13 @@ use skerry_proto::id::{
     VersionId,
 };
 
-use crate::catalog::TokenHash;
+use crate::catalog::{Fingerprint, JoinToken, TokenHash};
 
-/// A new API token. Its text is shown once and never stored.
+/// A new token. Its text is shown once and never stored.
 pub struct MintedToken {
     /// Its public identity.
     pub id: TokenId,
-    /// What the caller presents: `skt_` and 64 hexadecimal digits, 256 random bits.
+    /// What the caller presents: `skt_` and 64 hexadecimal digits, 256 random bits; [`JoinToken::text`] for a join token.
     pub text: String,
     /// What the catalog stores.
     pub hash: TokenHash,
@@ -24,6 +24,14 @@ pub struct MintedToken {
 #[must_use]
 pub fn token() -> MintedToken {
     let text = format!("skt_{}", hex::encode(random::<32>()));
+    let hash = TokenHash::of(&text);
+    MintedToken { id: hex_id(TokenId::new), text, hash }
+}
+
+/// A new join token, for a mesh whose authority has this fingerprint.
+#[must_use]
+pub fn join_token(authority: Fingerprint) -> MintedToken {
+    let text = JoinToken::text(authority, random());
     let hash = TokenHash::of(&text);
     MintedToken { id: hex_id(TokenId::new), text, hash }
 }

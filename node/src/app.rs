@@ -13,7 +13,7 @@ mod ready;
 use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
 use skerry_control::{
-    api::{self, ApiConfig, ApiDeps},
+    api::{self, ApiConfig, ApiDeps, ports::OneNode},
     config::{Bootstrap, ControlConfig},
     control::{self, Control},
     kv::KvStore,
@@ -116,6 +116,7 @@ impl App {
             validator: Arc::new(UploadValidator(runtime.clone())),
             kv: Arc::new(kv.clone()) as Arc<dyn KvStore>,
             tails: Arc::new(LiveTails(tails)),
+            cluster: Arc::new(OneNode(control.clone())),
             clock: Arc::new(WallClock),
         };
         let ports = ApiConfig {

@@ -133,6 +133,115 @@ fn whole_catalog() -> catalog::Catalog {
     }
 }
 
+fn sealed(scope: &str) -> catalog::Sealed {
+    catalog::Sealed { scope: scope.to_owned(), bytes: vec![4, 5, 6].into() }
+}
+
+/// A cluster as it was stored before there were nodes.
+fn old_cluster() -> catalog::Cluster {
+    catalog::Cluster {
+        domain: "workers.localhost".to_owned(),
+        ca_certificate: vec![1, 2, 3].into(),
+        ca_key: Some(sealed("cluster-ca")),
+        created_at_ms: 1_790_000_000_000,
+        ..catalog::Cluster::default()
+    }
+}
+
+fn authority() -> catalog::Authority {
+    let key = Some(sealed("mesh-authority/x"));
+    catalog::Authority { certificate: vec![7, 8, 9].into(), key, created_at_ms: 1_790_000_000_001 }
+}
+
+fn node() -> catalog::Node {
+    catalog::Node {
+        id: 42,
+        name: "n2".to_owned(),
+        role: catalog::NodeRole::Edge.into(),
+        region: "eu".to_owned(),
+        zone: "a".to_owned(),
+        address: "192.0.2.2:7000".to_owned(),
+        api: "192.0.2.2:8700".to_owned(),
+        public_key: vec![2; 32].into(),
+        state: catalog::NodeState::Draining.into(),
+        feature_level: 2,
+        build: "0.1.0".to_owned(),
+        joined_at_ms: 1_790_000_000_002,
+        boot: 3,
+        admitted_by: Some(vec![5; 32].into()),
+    }
+}
+
+fn join_token() -> catalog::JoinToken {
+    catalog::JoinToken {
+        id: "d".repeat(32),
+        hash: vec![5; 32].into(),
+        role: catalog::NodeRole::Voter.into(),
+        uses_left: 2,
+        expires_at_ms: 1_790_000_003_600,
+        created_at_ms: 1_790_000_000_000,
+        name: "rack 7".to_owned(),
+    }
+}
+
+fn node_changes() -> catalog::Command {
+    use catalog::change::Kind;
+    let node = node();
+    let admit = catalog::AdmitNode {
+        name: node.name.clone(),
+        role: node.role,
+        region: node.region.clone(),
+        zone: node.zone.clone(),
+        address: node.address.clone(),
+        api: node.api.clone(),
+        public_key: node.public_key.clone(),
+        feature_level: node.feature_level,
+        build: node.build.clone(),
+        boot: node.boot,
+        token: node.admitted_by.clone(),
+    };
+    let update = catalog::UpdateNode {
+        id: node.id,
+        region: node.region,
+        zone: node.zone,
+        address: node.address,
+        api: node.api,
+        feature_level: node.feature_level,
+        build: node.build,
+        boot: node.boot,
+    };
+    let changes = [
+        Kind::AdmitNode(admit),
+        Kind::UpdateNode(update),
+        Kind::SetNodeRole(catalog::SetNodeRole { id: node.id, role: catalog::NodeRole::Voter.into() }),
+        Kind::SetNodeState(catalog::SetNodeState { id: node.id, state: catalog::NodeState::Active.into() }),
+        Kind::RemoveNode(catalog::RemoveNode { id: node.id, although_voter: true }),
+        Kind::CreateJoinToken(join_token()),
+        Kind::RevokeJoinToken("d".repeat(32)),
+        Kind::SetMeshAuthorities(catalog::SetMeshAuthorities { authorities: vec![authority()] }),
+        Kind::SetFeatureLevel(2),
+    ];
+    let changes = changes.map(|kind| catalog::Change { kind: Some(kind) }).to_vec();
+    catalog::Command { at_ms: 1_790_000_000_000, changes, ..catalog::Command::default() }
+}
+
+#[test]
+fn nodes_are_stored_as_they_were() {
+    pinned("command_nodes", Kind::Command, &node_changes());
+    let old = catalog::Catalog { revision: 7, cluster: Some(old_cluster()), ..catalog::Catalog::default() };
+    pinned("catalog_before_nodes", Kind::Catalog, &old);
+    let cluster =
+        catalog::Cluster { id: "e".repeat(32), mesh_authorities: vec![authority()], feature_level: 2, ..old_cluster() };
+    let catalog = catalog::Catalog {
+        revision: 43,
+        cluster: Some(cluster),
+        nodes: vec![node()],
+        join_tokens: vec![join_token()],
+        ..catalog::Catalog::default()
+    };
+    pinned("catalog_nodes", Kind::Catalog, &catalog);
+}
+
 #[test]
 fn code_is_stored_as_it_was() {
     let module = bundle::Module {

@@ -38,7 +38,9 @@ pub(crate) const TAIL_READ: Scope = scope(Resource::Tail, Access::Read);
 pub(crate) const TOKENS_READ: Scope = scope(Resource::Tokens, Access::Read);
 /// Making and revoking tokens.
 pub(crate) const TOKENS_WRITE: Scope = scope(Resource::Tokens, Access::Write);
-/// Making accounts.
+/// Looking at nodes and join tokens.
+pub(crate) const CLUSTER_READ: Scope = scope(Resource::Cluster, Access::Read);
+/// Making accounts, and running the cluster.
 pub(crate) const CLUSTER_WRITE: Scope = scope(Resource::Cluster, Access::Write);
 /// The audit log.
 pub(crate) const AUDIT_READ: Scope = scope(Resource::Audit, Access::Read);

@@ -187,6 +187,10 @@ pub(crate) enum Thing {
     Token,
     /// A live log session.
     Tail,
+    /// A node.
+    Node,
+    /// A join token.
+    JoinToken,
 }
 
 impl std::fmt::Display for Thing {
@@ -205,6 +209,8 @@ impl std::fmt::Display for Thing {
             Self::Domain => "domain",
             Self::Token => "token",
             Self::Tail => "tail",
+            Self::Node => "node",
+            Self::JoinToken => "join token",
         })
     }
 }
@@ -319,6 +325,8 @@ fn noun_code(noun: Noun) -> u32 {
         Noun::Namespace => not_found_code(Thing::Namespace),
         Noun::Token => not_found_code(Thing::Token),
         Noun::Cluster | Noun::Certificate => 10106,
+        Noun::Node => not_found_code(Thing::Node),
+        Noun::JoinToken => not_found_code(Thing::JoinToken),
     }
 }
 
@@ -337,6 +345,8 @@ fn not_found_code(what: Thing) -> u32 {
         Thing::Domain => 10104,
         Thing::Token => 10102,
         Thing::Tail => 10105,
+        Thing::Node => 10107,
+        Thing::JoinToken => 10108,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who the caller is, and which accounts and cluster it talks to.
+//! Who the caller is, and which accounts it talks to.
 //!
 //! **Owns** what `whoami` asks, and making accounts. **Must not know** services. **Enter at** [`mount`].
 
@@ -86,23 +86,6 @@ pub(crate) struct MembershipView {
     pub roles: Vec<String>,
 }
 
-/// The cluster.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ClusterView {
-    /// The zone whose names the environments get.
-    pub domain: String,
-    /// The newest revision of the catalog.
-    pub revision: u64,
-    /// The server's version.
-    pub version: String,
-    /// The account that is meant when none is named.
-    pub default_account: Option<String>,
-    /// The port on which environments answer over HTTP.
-    pub http_port: Option<u16>,
-    /// The port on which environments answer over HTTPS.
-    pub https_port: Option<u16>,
-}
-
 impl AccountView {
     fn of(account: &Account) -> Self {
         Self {
@@ -130,8 +113,6 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     endpoints.add(make.takes::<NewAccount>().answers::<AccountView>(), create_account);
     let account = Endpoint::get("/accounts/{account}", "getAccount", "One account");
     endpoints.add(account.answers::<AccountView>(), show_account);
-    let cluster = Endpoint::get("/cluster", "getCluster", "The cluster");
-    endpoints.add(cluster.answers::<ClusterView>(), show_cluster);
 }
 
 fn scopes(caller: &Caller) -> Vec<String> {
@@ -209,17 +190,4 @@ async fn show_account(State(deps): State<Deps>, params: Params) -> Reply<Account
     let catalog = deps.control.catalog();
     let account = catalog.account(&id).ok_or_else(|| ApiError::not_found(Thing::Account, &id))?;
     Ok(Answer::ok(AccountView::of(account)))
-}
-
-async fn show_cluster(State(deps): State<Deps>, caller: Caller) -> Reply<ClusterView> {
-    let catalog = deps.control.catalog();
-    let account = caller.account.as_ref().or(catalog.first_account());
-    Ok(Answer::ok(ClusterView {
-        domain: catalog.cluster().map(|cluster| cluster.domain.to_string()).unwrap_or_default(),
-        revision: catalog.revision().0,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        default_account: account.map(ToString::to_string),
-        http_port: deps.config.http_port,
-        https_port: deps.config.https_port,
-    }))
 }

@@ -1,14 +1,20 @@
 //! What the API asks of the parts above it.
 //!
-//! **Owns** the traits that the data plane implements for the API. **Must not know** isolates, wasmtime or the log
-//! pipeline. **Enter at** [`Validator`] and [`Tails`].
+//! **Owns** the traits that the data plane and the mesh implement for the API. **Must not know** isolates, wasmtime, gossip
+//! or the log pipeline. **Enter at** [`Validator`], [`Tails`] and [`ClusterView`].
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use skerry_proto::bundle::Bundle;
+use skerry_proto::{
+    bundle::Bundle,
+    id::{NodeId, Revision},
+};
 use tokio::sync::broadcast;
 
-use crate::catalog::{Effective, EnvironmentKey, Syntax};
+use crate::{
+    catalog::{Effective, EnvironmentKey, Syntax},
+    control::Control,
+};
 
 /// Runs an upload's top-level scope where it can do no harm.
 #[async_trait::async_trait]
@@ -68,6 +74,73 @@ pub trait Tails: Send + Sync {
     /// The events of one environment from now on, each in the shape of Cloudflare's `trace-v1`: `{outcome, scriptName,
     /// scriptVersion, event, eventTimestamp, logs, exceptions, ...}`. A receiver that falls behind loses the oldest.
     fn subscribe(&self, environment: &EnvironmentKey) -> broadcast::Receiver<Arc<serde_json::Value>>;
+}
+
+/// What a running node knows of the others: gossip, raft and the feed together. Moments old, and never agreed on.
+pub trait ClusterView: Send + Sync {
+    /// Every node that anything is known about, this one among them. Cheap: it is asked for each call.
+    fn nodes(&self) -> BTreeMap<NodeId, NodeView>;
+}
+
+/// What is known of one node; `None` for what is not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeView {
+    /// Whether it answers.
+    pub alive: Option<bool>,
+    /// The newest revision that it serves.
+    pub revision: Option<Revision>,
+    /// Its part in raft; `None` for a node that has none.
+    pub raft: Option<RaftRole>,
+    /// How long a message there and back takes.
+    pub rtt: Option<Duration>,
+    /// What it runs; what it said when it last started counts when absent.
+    pub build: Option<String>,
+    /// When its certificate ends, milliseconds since the Unix epoch.
+    pub certificate_expires_ms: Option<i64>,
+    /// The revision that it does not serve, and why.
+    pub refused: Option<(Revision, String)>,
+}
+
+/// A node's part in raft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RaftRole {
+    /// It orders changes, and votes.
+    Leader,
+    /// It votes.
+    Voter,
+    /// It keeps the log and does not vote.
+    Learner,
+}
+
+impl RaftRole {
+    /// `leader`, `voter` or `learner`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Voter => "voter",
+            Self::Learner => "learner",
+        }
+    }
+}
+
+/// What a node knows without a mesh: itself, and who votes.
+#[derive(Debug, Clone)]
+pub struct OneNode(pub Control);
+
+impl ClusterView for OneNode {
+    fn nodes(&self) -> BTreeMap<NodeId, NodeView> {
+        let status = self.0.status();
+        let voter = |id: u64| {
+            let raft = if status.leader == Some(id) { RaftRole::Leader } else { RaftRole::Voter };
+            (NodeId(id), NodeView { raft: Some(raft), ..NodeView::default() })
+        };
+        let mut nodes: BTreeMap<_, _> = status.voters.iter().copied().map(voter).collect();
+        let own = nodes.entry(NodeId(status.node_id)).or_default();
+        own.alive = Some(true);
+        own.revision = Some(self.0.catalog().revision());
+        nodes
+    }
 }
 
 /// The wall clock, so that tests can set it.

@@ -11,13 +11,15 @@ use std::sync::Arc;
 use skerry_proto::id::{AccountId, Revision, VersionId};
 
 use super::{
-    Account, Applied, AuditAction, AuditEntry, Catalog, Change, Cluster, Command, Environment, EnvironmentKey,
-    Expectation, Idempotency, Noun, Rejection, Repeated, Service, ServiceKey,
+    Account, Applied, AuditAction, AuditEntry, Catalog, Change, Command, Environment, EnvironmentKey, Expectation,
+    Idempotency, Noun, Rejection, Repeated, Service, ServiceKey,
 };
 
+mod cluster;
 mod config;
 mod environment;
 pub mod limits;
+mod node;
 mod prune;
 mod resource;
 mod route;
@@ -198,13 +200,16 @@ impl Step {
             Change::RevokeToken { account, id } => self.revoke_token(account.as_ref(), id),
             Change::PutCertificate(certificate) => self.put_certificate(certificate),
             Change::RemoveCertificate { id } => self.remove_certificate(id),
+            Change::AdmitNode(node) => self.admit_node(node),
+            Change::UpdateNode(update) => self.update_node(update),
+            Change::SetNodeRole { id, role } => self.set_node_role(*id, *role),
+            Change::SetNodeState { id, state } => self.set_node_state(*id, *state),
+            Change::RemoveNode { id, voter } => self.remove_node(*id, *voter),
+            Change::CreateJoinToken(token) => self.create_join_token(token),
+            Change::RevokeJoinToken { id } => self.revoke_join_token(id),
+            Change::SetMeshAuthorities { authorities } => self.set_mesh_authorities(authorities),
+            Change::SetFeatureLevel { level } => self.set_feature_level(*level),
         }
-    }
-
-    fn set_cluster(&mut self, cluster: &Cluster) -> Result<(), Rejection> {
-        self.catalog.cluster = Some(Arc::new(cluster.clone()));
-        self.log("cluster.set", &cluster.domain, []);
-        Ok(())
     }
 
     fn create_account(&mut self, account: &Account) -> Result<(), Rejection> {
@@ -285,7 +290,17 @@ impl Change {
     #[must_use]
     pub fn account(&self) -> Option<&AccountId> {
         match self {
-            Self::SetCluster(_) | Self::RemoveCertificate { .. } => None,
+            Self::SetCluster(_)
+            | Self::RemoveCertificate { .. }
+            | Self::AdmitNode(_)
+            | Self::UpdateNode(_)
+            | Self::SetNodeRole { .. }
+            | Self::SetNodeState { .. }
+            | Self::RemoveNode { .. }
+            | Self::CreateJoinToken(_)
+            | Self::RevokeJoinToken { .. }
+            | Self::SetMeshAuthorities { .. }
+            | Self::SetFeatureLevel { .. } => None,
             Self::CreateAccount(account) => Some(&account.id),
             Self::CreateService { service, .. }
             | Self::RenameService { service, .. }

@@ -5,13 +5,14 @@
 //! Time, identities and certificates are fields, so applying a command twice gives the same catalog twice.
 
 use skerry_proto::id::{
-    AccountId, CertificateId, DeploymentId, DomainId, EnvironmentId, EnvironmentName, Hostname, NamespaceId, Revision,
-    RouteId, ServiceId, ServiceName, TokenId, VersionId,
+    AccountId, CertificateId, DeploymentId, DomainId, EnvironmentId, EnvironmentName, Hostname, NamespaceId, NodeId,
+    Revision, RouteId, ServiceId, ServiceName, TokenId, VersionId,
 };
 
 use super::{
-    Account, Actor, Annotations, Base, Certificate, CloneSource, Cluster, ConfigEdit, Cron, EnvironmentKey, Exposure,
-    NewDeployment, NewRoute, NewVersion, Pipeline, RoutePattern, ServiceKey, Token,
+    Account, Actor, Annotations, Authority, Base, Certificate, CloneSource, Cluster, ConfigEdit, Cron, EnvironmentKey,
+    Exposure, JoinToken, NewDeployment, NewNode, NewRoute, NewVersion, NodeRole, NodeState, NodeUpdate, Pipeline,
+    RoutePattern, ServiceKey, Token,
 };
 
 /// One raft entry: all of its changes happen, or none does.
@@ -97,7 +98,8 @@ pub enum Expectation {
 )]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Says what the cluster is; at bootstrap, and when the operator changes the domain.
+    /// Says what the cluster is; at bootstrap, and when the operator changes the domain. A cluster that exists keeps its
+    /// identity, its mesh authorities and its feature level, whatever stands here.
     SetCluster(Cluster),
     /// A new tenant.
     CreateAccount(Account),
@@ -325,6 +327,60 @@ pub enum Change {
         /// Which.
         id: CertificateId,
     },
+
+    /// A new node; its id is the revision of this command, so a command admits one. The same key, name and token again
+    /// change nothing: the node whose answer was lost asks twice and is admitted once.
+    AdmitNode(NewNode),
+    /// What a node says of itself; what is the same already need not be proposed ([`Node::updated`](super::Node::updated)).
+    UpdateNode(NodeUpdate),
+    /// Whether a node votes. Not the last voter.
+    SetNodeRole {
+        /// Which.
+        id: NodeId,
+        /// The new role.
+        role: NodeRole,
+    },
+    /// Whether a node takes work.
+    SetNodeState {
+        /// Which.
+        id: NodeId,
+        /// The new state.
+        state: NodeState,
+    },
+    /// A machine is no node any more; its id is never used again. Not the last voter.
+    RemoveNode {
+        /// Which.
+        id: NodeId,
+        /// Whether it may go although it votes.
+        voter: WhenVoter,
+    },
+    /// A new join token.
+    CreateJoinToken(JoinToken),
+    /// A join token admits nobody any more.
+    RevokeJoinToken {
+        /// Which.
+        id: TokenId,
+    },
+    /// Replaces the CAs of the mesh; the first one signs.
+    SetMeshAuthorities {
+        /// All of them, each once.
+        authorities: Vec<Authority>,
+    },
+    /// What every node's build understands. Never lower than it is, never above what a node knows.
+    SetFeatureLevel {
+        /// The new level.
+        level: u32,
+    },
+}
+
+/// Whether a node may be removed although it votes. Removing cuts it off at once, while raft counts on it until the others
+/// have agreed to go on without it: where another voter is down already, they can not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenVoter {
+    /// Refuse, and say how it goes safely.
+    Refuse,
+    /// Remove it: the machine is lost.
+    Remove,
 }
 
 /// Whether a service or environment may be deleted although service bindings lead to it, or a service although it has

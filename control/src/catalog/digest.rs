@@ -15,6 +15,9 @@ use skerry_proto::catalog as pb;
 
 use super::Catalog;
 
+#[cfg(test)]
+mod tests;
+
 /// A summary of a state, 16 bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Digest(u128);
@@ -42,6 +45,8 @@ impl Digest {
         sum.table::<_, _, pb::Domain>(b'D', &before.domains, &after.domains);
         sum.table::<_, _, pb::Certificate>(b'C', &before.certificates, &after.certificates);
         sum.table::<_, _, pb::Token>(b'T', &before.tokens, &after.tokens);
+        sum.table::<_, _, pb::Node>(b'M', &before.nodes, &after.nodes);
+        sum.table::<_, _, pb::JoinToken>(b'J', &before.join_tokens, &after.join_tokens);
         sum.table::<_, _, pb::Replay>(b'P', &before.replays, &after.replays);
         Self(sum.0)
     }

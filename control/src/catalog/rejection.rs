@@ -150,6 +150,10 @@ pub enum Noun {
     Token,
     /// A certificate.
     Certificate,
+    /// A node.
+    Node,
+    /// A join token.
+    JoinToken,
 }
 
 impl fmt::Display for Noun {
@@ -167,6 +171,8 @@ impl fmt::Display for Noun {
             Self::Namespace => "namespace",
             Self::Token => "token",
             Self::Certificate => "certificate",
+            Self::Node => "node",
+            Self::JoinToken => "join token",
         })
     }
 }

@@ -7,6 +7,8 @@ use std::fmt;
 use bytes::Bytes;
 use skerry_proto::id::{AccountId, CertificateId, EnvironmentId};
 
+use super::Fingerprint;
+
 /// An encrypted value. Its [`Debug`](fmt::Debug) shows the scope and the size, never the bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed {
@@ -43,6 +45,12 @@ impl SealScope {
     #[must_use]
     pub fn cluster_ca() -> Self {
         Self("cluster-ca".to_owned())
+    }
+
+    /// The private key of a CA of the mesh.
+    #[must_use]
+    pub fn mesh_authority(fingerprint: Fingerprint) -> Self {
+        Self(format!("mesh-authority/{fingerprint}"))
     }
 
     /// A scope as it was stored. Any text is one; it is compared, never parsed.

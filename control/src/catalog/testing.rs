@@ -6,11 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use skerry_proto::id::{
-    AccountId, BundleHash, DeploymentId, EnvironmentId, EnvironmentName, Hostname, IdError, NamespaceId, Revision,
-    RouteId, ServiceName, VersionId,
+    AccountId, BundleHash, DeploymentId, EnvironmentId, EnvironmentName, Hostname, IdError, NamespaceId, NodeId,
+    Revision, RouteId, ServiceName, TokenId, VersionId,
 };
 
 use super::*;
+
+mod steps;
+
+pub(super) use steps::steps;
 
 /// A catalog with a cluster and an account, and a counter for identities.
 #[derive(Debug, Clone)]
@@ -24,12 +28,8 @@ impl Lab {
     pub(super) fn new() -> Self {
         let account = hex_id(AccountId::new, 0xacc);
         let mut lab = Self { catalog: Catalog::default(), account: account.clone(), next: 0 };
-        let cluster = Cluster {
-            domain: Hostname::new("workers.test").unwrap(),
-            ca_certificate: Bytes::from_static(b"ca"),
-            ca_key: Sealed { scope: SealScope::cluster_ca(), bytes: Bytes::from_static(b"key") },
-            created_at_ms: 1,
-        };
+        let key = Sealed { scope: SealScope::cluster_ca(), bytes: Bytes::from_static(b"key") };
+        let cluster = Cluster::new(Hostname::new("workers.test").unwrap(), Bytes::from_static(b"ca"), key, 1);
         let first = Account { id: account, name: "default".to_owned(), label: None, created_at_ms: 1 };
         lab.run(vec![Change::SetCluster(cluster), Change::CreateAccount(first)]).unwrap();
         lab
@@ -52,7 +52,8 @@ impl Lab {
     }
 
     pub(super) fn command(&mut self, changes: Vec<Change>) -> Command {
-        let at_ms = 1_000 + i64::try_from(self.number()).unwrap();
+        let at_ms = self.now_ms();
+        self.number();
         Command::new(Actor { name: "tester".to_owned(), ..Actor::default() }, at_ms, changes)
     }
 
@@ -181,6 +182,57 @@ impl Lab {
         Change::PutRoute(NewRoute { account: self.account.clone(), id, pattern: pattern.parse().unwrap(), target })
     }
 
+    /// A voter as it asks to be admitted; its key is made from its name.
+    pub(super) fn new_node(&self, name: &str, admission: Admission) -> Change {
+        Change::AdmitNode(NewNode {
+            admission,
+            name: name.to_owned(),
+            role: NodeRole::Voter,
+            region: "eu".to_owned(),
+            zone: "a".to_owned(),
+            address: format!("{name}.example:7000"),
+            api: String::new(),
+            public_key: *blake3::hash(name.as_bytes()).as_bytes(),
+            feature_level: 1,
+            build: "0.1.0".to_owned(),
+            boot: 1,
+        })
+    }
+
+    /// What a node says of itself after a start.
+    pub(super) fn node_update(&self, id: NodeId, boot: u64) -> NodeUpdate {
+        NodeUpdate {
+            id,
+            region: "eu".to_owned(),
+            zone: "b".to_owned(),
+            address: "192.0.2.7:7000".to_owned(),
+            api: "[2001:db8::7]:8700".to_owned(),
+            feature_level: 1,
+            build: "0.2.0".to_owned(),
+            boot,
+        }
+    }
+
+    /// A join token that is good for so many milliseconds from now on.
+    pub(super) fn new_join_token(&mut self, role: Option<NodeRole>, uses_left: u32, ttl_ms: i64) -> Change {
+        let number = self.number();
+        let created_at_ms = self.now_ms();
+        Change::CreateJoinToken(JoinToken {
+            id: hex_id(TokenId::new, number),
+            hash: TokenHash::of(&number.to_string()),
+            role,
+            uses_left,
+            expires_at_ms: created_at_ms + ttl_ms,
+            created_at_ms,
+            name: "rack 7".to_owned(),
+        })
+    }
+
+    /// The time of the next command.
+    pub(super) fn now_ms(&self) -> i64 {
+        1_001 + i64::try_from(self.next).unwrap()
+    }
+
     /// What the live version of an environment runs with.
     pub(super) fn effective(&self, service: &str, environment: &str) -> Effective {
         let version = self.found(service, environment).live_version().unwrap();
@@ -194,6 +246,20 @@ pub(super) fn text(text: &str) -> Binding {
 
 pub(super) fn set(name: &str, binding: Binding) -> ConfigEdit {
     ConfigEdit::Set { name: name.to_owned(), binding }
+}
+
+/// The same admission with something else in it.
+pub(super) fn edit_node(change: Change, edit: impl FnOnce(&mut NewNode)) -> Change {
+    let Change::AdmitNode(mut node) = change else { panic!("{change:?} admits no node") };
+    edit(&mut node);
+    Change::AdmitNode(node)
+}
+
+/// An authority whose certificate is this text.
+pub(super) fn authority(text: &str) -> Authority {
+    let certificate = Bytes::copy_from_slice(text.as_bytes());
+    let scope = SealScope::mesh_authority(Fingerprint::of(&certificate));
+    Authority { certificate, key: Sealed { scope, bytes: Bytes::from_static(b"key") }, created_at_ms: 3 }
 }
 
 pub(super) fn code(number: u64) -> Code {

@@ -16,8 +16,10 @@ use skerry_proto::{
 use super::{Annotations, Catalog, Command};
 
 mod change;
+mod cluster;
 mod command;
 mod environment;
+mod node;
 mod part;
 mod resource;
 mod snapshot;

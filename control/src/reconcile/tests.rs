@@ -18,12 +18,8 @@ fn apply(catalog: &mut Catalog, changes: Vec<Change>) {
 /// A cluster with service `shop`, which has the custom domain shop.example.
 fn shop() -> (Catalog, ServiceKey) {
     let mut catalog = Catalog::default();
-    let cluster = Cluster {
-        domain: Hostname::new("workers.test").unwrap(),
-        ca_certificate: Bytes::from_static(b"ca"),
-        ca_key: Sealed { scope: SealScope::cluster_ca(), bytes: Bytes::from_static(b"key") },
-        created_at_ms: 1,
-    };
+    let key = Sealed { scope: SealScope::cluster_ca(), bytes: Bytes::from_static(b"key") };
+    let cluster = Cluster::new(Hostname::new("workers.test").unwrap(), Bytes::from_static(b"ca"), key, 1);
     let account = Account { id: mint::account_id(), name: "default".to_owned(), label: None, created_at_ms: 1 };
     let service = ServiceKey { account: account.id.clone(), name: ServiceName::new("shop").unwrap() };
     let create =

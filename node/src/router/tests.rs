@@ -26,12 +26,8 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut world = Self { catalog: Arc::default(), router: Router::default(), ids: 0 };
-        let cluster = Cluster {
-            domain: Hostname::new("workers.test").unwrap(),
-            ca_certificate: Bytes::new(),
-            ca_key: Sealed { scope: SealScope::cluster_ca(), bytes: Bytes::new() },
-            created_at_ms: 0,
-        };
+        let key = Sealed { scope: SealScope::cluster_ca(), bytes: Bytes::new() };
+        let cluster = Cluster::new(Hostname::new("workers.test").unwrap(), Bytes::new(), key, 0);
         let account = Account { id: account(), name: "a".into(), label: None, created_at_ms: 0 };
         world.apply(vec![Change::SetCluster(cluster), Change::CreateAccount(account)]);
         world

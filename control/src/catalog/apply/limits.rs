@@ -59,3 +59,21 @@ pub const TOKENS_MAX: usize = 10_000;
 pub const CPU_MS_MAX: u32 = 30_000;
 /// BOUND: outgoing calls of one request that a version may ask for; Cloudflare's limit.
 pub const SUBREQUESTS_MAX: u32 = 10_000;
+/// BOUND: nodes of the cluster; twice what the feed is measured with.
+pub const NODES_MAX: usize = 2000;
+/// BOUND: join tokens at a time, without those that are used up.
+pub const JOIN_TOKENS_MAX: usize = 1000;
+/// BOUND: nodes that one join token admits.
+pub const JOIN_TOKEN_USES_MAX: u32 = 1000;
+/// BOUND: CAs of the mesh: the one that signs, its successor, its predecessor, and one to spare.
+pub const MESH_AUTHORITIES_MAX: usize = 4;
+/// BOUND: bytes of a CA's certificate; ours have about 500.
+pub const AUTHORITY_BYTES_MAX: usize = 4096;
+/// BOUND: bytes of a node's name; a label of a hostname, as the machine's own name mostly is.
+pub const NODE_NAME_BYTES_MAX: usize = 63;
+/// BOUND: bytes of a region's or zone's name; cloud providers stay below 32.
+pub const PLACE_BYTES_MAX: usize = 63;
+/// BOUND: bytes of a node's address: a hostname, a colon, a port.
+pub const ADDRESS_BYTES_MAX: usize = 259;
+/// BOUND: bytes of what a node says of its build: a version and a commit.
+pub const BUILD_BYTES_MAX: usize = 128;

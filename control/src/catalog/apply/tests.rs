@@ -14,6 +14,7 @@ use crate::catalog::{
 mod guards;
 mod history;
 mod laws;
+mod nodes;
 
 fn shop() -> Lab {
     let mut lab = Lab::new();

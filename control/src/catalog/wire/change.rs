@@ -4,7 +4,7 @@
 
 use skerry_proto::catalog::{self as pb, change::Kind};
 
-use super::{WireError, annotations, environment::exposure, id, list, maybe_id, need, parse};
+use super::{WireError, annotations, cluster, environment::exposure, id, list, maybe_id, need, parse};
 use crate::catalog::{Change, EnvironmentKey, Exposure, Guard, NewRoute, ServiceKey, WhenBound, WhenShared};
 
 impl From<&Change> for pb::Change {
@@ -110,7 +110,7 @@ fn version_kind(change: &Change) -> Kind {
     }
 }
 
-/// Everything that is no service, environment, version or deployment.
+/// What belongs to an account, and the cluster's certificates.
 fn resource_kind(change: &Change) -> Kind {
     match change {
         Change::SetCluster(cluster) => Kind::SetCluster(cluster.into()),
@@ -159,7 +159,7 @@ fn resource_kind(change: &Change) -> Kind {
         }),
         Change::PutCertificate(certificate) => Kind::PutCertificate(certificate.into()),
         Change::RemoveCertificate { id } => Kind::RemoveCertificate(id.to_string()),
-        other => unreachable!("{other:?} is about an environment, and `kind` has translated it"),
+        other => cluster::kind(other),
     }
 }
 
@@ -265,7 +265,7 @@ fn version_from_kind(kind: Kind) -> Result<Change, WireError> {
     })
 }
 
-/// Everything that is no service, environment, version or deployment.
+/// What belongs to an account, and the cluster's certificates.
 fn resource_from_kind(kind: Kind) -> Result<Change, WireError> {
     Ok(match kind {
         Kind::SetCluster(cluster) => Change::SetCluster(cluster.try_into()?),
@@ -314,6 +314,6 @@ fn resource_from_kind(kind: Kind) -> Result<Change, WireError> {
         },
         Kind::PutCertificate(certificate) => Change::PutCertificate(certificate.try_into()?),
         Kind::RemoveCertificate(certificate) => Change::RemoveCertificate { id: id("change.id", &certificate)? },
-        _ => return Err(WireError::field("change.kind", "is not about a resource")),
+        other => return cluster::from_kind(other),
     })
 }

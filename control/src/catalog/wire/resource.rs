@@ -6,8 +6,7 @@ use skerry_proto::catalog as pb;
 
 use super::{WireError, hash, id, list, maybe_id, need, parse, revision};
 use crate::catalog::{
-    Account, Actor, AuditAction, AuditEntry, Certificate, CertificateIssuer, Cluster, Domain, Namespace, Route, Token,
-    TokenHash,
+    Account, Actor, AuditAction, AuditEntry, Certificate, CertificateIssuer, Domain, Namespace, Route, Token, TokenHash,
 };
 
 impl From<&Actor> for pb::Actor {
@@ -50,30 +49,6 @@ impl TryFrom<pb::Account> for Account {
             name: account.name,
             label: maybe_id("account.label", account.label.as_ref())?,
             created_at_ms: account.created_at_ms,
-        })
-    }
-}
-
-impl From<&Cluster> for pb::Cluster {
-    fn from(cluster: &Cluster) -> Self {
-        Self {
-            domain: cluster.domain.to_string(),
-            ca_certificate: cluster.ca_certificate.clone(),
-            ca_key: Some((&cluster.ca_key).into()),
-            created_at_ms: cluster.created_at_ms,
-        }
-    }
-}
-
-impl TryFrom<pb::Cluster> for Cluster {
-    type Error = WireError;
-
-    fn try_from(cluster: pb::Cluster) -> Result<Self, WireError> {
-        Ok(Self {
-            domain: id("cluster.domain", &cluster.domain)?,
-            ca_certificate: cluster.ca_certificate,
-            ca_key: need("cluster.ca_key", cluster.ca_key)?.into(),
-            created_at_ms: cluster.created_at_ms,
         })
     }
 }

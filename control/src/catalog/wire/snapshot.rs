@@ -10,8 +10,8 @@ use skerry_proto::catalog as pb;
 
 use super::{WireError, hash, id, list, need, revision};
 use crate::catalog::{
-    Account, Applied, AuditEntry, Catalog, Certificate, CreatedDeployment, CreatedVersion, Domain, Namespace, Repeated,
-    Route, Service, Token, apply::Replay,
+    Account, Applied, AuditEntry, Catalog, Certificate, CreatedDeployment, CreatedVersion, Domain, JoinToken,
+    Namespace, Node, Repeated, Route, Service, Token, apply::Replay,
 };
 
 impl From<&Catalog> for pb::Catalog {
@@ -28,6 +28,8 @@ impl From<&Catalog> for pb::Catalog {
             tokens: catalog.tokens.values().map(|token| token.as_ref().into()).collect(),
             audit: catalog.audit.iter().map(|entry| entry.as_ref().into()).collect(),
             replays: catalog.replays.values().map(|replay| replay.as_ref().into()).collect(),
+            nodes: catalog.nodes.values().map(|node| node.as_ref().into()).collect(),
+            join_tokens: catalog.join_tokens.values().map(|token| token.as_ref().into()).collect(),
         }
     }
 }
@@ -40,6 +42,7 @@ impl TryFrom<pb::Catalog> for Catalog {
         let routes: Vec<Route> = list(catalog.routes)?;
         let audit: Vec<AuditEntry> = list(catalog.audit)?;
         let replays: Vec<Replay> = list(catalog.replays)?;
+        let nodes: Vec<Node> = list(catalog.nodes)?;
         Ok(Self {
             revision: revision(catalog.revision),
             cluster: catalog.cluster.map(TryInto::try_into).transpose()?.map(Arc::new),
@@ -55,6 +58,9 @@ impl TryFrom<pb::Catalog> for Catalog {
             audit: audit.into_iter().map(Arc::new).collect(),
             replay_keys: replays.iter().map(|replay| (replay.key.clone(), replay.applied.revision)).collect(),
             replays: keyed(replays, |replay| replay.applied.revision),
+            node_keys: nodes.iter().map(|node| (node.public_key, node.id)).collect(),
+            nodes: keyed(nodes, |node| node.id),
+            join_tokens: keyed(list(catalog.join_tokens)?, |token: &JoinToken| token.id.clone()),
         })
     }
 }

@@ -1,14 +1,15 @@
+use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
 use crate::catalog::{
-    Account, Annotations, Base, BindingKind, Certificate, CertificateIssuer, Change, ConfigEdit, Expectation, Exposure,
-    Guard, Idempotency, Keep, LimitsConfig, Pipeline, Scope, SealScope, Sealed, Token, TokenHash, WhenBound,
-    WhenShared,
-    testing::{Lab, hex_id, set, text},
+    Account, Admission, Annotations, Base, BindingKind, Certificate, CertificateIssuer, Change, Cluster, ConfigEdit,
+    Expectation, Exposure, Guard, Idempotency, JoinToken, Keep, LimitsConfig, Node, NodeRole, NodeState, Pipeline,
+    Scope, SealScope, Sealed, Token, TokenHash, WhenBound, WhenShared, WhenVoter,
+    testing::{Lab, authority, hex_id, set, text},
 };
-use skerry_proto::id::{CertificateId, DomainId, Hostname, NamespaceId, RouteId, ServiceName, TokenId};
+use skerry_proto::id::{CertificateId, DomainId, Hostname, NamespaceId, NodeId, RouteId, ServiceName, TokenId};
 
 fn resources(lab: &mut Lab) -> Vec<Change> {
     let (account, environment) = (lab.account.clone(), lab.environment("shop", "production"));
@@ -101,10 +102,36 @@ fn services(lab: &mut Lab) -> Vec<Change> {
     ]
 }
 
+fn nodes(lab: &mut Lab) -> Vec<Change> {
+    let (id, token) = (NodeId(7), hex_id(TokenId::new, 4));
+    let with_mesh = |cluster: &Cluster| {
+        let (id, mesh_authorities) = ("f".repeat(32), vec![authority("a"), authority("b")]);
+        Change::SetCluster(Cluster { id, mesh_authorities, feature_level: 3, ..cluster.clone() })
+    };
+    vec![
+        with_mesh(lab.catalog.cluster().unwrap()),
+        lab.new_node("n1", Admission::Founder),
+        lab.new_node("n1", Admission::Token(TokenHash::of("text"))),
+        Change::UpdateNode(lab.node_update(id, u64::MAX)),
+        Change::SetNodeRole { id, role: NodeRole::Voter },
+        Change::SetNodeRole { id, role: NodeRole::Edge },
+        Change::SetNodeState { id, state: NodeState::Active },
+        Change::SetNodeState { id, state: NodeState::Draining },
+        Change::RemoveNode { id, voter: WhenVoter::Refuse },
+        Change::RemoveNode { id, voter: WhenVoter::Remove },
+        lab.new_join_token(None, 1, 1),
+        lab.new_join_token(Some(NodeRole::Voter), 1, 1),
+        lab.new_join_token(Some(NodeRole::Edge), 1, 1),
+        Change::RevokeJoinToken { id: token },
+        Change::SetMeshAuthorities { authorities: vec![authority("a"), authority("b")] },
+        Change::SetFeatureLevel { level: 2 },
+    ]
+}
+
 #[test]
 fn every_change_is_read_back_as_it_was_written() {
     let mut lab = Lab::new();
-    for change in resources(&mut lab).into_iter().chain(services(&mut lab)) {
+    for change in resources(&mut lab).into_iter().chain(services(&mut lab)).chain(nodes(&mut lab)) {
         let environment = lab.environment("shop", "production");
         let mut command = lab.command(vec![change]).expecting(Expectation::Present { environment });
         command.idempotency = Some(Idempotency { key: "k".to_owned(), fingerprint: [1; 32] });
@@ -120,6 +147,47 @@ fn a_field_that_breaks_its_rule_is_named() {
     message.changes.push(pb::Change { kind: Some(pb::change::Kind::DeleteService(delete)) });
     let error = Command::try_from(message).unwrap_err().to_string();
     assert!(error.contains("service.account"), "{error}");
+}
+
+/// A catalog as it was stored before there were nodes; proto's golden tests pin the bytes.
+const BEFORE_NODES: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/tests/golden/catalog_before_nodes.hex"));
+
+#[test]
+fn a_cluster_from_before_there_were_nodes_is_read_and_gets_an_identity_that_stays() {
+    let catalog = decode_catalog(&hex::decode(BEFORE_NODES.trim()).unwrap()).unwrap();
+    let cluster = catalog.cluster().unwrap();
+    assert_eq!(cluster.domain.as_str(), "workers.localhost");
+    assert_eq!(cluster.id, hex::encode(&blake3::hash(&cluster.ca_certificate).as_bytes()[..16]));
+    assert_eq!((cluster.feature_level, cluster.mesh_authorities.len(), catalog.nodes().count()), (1, 0, 0));
+    // Stored again, it keeps its identity whatever becomes of the CA.
+    let stored = Cluster { ca_certificate: Bytes::from_static(b"another"), ..cluster.as_ref().clone() };
+    assert_eq!(Cluster::try_from(pb::Cluster::from(&stored)).unwrap().id, cluster.id);
+}
+
+#[test]
+fn a_nodes_wrong_fields_are_named() {
+    let mut lab = Lab::new();
+    let (founder, token) = (lab.new_node("n1", Admission::Founder), lab.new_join_token(None, 1, 9));
+    lab.run(vec![founder, token]).unwrap();
+    let good = pb::Node::from(lab.catalog.nodes().next().unwrap().as_ref());
+    for (field, wrong) in [
+        ("node.id", pb::Node { id: 0, ..good.clone() }),
+        ("node.role", pb::Node { role: 9, ..good.clone() }),
+        ("node.state", pb::Node { state: 0, ..good.clone() }),
+        ("node.public_key", pb::Node { public_key: vec![1; 31].into(), ..good.clone() }),
+        ("node.admitted_by", pb::Node { admitted_by: Some(vec![1].into()), ..good.clone() }),
+    ] {
+        let error = Node::try_from(wrong).unwrap_err().to_string();
+        assert!(error.contains(field), "{error}");
+    }
+    let good = pb::JoinToken::from(lab.catalog.join_tokens().next().unwrap().as_ref());
+    let error = JoinToken::try_from(pb::JoinToken { role: 3, ..good }).unwrap_err().to_string();
+    assert!(error.contains("join_token.role"), "a role that is not known here must not admit every role: {error}");
+    let mut cluster = pb::Cluster::from(lab.catalog.cluster().unwrap().as_ref());
+    cluster.id = "F".repeat(32);
+    let error = Cluster::try_from(cluster).unwrap_err().to_string();
+    assert!(error.contains("cluster.id"), "{error}");
 }
 
 #[test]

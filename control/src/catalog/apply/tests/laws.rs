@@ -1,65 +1,15 @@
 //! Laws that hold after any sequence of commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use skerry_proto::id::{EnvironmentName, VersionNumber};
+use skerry_proto::id::{NodeId, VersionNumber};
 
 use super::*;
 use crate::catalog::{
-    BindingKind, EnvironmentKey, Service, effective, find_host, hostname, preview_hostname,
+    BindingKind, EnvironmentKey, NodeRole, Service, effective, find_host, hostname, preview_hostname,
     wire::{decode_catalog, decode_command, encode_catalog, encode_command},
 };
-
-const SERVICES: [&str; 3] = ["shop", "cart", "tenant"];
-const ENVIRONMENTS: [&str; 4] = ["production", "staging", "dev", "shop"];
-
-/// What a step does, and three choices within it.
-type Choice = (u8, usize, usize, usize);
-
-fn choices() -> impl Strategy<Value = Vec<Vec<Choice>>> {
-    let choice = (0..19_u8, 0..SERVICES.len(), 0..ENVIRONMENTS.len(), 0..ENVIRONMENTS.len());
-    prop::collection::vec(prop::collection::vec(choice, 1..3), 0..40)
-}
-
-fn change(lab: &mut Lab, (what, service, environment, other): Choice) -> Change {
-    let (name, at, to) = (SERVICES[service], ENVIRONMENTS[environment], ENVIRONMENTS[other]);
-    let key = lab.environment(name, at);
-    let live = lab.catalog.environment(&key).and_then(|found| found.latest_version()).map(|found| found.id.clone());
-    let sealed = |lab: &Lab| match lab.catalog.environment(&key) {
-        Some(_) => lab.secret(name, at, "KEY", "s"),
-        None => text("none"),
-    };
-    match what {
-        0 | 1 => lab.create_service(name),
-        2 => Change::RenameService { service: lab.service(name), to: lab.service(SERVICES[other % 3]).name },
-        3 => Change::DeleteService { service: lab.service(name), bound: WhenBound::Refuse },
-        4 | 5 => lab.create_environment(name, at, None),
-        6 => {
-            let clone = lab.clone_of(to);
-            lab.create_environment(name, at, Some(clone))
-        }
-        7 => Change::RenameEnvironment { environment: key, to: lab.environment(name, to).environment },
-        8 => Change::DeleteEnvironment {
-            environment: key,
-            bound: if other == 0 { WhenBound::Delete } else { WhenBound::Refuse },
-        },
-        9 => Change::SetParent { environment: key, parent: EnvironmentName::new(to).unwrap() },
-        10 | 11 => {
-            let version = lab.new_version(&[("A", text(at)), (to, text(to)), ("KEY", sealed(lab))]);
-            Change::UploadVersion { environment: key, version }
-        }
-        12 | 13 => {
-            let version = live.unwrap_or_else(|| lab.version_id());
-            lab.deploy_change(&key, &version)
-        }
-        14 => lab.configure(name, at, vec![set(to, text(at)), ConfigEdit::Remove { name: at.to_owned() }]),
-        15 => lab.promote(name, at, to),
-        16 => lab.put_route(&format!("{to}.example/{at}*"), Some(key)),
-        17 => lab.create_namespace(to).1,
-        _ => Change::MoveService { service: lab.service(SERVICES[other % 3]), to: key },
-    }
-}
 
 fn check(lab: &Lab) -> Result<(), TestCaseError> {
     let mut hosts = BTreeMap::new();
@@ -79,7 +29,22 @@ fn check(lab: &Lab) -> Result<(), TestCaseError> {
     for route in lab.catalog.routes() {
         prop_assert!(route.target.as_ref().is_none_or(|target| lab.catalog.environment(target).is_some()));
     }
+    check_nodes(lab)?;
     prop_assert_eq!(decode_catalog(&encode_catalog(&lab.catalog)).unwrap(), lab.catalog.clone());
+    Ok(())
+}
+
+fn check_nodes(lab: &Lab) -> Result<(), TestCaseError> {
+    let nodes: Vec<_> = lab.catalog.nodes().collect();
+    let names: BTreeSet<_> = nodes.iter().map(|node| &node.name).collect();
+    prop_assert_eq!(names.len(), nodes.len(), "two nodes have one name");
+    for node in &nodes {
+        prop_assert_eq!(lab.catalog.node_by_key(&node.public_key).map(|found| found.id), Some(node.id));
+        prop_assert!(node.feature_level >= lab.catalog.feature_level(), "{} is behind the cluster", node.name);
+    }
+    let founded = lab.catalog.audit().any(|entry| entry.actions.iter().any(|action| action.action == "node.admit"));
+    prop_assert_eq!(founded, nodes.iter().any(|node| node.role == NodeRole::Voter), "the last voter went");
+    prop_assert!(lab.catalog.join_tokens().all(|token| token.uses_left > 0), "a spent token stayed");
     Ok(())
 }
 
@@ -123,11 +88,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn every_sequence_keeps_the_laws_and_gives_the_same_bytes_again(steps in choices()) {
+    fn every_sequence_keeps_the_laws_and_gives_the_same_bytes_again(steps in steps()) {
         let mut lab = Lab::new();
         let mut twin = lab.catalog.clone();
+        let (mut ids, mut level): (BTreeSet<NodeId>, u32) = (BTreeSet::new(), 0);
         for step in steps {
-            let changes = step.into_iter().map(|choice| change(&mut lab, choice)).collect();
+            let changes = step.into_iter().map(|choice| lab.choose(choice)).collect();
             let command = lab.command(changes);
             prop_assert_eq!(&decode_command(&encode_command(&command)).unwrap(), &command);
             let before = lab.catalog.clone();
@@ -137,6 +103,11 @@ proptest! {
                 prop_assert_eq!(&lab.catalog, &before, "a refusal changed something");
             }
             prop_assert_eq!(twin.apply(revision, &command), applied);
+            for node in lab.catalog.nodes().filter(|node| before.node(node.id).is_none()) {
+                prop_assert!(ids.insert(node.id), "node {} is there a second time", node.id);
+            }
+            prop_assert!(lab.catalog.feature_level() >= level, "the feature level went back");
+            level = lab.catalog.feature_level();
         }
         prop_assert_eq!(encode_catalog(&twin), encode_catalog(&lab.catalog));
         check(&lab)?;
