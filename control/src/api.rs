@@ -24,12 +24,15 @@ use crate::{control::Control, kv::KvStore};
 
 pub mod ports;
 
+pub use self::carry::serve_carried;
+
 mod account;
 mod adopt;
 mod audit;
 mod auth;
 mod bindings;
 mod body;
+mod carry;
 mod certificates;
 mod cluster;
 mod conditions;
@@ -122,6 +125,7 @@ impl Deps {
 pub fn router(config: ApiConfig, deps: ApiDeps) -> Router {
     let ApiDeps { control, validator, kv, tails, cluster, clock } = deps;
     let (sessions, turns) = (Arc::default(), Turns::default());
+    let control_of_calls = control.clone();
     let deps = Deps { control, validator, kv, tails, cluster, clock, sessions, turns, config };
     let (calls, document) = endpoints(&deps).finish(env!("CARGO_PKG_VERSION"));
     let document = Bytes::from(document.to_json().expect("a document of names, texts and lists is JSON"));
@@ -133,7 +137,7 @@ pub fn router(config: ApiConfig, deps: ApiDeps) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(deps);
-    Router::new().nest("/client/v4", calls).fallback(no_route)
+    carry::around(Router::new().nest("/client/v4", calls).fallback(no_route), control_of_calls)
 }
 
 fn endpoints(deps: &Deps) -> Endpoints {

@@ -8,10 +8,11 @@
 
 use std::{
     collections::HashSet,
+    fmt,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::SystemTime,
 };
 
@@ -27,13 +28,27 @@ use crate::{
     store::{Privacy, create_folder, remove_unfinished, write_file},
 };
 
+/// Where bundles come from that this node does not have.
+#[async_trait::async_trait]
+pub trait BundleSource: Send + Sync {
+    /// The bytes, when another node gave them. They are verified here.
+    async fn fetch(&self, hash: &BundleHash) -> Option<Bytes>;
+}
+
 /// The bundles of one data directory. Clones share it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Bundles {
     folder: Arc<Path>,
+    source: Arc<OnceLock<Arc<dyn BundleSource>>>,
     // Held while a file's time is set, and while it is looked at and the file removed: what was stored a moment ago is
     // never removed.
     times: Arc<Mutex<()>>,
+}
+
+impl fmt::Debug for Bundles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bundles").field("folder", &self.folder).finish_non_exhaustive()
+    }
 }
 
 /// Why a bundle could not be stored or read.
@@ -84,7 +99,13 @@ impl Bundles {
                 remove_unfinished(&entry.path())?;
             }
         }
-        Ok(Self { folder: folder.into(), times: Arc::default() })
+        Ok(Self { folder: folder.into(), source: Arc::default(), times: Arc::default() })
+    }
+
+    /// Asks there for what is missing, from now on.
+    pub(crate) fn fetch_from(&self, source: Arc<dyn BundleSource>) {
+        // A second source would be the same one.
+        let _ = self.source.set(source);
     }
 
     /// The bytes under which a bundle is stored; equal bundles have equal bytes.
@@ -125,9 +146,28 @@ impl Bundles {
         }
     }
 
-    /// The bundle of that hash, verified and decoded; `None` when this node does not have it.
+    /// As [`Bundles::get`], but what is missing or damaged here is fetched from another node, and kept.
+    pub async fn get_or_fetch(&self, hash: &BundleHash) -> Result<Option<Bytes>, BundleError> {
+        let here = self.get(hash).await;
+        let (Some(source), Ok(None) | Err(BundleError::Damaged { .. })) = (self.source.get(), &here) else {
+            return here;
+        };
+        match source.fetch(hash).await {
+            Some(bytes) if BundleHash::of(&bytes) == *hash => {
+                self.put(bytes.clone()).await?;
+                Ok(Some(bytes))
+            }
+            Some(_) => {
+                tracing::warn!(%hash, "another node gave bytes that are not the bundle");
+                here
+            }
+            None => here,
+        }
+    }
+
+    /// The bundle of that hash, verified and decoded, from this node or another; `None` when nobody has it.
     pub async fn load(&self, hash: &BundleHash) -> Result<Option<Bundle>, BundleError> {
-        let Some(bytes) = self.get(hash).await? else { return Ok(None) };
+        let Some(bytes) = self.get_or_fetch(hash).await? else { return Ok(None) };
         let decoded = versioned::decode(Kind::Bundle, &bytes);
         decoded.map(Some).map_err(|source| BundleError::Decode { hash: *hash, source })
     }

@@ -2,23 +2,41 @@
 //!
 //! **Owns** [`ControlConfig`]. **Must not know** flags and files; the node reads those. **Enter at** [`ControlConfig`].
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr, UdpSocket},
+    path::PathBuf,
+    time::Duration,
+};
 
 use skerry_proto::id::Hostname;
 
-use crate::limits::{LOGS_PER_SNAPSHOT, PROPOSE_TIMEOUT};
+use crate::{
+    catalog::NodeRole,
+    limits::{LOGS_PER_SNAPSHOT, PROPOSE_TIMEOUT},
+};
 
 /// What the control plane is told when it starts.
 #[derive(Debug, Clone)]
 pub struct ControlConfig {
-    /// Where everything is kept: `raft.redb`, `raft.snapshot`, `bundles/`, `cluster.key`, `admin.token`, `ca.pem`. Made when
-    /// it does not exist. One process at a time may use it.
+    /// Where everything is kept: `raft.redb`, `raft.snapshot`, `bundles/`, `cluster.key`, `authority.key`, `node.identity`,
+    /// `admin.token`, `ca.pem`. Made when it does not exist. One process at a time may use it.
     pub data_dir: PathBuf,
-    /// This machine's name in logs and audit entries.
+    /// This machine's name in logs and audit entries, unique in the cluster.
     pub node_name: String,
-    /// The zone that the cluster serves. When it differs from what the catalog says, the catalog is changed.
+    /// Where it stands, for placement; empty when not said.
+    pub region: String,
+    /// Which failures it shares with others of its region; empty when not said.
+    pub zone: String,
+    /// Whether it votes. Counts when it joins; afterwards the catalog says so.
+    pub role: NodeRole,
+    /// The zone that the cluster serves. When a cluster of one node has another, the catalog is changed; in a larger one the
+    /// catalog counts.
     pub domain: Hostname,
-    /// Whether to make a new cluster when the directory holds none.
+    /// Where the API of this node is reached, for other nodes' lists; empty when nowhere.
+    pub api: String,
+    /// The mesh; `None` for a node that stays alone.
+    pub mesh: Option<MeshSettings>,
+    /// What to do when the directory holds no node.
     pub bootstrap: Bootstrap,
     /// How long a proposal waits. Default 10 s. Too low makes slow disks look like failures, too high keeps callers
     /// waiting for a lost quorum.
@@ -27,20 +45,109 @@ pub struct ControlConfig {
     pub logs_per_snapshot: u64,
 }
 
-/// Whether to make a new cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where the mesh listens, and where others reach it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeshSettings {
+    /// Where to listen (UDP).
+    pub listen: SocketAddr,
+    /// `host` or `host:port` that other nodes dial, where it is not the address that this node listens on.
+    pub advertise: Option<String>,
+}
+
+impl MeshSettings {
+    /// With a port: when none was chosen, `before` if it is free, else any. The same port after every restart keeps a node
+    /// findable.
+    pub fn settled(mut self, before: Option<u16>) -> std::io::Result<Self> {
+        if self.listen.port() == 0 {
+            let with = |port| SocketAddr::new(self.listen.ip(), port);
+            let again = before.and_then(|port| UdpSocket::bind(with(port)).ok());
+            let socket = match again {
+                Some(socket) => socket,
+                None => UdpSocket::bind(self.listen)?,
+            };
+            self.listen = socket.local_addr()?;
+        }
+        Ok(self)
+    }
+
+    /// What other nodes dial.
+    #[must_use]
+    pub fn advertised(&self) -> String {
+        let port = self.listen.port();
+        match &self.advertise {
+            Some(address) if has_port(address) => address.clone(),
+            Some(host) => match host.parse::<IpAddr>() {
+                Ok(ip) => SocketAddr::new(ip, port).to_string(),
+                Err(_) => format!("{host}:{port}"),
+            },
+            None => self.listen.to_string(),
+        }
+    }
+}
+
+/// Whether a text ends with a port; the colons of a bare IPv6 address do not make one.
+fn has_port(address: &str) -> bool {
+    address.parse::<IpAddr>().is_err() && address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+}
+
+/// What to do when the directory holds no node.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bootstrap {
-    /// When the directory holds none.
+    /// Make a new cluster.
     IfEmpty,
-    /// Never: a directory without a cluster is an error.
+    /// Become a node of a cluster.
+    Join {
+        /// A node of it, `host:port` of its mesh.
+        at: String,
+        /// The join token.
+        token: String,
+    },
+    /// Nothing: it is an error.
     Never,
 }
 
 impl ControlConfig {
-    /// With the defaults.
+    /// A node that stays alone, with the defaults.
     #[must_use]
     pub fn new(data_dir: PathBuf, node_name: String, domain: Hostname, bootstrap: Bootstrap) -> Self {
-        let (propose_timeout, logs_per_snapshot) = (PROPOSE_TIMEOUT, LOGS_PER_SNAPSHOT);
-        Self { data_dir, node_name, domain, bootstrap, propose_timeout, logs_per_snapshot }
+        Self {
+            data_dir,
+            node_name,
+            region: String::new(),
+            zone: String::new(),
+            role: NodeRole::Voter,
+            domain,
+            api: String::new(),
+            mesh: None,
+            bootstrap,
+            propose_timeout: PROPOSE_TIMEOUT,
+            logs_per_snapshot: LOGS_PER_SNAPSHOT,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn advertised(listen: &str, advertise: Option<&str>) -> String {
+        MeshSettings { listen: listen.parse().unwrap(), advertise: advertise.map(str::to_owned) }.advertised()
+    }
+
+    #[test]
+    fn what_is_dialled_has_a_port() {
+        assert_eq!(advertised("10.0.0.1:8701", None), "10.0.0.1:8701");
+        assert_eq!(advertised("0.0.0.0:8701", Some("node.example")), "node.example:8701");
+        assert_eq!(advertised("0.0.0.0:8701", Some("node.example:9")), "node.example:9");
+        assert_eq!(advertised("[::]:8701", Some("2001:db8::1")), "[2001:db8::1]:8701");
+        assert_eq!(advertised("[::]:8701", Some("[2001:db8::1]:9")), "[2001:db8::1]:9");
+    }
+
+    #[test]
+    fn a_port_that_was_picked_is_picked_again() {
+        let any = MeshSettings { listen: "127.0.0.1:0".parse().unwrap(), advertise: None };
+        let first = any.clone().settled(None).unwrap().listen.port();
+        assert_ne!(first, 0);
+        assert_eq!(any.settled(Some(first)).unwrap().listen.port(), first);
     }
 }

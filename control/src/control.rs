@@ -1,36 +1,57 @@
 //! The control plane of one node: how it starts, and the handle that everything else holds.
 //!
-//! **Owns** the order of starting and bootstrapping. **Must not know** HTTP or workers. **Enter at** [`build`].
+//! **Owns** the order of starting and stopping. **Must not know** HTTP or workers. **Enter at** [`build`].
 //!
-//! A start goes: folder → raft (replays its log) → key → cluster (made when there is none) → files for the operator →
-//! certificates. Every step looks before it acts, so a start that was cut off is finished by the next one.
+//! A start goes: folder → who this node is (it was a member, joins, or founds a cluster) → raft or feed → mesh → key → cluster
+//! (made when there is none) → files for the operator → tasks. Every step looks before it acts, so a start that was cut off
+//! is finished by the next one.
 
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use skerry_proto::id::NodeId;
+use axum::body::Body;
+use bytes::Bytes;
+use http::Response;
+use skerry_proto::{
+    id::{BundleHash, NodeId, Revision},
+    mesh::Method,
+};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     bundles::Bundles,
-    catalog::{
-        Access, Account, Actor, Applied, Catalog, Change, Cluster, Command, Resource, Scope, SealScope, Token,
-        TokenHash,
+    catalog::{Applied, Catalog, Command, NodeRole},
+    config::{Bootstrap, ControlConfig, MeshSettings},
+    error::{BuildError, ProposeError, StoreError},
+    identity::Issuer,
+    mesh::{Mesh, MeshConfig, NodeIdentity, PeerStatus},
+    peer::{
+        self,
+        api::ApiService,
+        book::Book,
+        bundles::{BundleService, MeshSource},
+        join::JoinService,
+        propose::{ProposeService, Proposer},
+        raft::{MeshTransport, RaftService},
+        renew::{self, RenewService, Renewal},
     },
-    clock,
-    config::{Bootstrap, ControlConfig},
-    error::{BuildError, ProposeError},
-    identity::{Issuer, new_authority},
-    mint,
-    raft::{NoTransport, Raft, RaftConfig, RaftStatus},
+    raft::{Raft, RaftConfig, RaftStatus},
     reconcile,
-    seal::{Sealer, WhenMissing},
+    seal::{KeyFile, Sealer, WhenMissing},
+    seat::Seat,
     state::{Head, States},
-    store::{Privacy, create_folder, remove_unfinished, write_file},
-    task,
+    store::{create_folder, remove_unfinished},
+    task, voters,
 };
 
+mod found;
+mod introduce;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use crate::peer::api::{ApiCall, Carried, CarryError, ServedApi};
 
 /// The node that makes a cluster; later ones get their ids from the log.
 const FOUNDER: NodeId = NodeId(1);
@@ -38,93 +59,248 @@ const FOUNDER: NodeId = NodeId(1);
 const HEARTBEAT: Duration = Duration::from_millis(250);
 /// BOUND: how long a voter waits for the others when it starts; then it serves what it has, and catches up later.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(3);
+/// BOUND: how long a node that has just joined waits for its first catalog: a leader that is elected meanwhile, and a
+/// snapshot.
+const FIRST_CATALOG_TIMEOUT: Duration = Duration::from_secs(60);
+/// BOUND: how long a stop waits for calls of other nodes.
+const MESH_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The control plane of one node. Cheap to clone; clones share everything.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Control {
-    raft: Raft,
+    node: NodeId,
+    seat: Seat,
+    states: Arc<States>,
+    proposer: Proposer,
     bundles: Bundles,
     sealer: Sealer,
+    mesh: Option<Mesh>,
+    api: Arc<OnceLock<ServedApi>>,
     tasks: Arc<[JoinHandle<()>]>,
 }
 
-/// Starts the control plane, and makes the cluster when there is none and the configuration allows it. Returns once the
-/// catalog contains everything that was ever acknowledged.
-pub async fn build(config: ControlConfig) -> Result<Control, BuildError> {
-    let data_dir = config.data_dir.clone();
-    let found = data_dir.join("raft.redb").exists();
-    if !found && config.bootstrap == Bootstrap::Never {
-        return Err(BuildError::NotBootstrapped { path: data_dir.display().to_string() });
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").field("node", &self.node).finish_non_exhaustive()
     }
-    let folder = create_folder(&data_dir).and_then(|()| remove_unfinished(&data_dir));
-    folder.map_err(|source| BuildError::io(&data_dir, source))?;
-    let raft = start_raft(&config).await?;
-    match set_up(&config, &raft).await {
-        Ok((sealer, bundles)) => {
-            let certificates = reconcile::run(raft.clone(), sealer.clone(), config.node_name.clone());
-            let sweep = reconcile::sweep::run(raft.clone(), bundles.clone());
-            let tasks = [task::spawn("certificates", certificates), task::spawn("bundle sweep", sweep)];
-            Ok(Control { raft, bundles, sealer, tasks: tasks.into() })
-        }
+}
+
+/// Starts the control plane, and makes or joins a cluster when the configuration says so. Returns once the catalog contains
+/// everything that this node can know was acknowledged.
+pub async fn build(mut config: ControlConfig) -> Result<Control, BuildError> {
+    let data_dir = &config.data_dir;
+    let folder = create_folder(data_dir).and_then(|()| remove_unfinished(data_dir));
+    folder.map_err(|source| BuildError::io(data_dir, source))?;
+    let identity = NodeIdentity::open(data_dir)?;
+    if let Some(settings) = config.mesh.take() {
+        let settled = settings.clone().settled(identity.as_ref().and_then(port_before));
+        config.mesh = Some(settled.map_err(|source| BuildError::MeshAddress { address: settings.listen, source })?);
+    }
+    let identity = who(&config, identity).await?;
+    let seat = Seat::default();
+    match start(&config, identity, seat.clone()).await {
+        Ok(control) => Ok(control),
         Err(error) => {
-            raft.shutdown().await;
+            if let Some(raft) = seat.raft() {
+                raft.shutdown().await;
+            }
             Err(error)
         }
     }
 }
 
-async fn start_raft(config: &ControlConfig) -> Result<Raft, BuildError> {
-    let settings = RaftConfig {
+/// Who this node is: what it was before, or what the cluster makes of it now. `None` for a node that founds one, has done so
+/// without a mesh, or was cut off in doing it.
+async fn who(config: &ControlConfig, before: Option<NodeIdentity>) -> Result<Option<NodeIdentity>, BuildError> {
+    let log = config.data_dir.join("raft.redb");
+    if let Some(identity) = before {
+        if identity.role == NodeRole::Voter.as_str() && !log.exists() {
+            return Err(BuildError::LostLog { path: log.display().to_string(), node: identity.node });
+        }
+        return Ok(Some(identity));
+    }
+    match &config.bootstrap {
+        _ if log.exists() && !peer::join::is_under_way(&config.data_dir) => Ok(None),
+        Bootstrap::Join { at, token } => peer::join::join(&joiner(config, at, token)?).await.map(Some),
+        Bootstrap::IfEmpty => Ok(None),
+        Bootstrap::Never => Err(BuildError::NotBootstrapped { path: config.data_dir.display().to_string() }),
+    }
+}
+
+/// The port on which others last reached this node.
+fn port_before(identity: &NodeIdentity) -> Option<u16> {
+    let own = identity.members.iter().find(|member| member.node_id == identity.node.0)?;
+    own.address.rsplit_once(':')?.1.parse().ok()
+}
+
+fn joiner<'a>(config: &'a ControlConfig, at: &'a str, token: &'a str) -> Result<peer::join::Joiner<'a>, BuildError> {
+    let mesh = config.mesh.as_ref().ok_or(BuildError::NoMesh)?;
+    Ok(peer::join::Joiner {
+        data_dir: &config.data_dir,
+        at,
+        token,
+        name: &config.node_name,
+        role: config.role,
+        region: &config.region,
+        zone: &config.zone,
+        address: mesh.advertised(),
+        feature_level: introduce::FEATURE_LEVEL,
+        build: introduce::BUILD,
+    })
+}
+
+async fn start(config: &ControlConfig, identity: Option<NodeIdentity>, seat: Seat) -> Result<Control, BuildError> {
+    let states = Arc::new(States::new(Head::default()));
+    let transport = Arc::new(MeshTransport::default());
+    let node = identity.as_ref().map_or(FOUNDER, |identity| identity.node);
+    let mesh = Arc::new(OnceLock::new());
+    let proposer = Proposer {
+        node,
+        seat: seat.clone(),
+        mesh: Arc::clone(&mesh),
+        states: Arc::clone(&states),
+        within: config.propose_timeout,
+    };
+    let raft = Raft::start(raft_config(config, node), Arc::clone(&states), transport.clone()).await?;
+    seat.take(raft.clone());
+    let founded = match identity {
+        Some(_) => None,
+        None => Some(found::cluster(config, &raft).await?),
+    };
+    let identity = match (identity, &config.mesh) {
+        (Some(identity), _) => Some(identity),
+        (None, Some(settings)) => Some(found::identity(config, settings, &raft).await?),
+        (None, None) => None,
+    };
+    let bundles = Bundles::open(&config.data_dir).map_err(|source| BuildError::io(&config.data_dir, source))?;
+    let sealer = match founded {
+        Some(sealer) => sealer,
+        None => Sealer::open_key(&config.data_dir, KeyFile::Cluster, WhenMissing::Fail)?,
+    };
+    let api = Arc::new(OnceLock::new());
+    let parts = Parts { seat, states, proposer, bundles, sealer, api };
+    let mut tasks = parts.tasks(config);
+    let connected = match (&config.mesh, identity) {
+        (Some(settings), Some(identity)) => {
+            let (connected, renewal) = parts.connect(config, settings, identity)?;
+            // Nobody else sets it.
+            let _ = mesh.set(connected.clone());
+            transport.connect(connected.clone());
+            let introduction = introduce::Introduction::new(config, settings);
+            tasks.push(task::spawn("certificate renewal", renew::run(renewal)));
+            tasks.push(task::spawn("introduction", introduce::run(parts.proposer.clone(), introduction)));
+            Some(connected)
+        }
+        (None, Some(identity)) if identity.node != FOUNDER => return Err(BuildError::NoMesh),
+        _ => None,
+    };
+    if !raft.recover(RECOVERY_PATIENCE).await? {
+        tracing::warn!(revision = %raft.catalog().revision(), "the other voters do not answer; this node serves what it has");
+    }
+    parts.first_catalog().await?;
+    found::write_ca(&config.data_dir, &parts.states.catalog())?;
+    let Parts { seat, states, proposer, bundles, sealer, api } = parts;
+    let tasks = tasks.into();
+    Ok(Control { node, seat, states, proposer, bundles, sealer, mesh: connected, api, tasks })
+}
+
+fn raft_config(config: &ControlConfig, node: NodeId) -> RaftConfig {
+    RaftConfig {
         data_dir: config.data_dir.clone(),
-        node: FOUNDER,
+        node,
         propose_timeout: config.propose_timeout,
         logs_per_snapshot: config.logs_per_snapshot,
         heartbeat: HEARTBEAT,
-    };
-    let states = Arc::new(States::new(Head::default()));
-    let raft = Raft::start(settings, states, Arc::new(NoTransport)).await?;
-    raft.found().await?;
-    raft.recover(RECOVERY_PATIENCE).await?;
-    Ok(raft)
+    }
 }
 
-async fn set_up(config: &ControlConfig, raft: &Raft) -> Result<(Sealer, Bundles), BuildError> {
-    let data_dir = &config.data_dir;
-    let sealed_before = raft.catalog().cluster().is_some();
-    let missing = if sealed_before { WhenMissing::Fail } else { WhenMissing::Create };
-    let sealer = Sealer::open_key(data_dir, missing)?;
-    let bundles = Bundles::open(data_dir).map_err(|source| BuildError::io(data_dir, source))?;
-    match raft.catalog().cluster() {
-        None => bootstrap(config, raft, &sealer).await?,
-        Some(cluster) if cluster.domain != config.domain => {
-            tracing::warn!(from = %cluster.domain, to = %config.domain, "the cluster's domain changes");
-            let cluster = Cluster { domain: config.domain.clone(), ..Cluster::clone(cluster) };
-            let actor = Actor::node(&config.node_name);
-            raft.propose(Command::new(actor, clock::unix_ms(), vec![Change::SetCluster(cluster)])).await?;
-        }
-        Some(_) => {}
+/// What the parts of a node share.
+struct Parts {
+    seat: Seat,
+    states: Arc<States>,
+    proposer: Proposer,
+    bundles: Bundles,
+    sealer: Sealer,
+    api: Arc<OnceLock<ServedApi>>,
+}
+
+impl Parts {
+    fn tasks(&self, config: &ControlConfig) -> Vec<JoinHandle<()>> {
+        let certificates =
+            reconcile::run(self.seat.clone(), Arc::clone(&self.states), self.sealer.clone(), config.node_name.clone());
+        let sweep = reconcile::sweep::run(Arc::clone(&self.states), self.bundles.clone());
+        vec![
+            task::spawn("certificates", certificates),
+            task::spawn("bundle sweep", sweep),
+            task::spawn("voters", voters::run(self.seat.clone(), Arc::clone(&self.states))),
+        ]
     }
-    write_ca(data_dir, &raft.catalog())?;
-    reconcile::certificates(raft, &sealer, &config.node_name).await?;
-    Ok((sealer, bundles))
+
+    /// Opens the mesh and answers on it.
+    fn connect(
+        &self,
+        config: &ControlConfig,
+        settings: &MeshSettings,
+        identity: NodeIdentity,
+    ) -> Result<(Mesh, Renewal), BuildError> {
+        let book = Arc::new(Book::new(Arc::clone(&self.states), &identity.members));
+        let authority = match identity.role == NodeRole::Voter.as_str() {
+            true => Some(Sealer::open_key(&config.data_dir, KeyFile::Authority, WhenMissing::Fail)?),
+            false => None,
+        };
+        let mesh = Mesh::build(MeshConfig::new(settings.listen), identity.clone(), book)?;
+        self.serve(&mesh, authority.clone());
+        let proposer = self.proposer.clone();
+        let data_dir = config.data_dir.clone();
+        Ok((mesh.clone(), Renewal { data_dir, identity, mesh, proposer, authority }))
+    }
+
+    fn serve(&self, mesh: &Mesh, authority: Option<Sealer>) {
+        let (seat, states, proposer) = (self.seat.clone(), Arc::clone(&self.states), self.proposer.clone());
+        let raft = Arc::new(RaftService { seat: seat.clone() });
+        let bundles = Arc::new(BundleService { bundles: self.bundles.clone(), states: Arc::clone(&states) });
+        mesh.serve(peer::services(peer::raft::methods(&raft)));
+        mesh.serve(peer::services(peer::bundles::methods(&bundles)));
+        self.bundles.fetch_from(Arc::new(MeshSource { mesh: mesh.clone(), states: Arc::clone(&states) }));
+        let join =
+            JoinService { proposer: proposer.clone(), sealer: self.sealer.clone(), authority: authority.clone() };
+        let api = ApiService { seat: seat.clone(), mesh: mesh.clone(), states, api: Arc::clone(&self.api) };
+        mesh.serve(peer::services([
+            (Method::Propose, Arc::new(ProposeService { seat })),
+            (Method::Join, Arc::new(join)),
+            (Method::Renew, Arc::new(RenewService { proposer, authority })),
+            (Method::ApiForward, Arc::new(api)),
+        ]));
+    }
+
+    /// Waits until there is a catalog; only a node that has just joined has none.
+    async fn first_catalog(&self) -> Result<(), BuildError> {
+        let mut states = self.states.watch();
+        let first = states.wait_for(|catalog| catalog.cluster().is_some());
+        match tokio::time::timeout(FIRST_CATALOG_TIMEOUT, first).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(BuildError::NoCatalog { waited_s: FIRST_CATALOG_TIMEOUT.as_secs() }),
+        }
+    }
 }
 
 impl Control {
     /// The newest state that this node has applied.
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {
-        self.raft.catalog()
+        self.states.catalog()
     }
 
     /// Sees every state that this node applies; states that follow each other closely may be skipped.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<Catalog>> {
-        self.raft.watch()
+        self.states.watch()
     }
 
-    /// Changes the catalog. When this returns `Ok`, the change is durable and [`Control::catalog`] shows it.
+    /// Changes the catalog, wherever the leader is. When this returns `Ok`, the change is durable and [`Control::catalog`]
+    /// shows it.
     pub async fn propose(&self, command: Command) -> Result<Applied, ProposeError> {
-        self.raft.propose(command).await
+        self.proposer.propose(command).await
     }
 
     /// The code of versions.
@@ -133,10 +309,53 @@ impl Control {
         self.bundles.clone()
     }
 
-    /// How this node sees the agreement.
+    /// Stores a bundle where a majority of the voters has it, so that a version may name it.
+    pub async fn store_bundle(&self, bytes: Bytes) -> Result<BundleHash, StoreError> {
+        let hash = self.bundles.put(bytes.clone()).await?;
+        let voters = self.status().map(|status| status.voters).unwrap_or_default();
+        let (Some(mesh), true) = (&self.mesh, voters.len() > 1) else { return Ok(hash) };
+        let stored = 1 + peer::bundles::store(mesh, &bytes, &voters).await;
+        let needed = voters.len() / 2 + 1;
+        if stored < needed {
+            return Err(StoreError::TooFew { hash, stored, needed });
+        }
+        Ok(hash)
+    }
+
+    /// This node.
     #[must_use]
-    pub fn status(&self) -> RaftStatus {
-        self.raft.status()
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// How this node sees the agreement; `None` on a node that does not take part.
+    #[must_use]
+    pub fn status(&self) -> Option<RaftStatus> {
+        self.seat.raft().map(|raft| raft.status())
+    }
+
+    /// Whether this node leads, as far as it knows.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.seat.leads()
+    }
+
+    /// Whether there are other nodes to ask.
+    #[must_use]
+    pub fn has_mesh(&self) -> bool {
+        self.mesh.is_some()
+    }
+
+    /// The nodes that this one talks to.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        self.mesh.as_ref().map(Mesh::peers).unwrap_or_default()
+    }
+
+    /// Where the mesh listens; `None` without one.
+    #[must_use]
+    pub fn mesh_address(&self) -> Option<std::net::SocketAddr> {
+        self.mesh.as_ref().map(Mesh::address)
     }
 
     /// Seals and opens secrets and private keys.
@@ -150,64 +369,51 @@ impl Control {
     #[must_use]
     pub fn issuer(&self) -> Issuer {
         let catalog = self.catalog();
-        let cluster = catalog.cluster().expect("`build` returns after bootstrap, and a cluster is never removed");
+        let cluster = catalog.cluster().expect("`build` returns once there is a cluster, and it is never removed");
         Issuer::new(Arc::clone(cluster), self.sealer.clone())
     }
 
-    /// Stops raft; what was acknowledged is on disk already. Proposals in flight end as unknown.
+    /// Answers requests that other nodes carry here with this API; the first one counts.
+    pub(crate) fn serve_api(&self, api: ServedApi) {
+        let _ = self.api.set(api);
+    }
+
+    /// Carries a request to the leader, and returns once this node shows what the answer is about.
+    pub(crate) async fn carry(&self, call: &ApiCall) -> Result<Response<Body>, CarryError> {
+        let undone = |reason: &str| CarryError::Undone { reason: reason.to_owned() };
+        let mesh = self.mesh.as_ref().ok_or_else(|| undone("this node does not lead, and has no mesh"))?;
+        let mut refused = undone("no leader is known");
+        for voter in self.seat.ask_next(self.node, &self.catalog()) {
+            match peer::api::carry(mesh, voter, call).await {
+                Ok(answer) => {
+                    self.seen(answer.revision).await;
+                    return Ok(answer.response);
+                }
+                Err(error @ CarryError::Undone { .. }) => refused = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
+    }
+
+    async fn seen(&self, revision: Revision) {
+        let mut states = self.watch();
+        let shown = states.wait_for(|catalog| catalog.revision() >= revision);
+        if tokio::time::timeout(RECOVERY_PATIENCE, shown).await.is_err() {
+            tracing::warn!(%revision, "this node does not show a change yet");
+        }
+    }
+
+    /// Stops the mesh and raft; what was acknowledged is on disk already. A leader hands over first. Proposals in flight end
+    /// as unknown.
     pub async fn shutdown(&self) {
         self.tasks.iter().for_each(JoinHandle::abort);
-        self.raft.shutdown().await;
+        if let Some(raft) = self.seat.raft() {
+            raft.step_down().await;
+            raft.shutdown().await;
+        }
+        if let Some(mesh) = &self.mesh {
+            mesh.close(MESH_CLOSE_TIMEOUT).await;
+        }
     }
-}
-
-/// Makes the cluster in one command. The token's file comes first: a crash in between leaves a file that the next start
-/// reads, and never a cluster that nobody can enter.
-async fn bootstrap(config: &ControlConfig, raft: &Raft, sealer: &Sealer) -> Result<(), BuildError> {
-    let now_ms = clock::unix_ms();
-    let hash = admin_token(&config.data_dir)?;
-    let authority = new_authority(config.domain.as_str(), now_ms)?;
-    let key = sealer.seal(SealScope::cluster_ca(), &authority.key);
-    let cluster = Cluster::new(config.domain.clone(), authority.certificate, key, now_ms);
-    let account = Account { id: mint::account_id(), name: "default".to_owned(), label: None, created_at_ms: now_ms };
-    let token = Token {
-        id: mint::token().id,
-        account: None,
-        name: "admin".to_owned(),
-        scopes: [Scope { resource: Resource::All, access: Access::Write }].into(),
-        hash,
-        created_at_ms: now_ms,
-        expires_at_ms: None,
-    };
-    // Accounts and tokens of the whole cluster may share a command: the token is about no account.
-    let changes = vec![Change::SetCluster(cluster), Change::CreateAccount(account), Change::CreateToken(token)];
-    raft.propose(Command::new(Actor::node(&config.node_name), now_ms, changes)).await?;
-    tracing::info!(domain = %config.domain, "the cluster is made");
-    Ok(())
-}
-
-/// The hash of the token in `DIR/admin.token`, which is written when there is none.
-fn admin_token(data_dir: &Path) -> Result<TokenHash, BuildError> {
-    let path = data_dir.join("admin.token");
-    match fs::read_to_string(&path) {
-        Ok(text) if text.trim().len() >= 64 => return Ok(TokenHash::of(text.trim())),
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(source) => return Err(BuildError::io(&path, source)),
-    }
-    let token = mint::token();
-    let content = format!("{}\n", token.text);
-    write_file(&path, content.as_bytes(), Privacy::Secret).map_err(|source| BuildError::io(&path, source))?;
-    Ok(token.hash)
-}
-
-/// `DIR/ca.pem`, for `curl --cacert`.
-fn write_ca(data_dir: &Path, catalog: &Catalog) -> Result<(), BuildError> {
-    let Some(cluster) = catalog.cluster() else { return Ok(()) };
-    let path = data_dir.join("ca.pem");
-    let pem = crate::identity::pem(&cluster.ca_certificate);
-    if fs::read(&path).is_ok_and(|old| old == pem.as_bytes()) {
-        return Ok(());
-    }
-    write_file(&path, pem.as_bytes(), Privacy::Public).map_err(|source| BuildError::io(&path, source))
 }

@@ -2,11 +2,17 @@
 //!
 //! **Owns** the errors of [`Control`](crate::control::Control). **Must not know** HTTP. **Enter at** [`ProposeError`].
 
-use std::io;
+use std::{io, net::SocketAddr};
 
-use skerry_proto::id::NodeId;
+use skerry_proto::id::{BundleHash, NodeId};
 
-use crate::{catalog::Rejection, identity::IssueError, seal::KeyError};
+use crate::{
+    bundles::BundleError,
+    catalog::Rejection,
+    identity::IssueError,
+    mesh::{IdentityError, JoinError, JoinTokenError, MeshBuildError, SignError},
+    seal::KeyError,
+};
 
 /// Why a proposal has no outcome that the caller wanted.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -14,6 +20,12 @@ pub enum ProposeError {
     /// The catalog refused it. State: unchanged. Retry: as the rejection says.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// The catalog of the leader refused it, for a reason that came as words. State: unchanged. Retry: as the words say.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
     /// It is larger than a log entry may be. State: unchanged. Retry: in parts.
     #[error("the change has {size_bytes} bytes, more than {max_bytes}")]
     TooLarge {
@@ -67,6 +79,46 @@ pub enum BuildError {
     /// The cluster's CA could not be made. State: unchanged. Retry: yes.
     #[error("the cluster's certificates can not be made")]
     Issue(#[from] IssueError),
+    /// The machine did not become a node. State: unchanged, or unknown where said. Retry: as the source says.
+    #[error("this machine can not join the cluster")]
+    Join(#[from] JoinFailure),
+    /// The node does not know who it is. State: unchanged. Retry: after mending it.
+    #[error("this node can not be itself again")]
+    Identity(#[from] IdentityError),
+    /// The mesh does not start. State: unchanged. Retry: as the source says.
+    #[error("the mesh can not start")]
+    Mesh(#[from] MeshBuildError),
+    /// A voter's log is gone, and with it its votes: under its old id it could vote twice. State: unchanged. Retry: no.
+    #[error(
+        "{path} is missing, but this is node {node}, which may vote: what it voted is lost, so it can not come back \
+         under this id. Run `skerry cluster remove {node}` at another node, empty the data directory and join again"
+    )]
+    LostLog {
+        /// The file.
+        path: String,
+        /// This node.
+        node: NodeId,
+    },
+    /// The mesh's address can not be used. State: unchanged. Retry: with another one.
+    #[error("mesh: {address} can not be used")]
+    MeshAddress {
+        /// As configured.
+        address: SocketAddr,
+        /// What failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A node of a cluster needs the mesh. State: unchanged. Retry: with `mesh` set.
+    #[error(
+        "mesh: this node belongs to a cluster; give it an address that other nodes can reach, such as 10.0.0.1:8701"
+    )]
+    NoMesh,
+    /// The node is a member, but nobody gave it the catalog. State: advanced; the next start goes on. Retry: yes.
+    #[error("no voter has sent the catalog within {waited_s} s; check that the mesh's UDP port can be reached")]
+    NoCatalog {
+        /// How long it was waited for.
+        waited_s: u64,
+    },
     /// Raft does not start, or its storage is damaged. State: unchanged. Retry: no.
     #[error("raft can not start: {reason}")]
     Raft {
@@ -82,4 +134,47 @@ impl BuildError {
     pub(crate) fn io(path: &std::path::Path, source: io::Error) -> Self {
         Self::Io { path: path.display().to_string(), source }
     }
+}
+
+/// Why a machine did not become a node.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinFailure {
+    /// The token is no join token. State: unchanged. Retry: with one.
+    #[error("the join token can not be used")]
+    Token(#[source] JoinTokenError),
+    /// The machine can not make its key. State: unchanged. Retry: no.
+    #[error("the node's key can not be made")]
+    Key(#[source] SignError),
+    /// Nobody made it a node. State: as the source says. Retry: as the source says.
+    #[error("it was not admitted")]
+    Asked(#[source] JoinError),
+    /// The cluster's answer lacks something. State: advanced. Retry: yes.
+    #[error("{at} made this machine a node, but its answer lacks {what}")]
+    Answer {
+        /// Who answered.
+        at: String,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// What it was given can not be kept. State: advanced; asking again gives the same. Retry: after mending it.
+    #[error("the node's identity can not be kept")]
+    Identity(#[source] IdentityError),
+}
+
+/// Why a bundle is not stored safely.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// This node can not store it. State: as the source says. Retry: yes.
+    #[error(transparent)]
+    Here(#[from] BundleError),
+    /// Too few voters have it. State: advanced; nothing names it, so it is removed again. Retry: yes, later.
+    #[error("bundle {hash} is stored on {stored} voters, {needed} are needed")]
+    TooFew {
+        /// Which.
+        hash: BundleHash,
+        /// How many have it.
+        stored: usize,
+        /// How many must.
+        needed: usize,
+    },
 }

@@ -8,13 +8,17 @@ pub mod api;
 pub mod control;
 
 mod reconcile;
+pub mod voters;
+
+mod peer;
+mod seat;
 
 pub mod raft;
 
-pub mod mesh;
-
 pub mod config;
 pub mod error;
+
+pub mod mesh;
 
 pub mod bundles;
 pub mod identity;

@@ -52,3 +52,7 @@ pub const DATAGRAM_BYTES_MAX: usize = 1150;
 pub const CERTIFICATE_REQUEST_BYTES_MAX: usize = 8 << 10;
 /// BOUND: how long a node's certificate is valid; it is renewed when a third is left. What is stolen is soon worth nothing.
 pub const NODE_CERTIFICATE_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// BOUND: bytes of a snapshot that one voter sends another: ten thousand services with their history.
+pub const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
+/// BOUND: bytes of an API request's body that is carried to the leader: an upload of the largest bundle, with its form.
+pub const API_BODY_BYTES_MAX: usize = BUNDLE_BYTES_MAX + (2 << 20);

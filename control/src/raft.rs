@@ -6,7 +6,13 @@
 //! openraft decides; here are its log (redb, fsync before every acknowledgement), its state machine (the catalog), its
 //! snapshots and its network.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use openraft::{
     BasicNode, SnapshotPolicy,
@@ -99,6 +105,17 @@ impl Raft {
         let raft = raft.map_err(|error| raft_error(&error))?;
         let waiting = Arc::new(Semaphore::new(PROPOSALS_MAX));
         Ok(Self { raft, log, states, waiting, node: config.node, propose_timeout: config.propose_timeout })
+    }
+
+    /// Makes an empty log, so that a missing one is known to be lost from now on.
+    pub(crate) async fn create_log(data_dir: &Path) -> Result<(), BuildError> {
+        let path = data_dir.join("raft.redb");
+        let made = async {
+            let opened = path.clone();
+            let log = tokio::task::spawn_blocking(move || LogStore::open(&opened)).await.map_err(io::Error::from)??;
+            log.close().await
+        };
+        made.await.map_err(|source| BuildError::io(&path, source))
     }
 
     /// Makes a cluster whose only voter this node is, unless it knows of one.

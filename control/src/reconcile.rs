@@ -17,6 +17,8 @@ use crate::{
     identity::{Issuer, is_due},
     raft::Raft,
     seal::Sealer,
+    seat::Seat,
+    state::States,
 };
 
 pub(crate) mod sweep;
@@ -27,6 +29,9 @@ mod tests;
 const BATCH: usize = 100;
 /// How often the clock is looked at. Certificates are renewed with 30 days left, so hours do not matter.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
+
+/// How often a node that does not lead looks whether it does.
+const LOOK_FOR_LEAD_EVERY: Duration = Duration::from_secs(5);
 
 /// A certificate that should be issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,15 +75,20 @@ pub(crate) async fn certificates(raft: &Raft, sealer: &Sealer, actor: &str) -> R
 }
 
 /// Issues certificates whenever names change, for as long as it runs.
-pub(crate) async fn run(raft: Raft, sealer: Sealer, actor: String) {
-    let mut states = raft.watch();
+pub(crate) async fn run(seat: Seat, states: Arc<States>, sealer: Sealer, actor: String) {
+    let mut states = states.watch();
     loop {
         // Before issuing: what changes meanwhile is looked at right afterwards.
         let before = Arc::clone(&states.borrow_and_update());
-        match certificates(&raft, &sealer, &actor).await {
+        let leader = seat.raft().filter(|raft| raft.leads());
+        let looked = match &leader {
+            Some(raft) => certificates(raft, &sealer, &actor).await,
+            None => Ok(()),
+        };
+        match looked {
             Ok(()) => {}
-            Err(BuildError::Bootstrap(ProposeError::Unavailable { reason })) => {
-                tracing::debug!(reason, "certificates wait for the control plane");
+            Err(BuildError::Bootstrap(error @ (ProposeError::Unavailable { .. } | ProposeError::NotLeader { .. }))) => {
+                tracing::debug!(%error, "certificates wait for the control plane");
             }
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "certificates are not issued"),
         }
@@ -90,7 +100,9 @@ pub(crate) async fn run(raft: Raft, sealer: Sealer, actor: String) {
                 }
             }
         };
-        if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, changed).await {
+        // A node that begins to lead looks at what the one before it has left.
+        let wait = if leader.is_some() { LOOK_EVERY } else { LOOK_FOR_LEAD_EVERY };
+        if let Ok(Err(_)) = tokio::time::timeout(wait, changed).await {
             return;
         }
     }

@@ -1,6 +1,6 @@
-//! Encryption at rest, with one key for the cluster.
+//! Encryption at rest, with one key for what every node opens and one for what only voters do.
 //!
-//! **Owns** `DIR/cluster.key` and the cipher. **Must not know** what is sealed. **Enter at** [`Sealer`].
+//! **Owns** `DIR/cluster.key`, `DIR/authority.key` and the cipher. **Must not know** what is sealed. **Enter at** [`Sealer`].
 //!
 //! XChaCha20-Poly1305 with a random 24-byte nonce for every value; the scope is authenticated, so a value that was copied
 //! to another account, environment, name or certificate does not open.
@@ -21,10 +21,29 @@ use crate::{
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
+/// A key of the cluster, as a file in the data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFile {
+    /// `cluster.key`: secrets and the keys of hostnames. Every node has it.
+    Cluster,
+    /// `authority.key`: the keys of the mesh's authorities. Only nodes that may vote have it.
+    Authority,
+}
+
+impl KeyFile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster.key",
+            Self::Authority => "authority.key",
+        }
+    }
+}
+
 /// Seals and opens values. Clones share the key.
 #[derive(Clone)]
 pub struct Sealer {
     cipher: Arc<XChaCha20Poly1305>,
+    key: [u8; KEY_BYTES],
 }
 
 impl fmt::Debug for Sealer {
@@ -45,7 +64,7 @@ pub struct OpenError {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file can not be read or written. State: unchanged. Retry: after mending it.
-    #[error("the cluster key {path} can not be used")]
+    #[error("the key {path} can not be used")]
     Io {
         /// The file.
         path: String,
@@ -54,13 +73,13 @@ pub enum KeyError {
         source: io::Error,
     },
     /// The file holds something else. State: unchanged. Retry: no; restore the file.
-    #[error("the cluster key {path} is not 64 hexadecimal digits")]
+    #[error("the key {path} is not 64 hexadecimal digits")]
     Malformed {
         /// The file.
         path: String,
     },
     /// There is data but no key: making a new one would lose every secret. State: unchanged. Retry: after restoring it.
-    #[error("the cluster key {path} is missing; restore it from a backup, secrets can not be read without it")]
+    #[error("the key {path} is missing; restore it from a backup, what it sealed can not be read without it")]
     Missing {
         /// The file.
         path: String,
@@ -77,17 +96,14 @@ pub enum WhenMissing {
 }
 
 impl Sealer {
-    /// The key in `DIR/cluster.key` (mode 0600). Blocking.
-    pub fn open_key(data_dir: &Path, missing: WhenMissing) -> Result<Self, KeyError> {
-        let path = data_dir.join("cluster.key");
+    /// The key in its file (mode 0600). Blocking.
+    pub fn open_key(data_dir: &Path, file: KeyFile, missing: WhenMissing) -> Result<Self, KeyError> {
+        let path = data_dir.join(file.name());
         let shown = path.display().to_string();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && missing == WhenMissing::Create => {
-                let text = hex::encode(random::<KEY_BYTES>());
-                let written = write_file(&path, text.as_bytes(), Privacy::Secret);
-                written.map_err(|source| KeyError::Io { path: shown.clone(), source })?;
-                text
+                return Self::keep_key(data_dir, file, random::<KEY_BYTES>());
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(KeyError::Missing { path: shown }),
             Err(source) => return Err(KeyError::Io { path: shown, source }),
@@ -99,10 +115,23 @@ impl Sealer {
         Ok(Self::from_key(key))
     }
 
+    /// Writes a key that another node gave, durable when this returns. Blocking.
+    pub fn keep_key(data_dir: &Path, file: KeyFile, key: [u8; KEY_BYTES]) -> Result<Self, KeyError> {
+        let path = data_dir.join(file.name());
+        let written = write_file(&path, hex::encode(key).as_bytes(), Privacy::Secret);
+        written.map_err(|source| KeyError::Io { path: path.display().to_string(), source })?;
+        Ok(Self::from_key(key))
+    }
+
     /// With a key at hand.
     #[must_use]
-    pub fn from_key(key: [u8; 32]) -> Self {
-        Self { cipher: Arc::new(XChaCha20Poly1305::new(&key.into())) }
+    pub fn from_key(key: [u8; KEY_BYTES]) -> Self {
+        Self { cipher: Arc::new(XChaCha20Poly1305::new(&key.into())), key }
+    }
+
+    /// The key itself, for a node that may have it.
+    pub(crate) fn key(&self) -> [u8; KEY_BYTES] {
+        self.key
     }
 
     /// Seals a value for the place it belongs to.
@@ -153,9 +182,12 @@ mod tests {
     #[test]
     fn the_key_is_made_once_and_private() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(Sealer::open_key(folder.path(), WhenMissing::Fail), Err(KeyError::Missing { .. })));
-        let first = Sealer::open_key(folder.path(), WhenMissing::Create).unwrap();
-        let second = Sealer::open_key(folder.path(), WhenMissing::Fail).unwrap();
+        assert!(matches!(
+            Sealer::open_key(folder.path(), KeyFile::Cluster, WhenMissing::Fail),
+            Err(KeyError::Missing { .. })
+        ));
+        let first = Sealer::open_key(folder.path(), KeyFile::Cluster, WhenMissing::Create).unwrap();
+        let second = Sealer::open_key(folder.path(), KeyFile::Cluster, WhenMissing::Fail).unwrap();
         let sealed = first.seal(scope('a', "KEY"), b"secret");
         assert_eq!(second.open(&sealed).unwrap(), b"secret");
         let mode = fs::metadata(folder.path().join("cluster.key")).unwrap().permissions().mode();

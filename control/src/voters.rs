@@ -5,22 +5,24 @@
 
 pub mod plan;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use self::plan::{Step, View, plan};
 use crate::{
     catalog::{Catalog, NodeRole, NodeState},
     raft::{ChangeError, Raft, RaftStatus},
+    seat::Seat,
+    state::States,
 };
 
 /// How often the members are looked at besides every change of the catalog; a learner catches up without one.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Performs what [`plan`] says whenever this node leads, for as long as it runs.
-pub(crate) async fn run(raft: Raft) {
-    let mut states = raft.states().watch();
+pub(crate) async fn run(seat: Seat, states: Arc<States>) {
+    let mut states = states.watch();
     loop {
-        if raft.leads() {
+        if let Some(raft) = seat.raft().filter(|raft| raft.leads()) {
             look(&raft).await;
         }
         // Woken by a change or by the clock; whichever, it looks.
@@ -32,7 +34,12 @@ pub(crate) async fn run(raft: Raft) {
 
 async fn look(raft: &Raft) {
     let status = raft.status();
-    let Some(step) = plan(&view(&raft.catalog(), &status)) else { return };
+    let catalog = raft.catalog();
+    if catalog.nodes().next().is_none() {
+        // A cluster of one node without a mesh has no entries for nodes.
+        return;
+    }
+    let Some(step) = plan(&view(&catalog, &status)) else { return };
     tracing::info!(?step, voters = ?status.voters, learners = ?status.learners, "the members change");
     match perform(raft, &step).await {
         Ok(()) => {}

@@ -12,7 +12,10 @@ use http::{HeaderMap, header, request::Parts};
 use skerry_proto::id::{AccountId, TokenId};
 
 use super::{Deps, body::BodyDigest, conditions::Conditions, error::ApiError, params::Params, ports::Peer};
-use crate::catalog::{Access, Actor, Resource, Scope, TokenHash};
+use crate::{
+    catalog::{Access, Actor, Resource, Scope, TokenHash},
+    control::Carried,
+};
 
 /// BOUND: how much of a `User-Agent` the audit log keeps.
 const AGENT_BYTES_MAX: usize = 256;
@@ -191,9 +194,19 @@ fn authenticate(deps: &Deps, request: &Request) -> Result<Caller, ApiError> {
         scopes: token.scopes.iter().copied().collect(),
         expires_at_ms: token.expires_at_ms,
         source: source(agent),
-        from: peer.map(|peer| peer.address.ip().to_canonical().to_string()).unwrap_or_default(),
+        from: from(request),
         agent: agent.get(..AGENT_BYTES_MAX).unwrap_or(agent).to_owned(),
     })
+}
+
+/// The caller's address, as the first node saw it.
+fn from(request: &Request) -> String {
+    let extensions = request.extensions();
+    match (extensions.get::<Carried>(), extensions.get::<Peer>()) {
+        (Some(carried), _) => carried.peer.clone(),
+        (None, Some(peer)) => peer.address.ip().to_canonical().to_string(),
+        (None, None) => String::new(),
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {

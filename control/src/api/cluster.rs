@@ -42,7 +42,7 @@ pub(crate) struct ClusterInfo {
     /// The node that orders changes, as far as this one knows; `null` during an election.
     pub leader: Option<u64>,
     /// Raft's term: how many elections there have been, about.
-    pub term: u64,
+    pub term: Option<u64>,
     /// The nodes that vote.
     pub voters: Vec<u64>,
     /// How many nodes there are.
@@ -109,9 +109,9 @@ impl ClusterInfo {
             revision: catalog.revision().0,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             feature_level: catalog.feature_level(),
-            leader: status.leader,
-            term: status.term,
-            voters: status.voters,
+            leader: status.as_ref().and_then(|status| status.leader).map(|leader| leader.0),
+            term: status.as_ref().map(|status| status.term),
+            voters: status.map(|status| status.voters.iter().map(|voter| voter.0).collect()).unwrap_or_default(),
             nodes: catalog.nodes().count(),
             default_account: account.map(ToString::to_string),
             http_port: deps.config.http_port,

@@ -25,6 +25,7 @@ use utoipa::{
 use super::{
     Deps,
     auth::{self, Rule},
+    carry::{self, Place},
     conditions::Conditions,
     envelope::{ErrorView, ResultInfo},
 };
@@ -34,6 +35,7 @@ pub(crate) struct Endpoint {
     method: HttpMethod,
     paths: Vec<String>,
     rule: Rule,
+    place: Place,
     tag: &'static str,
     id: &'static str,
     summary: &'static str,
@@ -48,10 +50,12 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     fn new(method: HttpMethod, path: &str, id: &'static str, summary: &'static str) -> Self {
+        let place = if method == HttpMethod::Get { Place::Here } else { Place::Leader };
         Self {
             method,
             paths: vec![path.to_owned()],
             rule: Rule::AnyToken,
+            place,
             tag: "accounts",
             id,
             summary,
@@ -99,6 +103,12 @@ impl Endpoint {
     /// Who may use it; any token when not said.
     pub(crate) fn needs(mut self, rule: impl Into<Rule>) -> Self {
         self.rule = rule.into();
+        self
+    }
+
+    /// Answered by the node that was asked although it changes something: not the catalog.
+    pub(crate) fn here(mut self) -> Self {
+        self.place = Place::Here;
         self
     }
 
@@ -314,8 +324,11 @@ impl Endpoints {
     {
         let guard = auth::Guard { deps: self.deps.clone(), rule: endpoint.rule, conditions: endpoint.conditions };
         for (place, path) in endpoint.paths.iter().enumerate() {
-            let answer = on(endpoint.filter(), handler.clone())
+            let mut answer = on(endpoint.filter(), handler.clone())
                 .layer(middleware::from_fn_with_state(guard.clone(), auth::check));
+            if endpoint.place == Place::Leader {
+                answer = answer.layer(middleware::from_fn_with_state(self.deps.clone(), carry::to_leader));
+            }
             let router = std::mem::take(&mut self.router);
             self.router = router.route(path, answer);
             // OpenAPI has no name for a parameter that spans segments.

@@ -12,7 +12,7 @@ use http::StatusCode;
 use super::envelope::{Envelope, ErrorView, SourceView};
 use crate::{
     catalog::{Noun, Rejection},
-    error::ProposeError,
+    error::{ProposeError, StoreError},
     kv::KvError,
 };
 
@@ -222,12 +222,23 @@ impl From<ProposeError> for ApiError {
             ProposeError::TooLarge { max_bytes, .. } => {
                 Self::TooLarge { what: "the change".into(), limit_bytes: max_bytes }
             }
-            error @ ProposeError::NotLeader { .. } => Self::Unavailable(error.to_string()),
+            error @ (ProposeError::NotLeader { .. } | ProposeError::Refused { .. }) => {
+                Self::Unavailable(error.to_string())
+            }
             ProposeError::Unavailable { reason } => Self::Unavailable(reason),
             ProposeError::Unknown { reason } => {
                 tracing::warn!(reason, "a write's outcome is unknown");
                 Self::Unknown
             }
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::TooFew { .. } => Self::Unavailable(error.to_string()),
+            StoreError::Here(error) => Self::internal(&error),
         }
     }
 }

@@ -130,13 +130,14 @@ pub struct OneNode(pub Control);
 
 impl ClusterView for OneNode {
     fn nodes(&self) -> BTreeMap<NodeId, NodeView> {
-        let status = self.0.status();
-        let voter = |id: u64| {
-            let raft = if status.leader == Some(id) { RaftRole::Leader } else { RaftRole::Voter };
-            (NodeId(id), NodeView { raft: Some(raft), ..NodeView::default() })
-        };
-        let mut nodes: BTreeMap<_, _> = status.voters.iter().copied().map(voter).collect();
-        let own = nodes.entry(NodeId(status.node_id)).or_default();
+        let mut nodes = BTreeMap::new();
+        if let Some(status) = self.0.status() {
+            let raft = |role| NodeView { raft: Some(role), ..NodeView::default() };
+            nodes.extend(status.learners.iter().map(|id| (*id, raft(RaftRole::Learner))));
+            nodes.extend(status.voters.iter().map(|id| (*id, raft(RaftRole::Voter))));
+            nodes.extend(status.leader.map(|id| (id, raft(RaftRole::Leader))));
+        }
+        let own = nodes.entry(self.0.node()).or_default();
         own.alive = Some(true);
         own.revision = Some(self.0.catalog().revision());
         nodes

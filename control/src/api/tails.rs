@@ -72,12 +72,12 @@ pub(crate) struct TailBody {
 pub(crate) fn mount(endpoints: &mut Endpoints) {
     let [script, service] = paths::environment("/tails");
     let open = Endpoint::post(&script, "openTail", "Opens a live log session").also(&service);
-    endpoints.add(open.needs(TAIL_READ).tag("tails").takes::<TailBody>().answers::<TailView>(), open_one);
+    endpoints.add(open.here().needs(TAIL_READ).tag("tails").takes::<TailBody>().answers::<TailView>(), open_one);
     let list = Endpoint::get(&script, "listTails", "The environment's live log sessions on this node").also(&service);
     endpoints.add(list.needs(TAIL_READ).tag("tails").lists::<TailView>(), list_all);
     let [script, service] = paths::environment("/tails/{tail}");
     let close = Endpoint::delete(&script, "closeTail", "Closes a live log session").also(&service);
-    endpoints.add(close.needs(TAIL_READ).tag("tails"), close_one);
+    endpoints.add(close.here().needs(TAIL_READ).tag("tails"), close_one);
     let socket = Endpoint::get("/tails/{tail}", "connectTail", "The WebSocket of a session; its id is the permission");
     endpoints.add(socket.needs(Rule::Public).tag("tails").answers_raw("application/json"), connect);
 }

@@ -328,7 +328,7 @@ impl Draft {
 
     async fn commit(self, deps: &Deps, writer: &Writer) -> Result<Applied, ApiError> {
         let (expects, changes, account) = (self.expects(writer), self.changes(), self.account().clone());
-        deps.control.bundles().put(self.bytes.clone()).await.map_err(|error| ApiError::internal(&error))?;
+        deps.control.store_bundle(self.bytes.clone()).await?;
         writer.propose(&account, expects, changes).await.map_err(in_upload)
     }
 

@@ -1,9 +1,12 @@
-use std::os::unix::fs::PermissionsExt;
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use skerry_proto::id::{Hostname, ServiceName};
 
 use super::*;
-use crate::catalog::{ServiceKey, service_certificate_names};
+use crate::{
+    catalog::{Actor, Change, Scope, SealScope, ServiceKey, TokenHash, service_certificate_names},
+    mint,
+};
 
 fn config(folder: &Path, bootstrap: Bootstrap) -> ControlConfig {
     let domain = Hostname::new("workers.localhost").unwrap();
@@ -81,8 +84,8 @@ async fn a_second_start_finds_everything_again() {
 async fn a_bootstrap_that_was_cut_off_is_finished_by_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     // Cut off after the key and the token were written, before anything was agreed.
-    Sealer::open_key(folder.path(), WhenMissing::Create).unwrap();
-    let hash = admin_token(folder.path()).unwrap();
+    Sealer::open_key(folder.path(), KeyFile::Cluster, WhenMissing::Create).unwrap();
+    let hash = found::admin_token(folder.path()).unwrap();
     let control = build(config(folder.path(), Bootstrap::IfEmpty)).await.unwrap();
     assert!(control.catalog().token_by_hash(&hash).is_some());
     control.shutdown().await;

@@ -25,7 +25,7 @@ use super::raft::CHUNK_BYTES;
 use crate::{
     limits::{API_BODY_BYTES_MAX, FRAME_BYTES_MAX},
     mesh::{CallError, Caller, FrameError, FrameReceiver, FrameSender, Incoming, Mesh, Service},
-    raft::Raft,
+    seat::Seat,
     state::States,
 };
 
@@ -41,8 +41,6 @@ const STEPS_MAX: u32 = 2;
 pub(crate) struct Carried {
     /// The caller's address as the first node saw it.
     pub(crate) peer: String,
-    /// How many nodes carried it.
-    pub(crate) steps: u32,
 }
 
 /// A request with its whole body.
@@ -121,7 +119,8 @@ async fn ask(mesh: &Mesh, to: NodeId, call: &ApiCall) -> Result<ApiAnswer, Carry
     let head = head.ok_or_else(|| CarryError::Lost { reason: "it ended without an answer".to_owned() })?;
     let body = read_body(&mut stream.receive).await.map_err(lost)?;
     let revision = Revision(head.revision);
-    let response = response(head, body).ok_or_else(|| CarryError::Lost { reason: "the answer is no HTTP".to_owned() })?;
+    let response =
+        response(head, body).ok_or_else(|| CarryError::Lost { reason: "the answer is no HTTP".to_owned() })?;
     Ok(ApiAnswer { response, revision })
 }
 
@@ -181,11 +180,18 @@ fn response(head: pb::ApiResponse, body: Bytes) -> Option<Response<Body>> {
 
 /// Answers requests that other nodes carry here.
 pub(crate) struct ApiService {
-    pub(crate) raft: Raft,
+    pub(crate) seat: Seat,
     pub(crate) mesh: Mesh,
     pub(crate) states: Arc<States>,
     /// The API, once there is one.
-    pub(crate) router: Arc<OnceLock<Router>>,
+    pub(crate) api: Arc<OnceLock<ServedApi>>,
+}
+
+/// The API of this node, for requests that others carry here.
+pub(crate) struct ServedApi {
+    pub(crate) router: Router,
+    /// How the API says that a request was not answered.
+    pub(crate) failure: fn(CarryError) -> Response<Body>,
 }
 
 #[async_trait]
@@ -200,16 +206,16 @@ impl Service for ApiService {
 impl ApiService {
     async fn answer(&self, mut call: Incoming) -> Result<(), FrameError> {
         let request: pb::ApiRequest = call.request(FRAME_BYTES_MAX).await?;
-        let leads = self.raft.leads();
-        let leader = self.raft.status().leader;
-        let (Some(router), true) = (self.router.get(), leads || (leader.is_some() && request.steps < STEPS_MAX)) else {
+        let (leads, leader) = match self.seat.raft() {
+            Some(raft) => (raft.leads(), raft.status().leader),
+            None => (false, None),
+        };
+        let (Some(api), true) = (self.api.get(), leads || (leader.is_some() && request.steps < STEPS_MAX)) else {
             return call.refuse(Code::Unavailable, "this node does not lead and knows nobody who does").await;
         };
-        let (Ok(method), Some(headers), Ok(target)) = (
-            HttpMethod::try_from(request.method.as_str()),
-            headers(request.headers),
-            request.target.parse::<Uri>(),
-        ) else {
+        let (Ok(method), Some(headers), Ok(target)) =
+            (HttpMethod::try_from(request.method.as_str()), headers(request.headers), request.target.parse::<Uri>())
+        else {
             return call.refuse(Code::Invalid, "this is no HTTP request").await;
         };
         let mut stream = call.accept_flow().await?;
@@ -221,10 +227,10 @@ impl ApiService {
                 match carry(&self.mesh, leader, &call).await {
                     Ok(answer) => answer,
                     // The flow was taken on, so its caller can not be told that nothing was done: the API's words do.
-                    Err(error) => ApiAnswer { response: crate::api::carry_failure(&error), revision: Revision(0) },
+                    Err(error) => ApiAnswer { response: (api.failure)(error), revision: Revision(0) },
                 }
             }
-            _ => self.here(router, method, target, headers, body, Carried { peer, steps }).await,
+            _ => self.here(&api.router, method, target, headers, body, Carried { peer }).await,
         };
         let (parts, body) = answered.response.into_parts();
         let body = body.collect().await.map_err(|error| FrameError::Lost { reason: error.to_string() })?.to_bytes();

@@ -1,7 +1,7 @@
 //! Bundles from node to node, by their hash.
 //!
 //! **Owns** asking holders in turn, and storing on other voters before a version may name the bundle. **Must not know**
-//! when code is needed. **Enter at** [`fetch`], [`store`] and [`BundleService`].
+//! when code is needed. **Enter at** [`MeshSource`], [`store`] and [`BundleService`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,9 +14,9 @@ use skerry_proto::{
 
 use super::raft::{CHUNK_BYTES, read_chunks};
 use crate::{
-    bundles::Bundles,
-    catalog::NodeRole,
-    limits::{BUNDLE_BYTES_MAX, FRAME_BYTES_MAX},
+    bundles::{BundleSource, Bundles},
+    catalog::{Catalog, Node, NodeRole},
+    limits::BUNDLE_BYTES_MAX,
     mesh::{Caller, FrameError, Incoming, Mesh, Service, Stream},
     state::States,
 };
@@ -25,37 +25,43 @@ use crate::{
 const NOTE_BYTES_MAX: usize = 1024;
 /// BOUND: how long one holder may take for a whole bundle; 65 MiB at 20 Mbit/s take 27 s.
 const HOLDER_TIMEOUT: Duration = Duration::from_secs(30);
+/// BOUND: nodes that are asked for one bundle; all voters, and some that may have it.
+const HOLDERS_MAX: usize = 8;
 /// BOUND: how long a connection to a holder may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks `holders` in turn until one gives the bundle; verified and stored here when this returns `true`.
-pub(crate) async fn fetch(mesh: &Mesh, bundles: &Bundles, hash: &BundleHash, holders: &[NodeId]) -> bool {
-    for holder in holders.iter().filter(|holder| **holder != mesh.node()) {
-        let asked = tokio::time::timeout(HOLDER_TIMEOUT, fetch_from(mesh, *holder, hash)).await;
-        let bytes = match asked {
-            Ok(Ok(bytes)) if BundleHash::of(&bytes) == *hash => bytes,
-            Ok(Ok(_)) => {
-                tracing::warn!(%hash, %holder, "a node gave bytes that are not the bundle");
-                continue;
-            }
-            Ok(Err(error)) => {
-                tracing::debug!(%hash, %holder, %error, "a node does not give a bundle");
-                continue;
-            }
-            Err(_) => {
-                tracing::debug!(%hash, %holder, "a node takes too long for a bundle");
-                continue;
-            }
-        };
-        match bundles.put(bytes).await {
-            Ok(_) => return true,
-            Err(error) => {
-                tracing::error!(%hash, error = &error as &dyn std::error::Error, "a bundle can not be stored");
-                return false;
+/// Asks other nodes for bundles: voters first, which stored them before any version named them.
+pub(crate) struct MeshSource {
+    pub(crate) mesh: Mesh,
+    pub(crate) states: Arc<States>,
+}
+
+#[async_trait]
+impl BundleSource for MeshSource {
+    async fn fetch(&self, hash: &BundleHash) -> Option<Bytes> {
+        for holder in holders(&self.states.catalog(), self.mesh.node(), hash) {
+            match tokio::time::timeout(HOLDER_TIMEOUT, fetch_from(&self.mesh, holder, hash)).await {
+                Ok(Ok(bytes)) if BundleHash::of(&bytes) == *hash => return Some(bytes),
+                Ok(Ok(_)) => tracing::warn!(%hash, %holder, "a node gave bytes that are not the bundle"),
+                Ok(Err(error)) => tracing::debug!(%hash, %holder, %error, "a node does not give a bundle"),
+                Err(_) => tracing::debug!(%hash, %holder, "a node takes too long for a bundle"),
             }
         }
+        tracing::warn!(%hash, "no node gives a bundle");
+        None
     }
-    false
+}
+
+/// Whom to ask, in which order: each node another one first, so that a new bundle does not come from one voter alone.
+fn holders(catalog: &Catalog, own: NodeId, hash: &BundleHash) -> Vec<NodeId> {
+    let rank = |node: &Node| {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&hash.0).update(&own.0.to_be_bytes()).update(&node.id.0.to_be_bytes());
+        (node.role == NodeRole::Edge, *hasher.finalize().as_bytes())
+    };
+    let mut holders: Vec<_> = catalog.nodes().filter(|node| node.id != own).map(|node| (rank(node), node.id)).collect();
+    holders.sort_unstable();
+    holders.into_iter().map(|(_, id)| id).take(HOLDERS_MAX).collect()
 }
 
 async fn fetch_from(mesh: &Mesh, holder: NodeId, hash: &BundleHash) -> Result<Bytes, FrameError> {

@@ -1,9 +1,12 @@
 //! A node's own proposal, carried to the leader.
 //!
 //! **Owns** what an edge or a voter that does not lead wants changed, such as its own address. **Must not know** API calls,
-//! which go as requests. **Enter at** [`propose`] and [`ProposeService`].
+//! which go as requests. **Enter at** [`Proposer`] and [`ProposeService`].
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use skerry_proto::{
@@ -12,34 +15,75 @@ use skerry_proto::{
 };
 
 use crate::{
-    catalog::{Change, Command, wire::{decode_command, encode_command}},
+    catalog::{
+        Applied, Change, Command, Repeated,
+        wire::{decode_command, encode_command},
+    },
     error::ProposeError,
     limits::COMMAND_BYTES_MAX,
     mesh::{CallError, Caller, FrameError, Incoming, Mesh, Service},
-    raft::Raft,
+    seat::Seat,
+    state::States,
 };
 
-/// What came of a proposal that was made elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Elsewhere {
-    /// This revision shows it.
-    Applied(Revision),
-    /// The catalog refused it, for this reason.
-    Rejected(String),
+/// Proposes on behalf of this node, wherever the leader is. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Proposer {
+    pub(crate) node: NodeId,
+    pub(crate) seat: Seat,
+    pub(crate) mesh: Arc<OnceLock<Mesh>>,
+    pub(crate) states: Arc<States>,
+    pub(crate) within: Duration,
 }
 
-/// Proposes at `leader`.
-pub(crate) async fn propose(
-    mesh: &Mesh,
-    leader: NodeId,
-    command: &Command,
-    within: Duration,
-) -> Result<Elsewhere, ProposeError> {
+impl Proposer {
+    /// Changes the catalog. `Ok`: the change is durable on a quorum, and this node shows it. What a command made, such as a
+    /// version's number, is told only where this node leads.
+    pub(crate) async fn propose(&self, command: Command) -> Result<Applied, ProposeError> {
+        if let Some(raft) = self.seat.raft() {
+            match raft.propose(command.clone()).await {
+                Err(ProposeError::NotLeader { .. }) => {}
+                decided => return decided,
+            }
+        }
+        let Some(mesh) = self.mesh.get() else {
+            return Err(ProposeError::NotLeader { leader: None });
+        };
+        let catalog = self.states.catalog();
+        let request = pb::Propose { command: encode_command(&command).into() };
+        let mut refused = ProposeError::Unavailable { reason: "no voter is known".to_owned() };
+        for voter in self.seat.ask_next(self.node, &catalog) {
+            match ask(mesh, voter, &request, self.within).await {
+                Ok(revision) => return self.seen(revision).await,
+                Err(error @ ProposeError::Unavailable { .. }) => refused = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
+    }
+
+    /// Waits until this node shows what was agreed.
+    async fn seen(&self, revision: Revision) -> Result<Applied, ProposeError> {
+        let mut states = self.states.watch();
+        let shown = states.wait_for(|catalog| catalog.revision() >= revision);
+        match tokio::time::timeout(self.within, shown).await {
+            Ok(_) => {
+                let (versions, deployments) = (Vec::new(), Vec::new());
+                Ok(Applied { revision, versions, deployments, repeated: Repeated::No })
+            }
+            Err(_) => {
+                let reason = format!("it is done as revision {revision}, which this node does not show yet");
+                Err(ProposeError::Unknown { reason })
+            }
+        }
+    }
+}
+
+async fn ask(mesh: &Mesh, to: NodeId, request: &pb::Propose, within: Duration) -> Result<Revision, ProposeError> {
     let unknown = |reason: String| Err(ProposeError::Unknown { reason });
-    let request = pb::Propose { command: encode_command(command).into() };
-    match mesh.call(leader, &request, within).await {
-        Ok(pb::Proposed { outcome: Some(Outcome::Applied(revision)) }) => Ok(Elsewhere::Applied(Revision(revision))),
-        Ok(pb::Proposed { outcome: Some(Outcome::Rejected(reason)) }) => Ok(Elsewhere::Rejected(reason)),
+    match mesh.call(to, request, within).await {
+        Ok(pb::Proposed { outcome: Some(Outcome::Applied(revision)) }) => Ok(Revision(revision)),
+        Ok(pb::Proposed { outcome: Some(Outcome::Rejected(reason)) }) => Err(ProposeError::Refused { reason }),
         Ok(pb::Proposed { outcome: Some(Outcome::Unknown(reason)) }) => unknown(reason),
         Ok(pb::Proposed { outcome: None }) => unknown("the leader's answer says nothing".to_owned()),
         Err(error @ (CallError::Unsent { .. } | CallError::Refused { .. })) => {
@@ -51,7 +95,7 @@ pub(crate) async fn propose(
 
 /// Takes proposals of other nodes: what a node may say of itself, and what a voter does for a joiner.
 pub(crate) struct ProposeService {
-    pub(crate) raft: Raft,
+    pub(crate) seat: Seat,
 }
 
 #[async_trait]
@@ -76,7 +120,10 @@ impl ProposeService {
         if !command.changes.iter().all(|change| may_propose(node, change)) {
             return call.refuse(Code::Forbidden, "a node proposes only what it says of itself or of a joiner").await;
         }
-        let outcome = match self.raft.propose(command).await {
+        let Some(raft) = self.seat.raft() else {
+            return call.refuse(Code::Unavailable, "this node is no voter").await;
+        };
+        let outcome = match raft.propose(command).await {
             Ok(applied) => Outcome::Applied(applied.revision.0),
             Err(ProposeError::Rejected(rejection)) => Outcome::Rejected(rejection.to_string()),
             Err(ProposeError::Unknown { reason }) => Outcome::Unknown(reason),

@@ -21,6 +21,7 @@ use crate::{
     limits::{COMMAND_BYTES_MAX, FRAME_BYTES_MAX, SNAPSHOT_BYTES_MAX},
     mesh::{CallError, Caller, FrameError, FrameReceiver, Incoming, Mesh, Service},
     raft::{Answer, Question, Raft, Transport, TransportError},
+    seat::Seat,
 };
 
 /// BOUND: bytes in one message of a snapshot.
@@ -115,7 +116,7 @@ pub(super) async fn read_chunks(receive: &mut FrameReceiver, size_bytes: usize) 
 
 /// Answers other voters.
 pub(crate) struct RaftService {
-    pub(crate) raft: Raft,
+    pub(crate) seat: Seat,
 }
 
 #[async_trait]
@@ -130,7 +131,10 @@ impl Service for RaftService {
 
 impl RaftService {
     async fn answer(&self, from: Caller, mut call: Incoming) -> Result<(), FrameError> {
-        if !may_ask(&self.raft.catalog(), from) {
+        let Some(raft) = self.seat.raft() else {
+            return call.refuse(Code::Unavailable, "this node takes no part in raft").await;
+        };
+        if !may_ask(&raft.catalog(), from) {
             return call.refuse(Code::Forbidden, "only nodes that may vote ask this").await;
         }
         // An append holds entries up to the bytes that the log's reader gives out, and one command more.
@@ -140,10 +144,10 @@ impl RaftService {
             Method::RaftVote => Question::Vote(call.request(max_bytes).await?),
             Method::RaftPreVote => Question::PreVote(call.request(max_bytes).await?),
             Method::RaftTransfer => Question::Transfer(call.request(max_bytes).await?),
-            Method::RaftSnapshot => return self.take_snapshot(call).await,
+            Method::RaftSnapshot => return take_snapshot(&raft, call).await,
             _ => return call.refuse(Code::UnknownMethod, "this is no question of raft").await,
         };
-        match self.raft.answer(question).await {
+        match raft.answer(question).await {
             Ok(Answer::Append(answer)) => call.answer(&answer).await,
             Ok(Answer::Vote(answer)) => call.answer(&answer).await,
             Ok(Answer::Transfer(answer)) => call.answer(&answer).await,
@@ -151,24 +155,24 @@ impl RaftService {
             Err(error) => call.refuse(Code::Unavailable, &error.to_string()).await,
         }
     }
+}
 
-    async fn take_snapshot(&self, mut call: Incoming) -> Result<(), FrameError> {
-        let offer: pb::SnapshotOffer = call.request(COMMAND_BYTES_MAX).await?;
-        let size_bytes = usize::try_from(offer.size_bytes).unwrap_or(usize::MAX);
-        let (Some(vote), true) = (offer.vote, size_bytes <= SNAPSHOT_BYTES_MAX) else {
-            return call.refuse(Code::Invalid, "the snapshot has no vote or is too large").await;
-        };
-        let mut stream = call.accept_flow().await?;
-        let snapshot = read_chunks(&mut stream.receive, size_bytes).await?;
-        match self.raft.answer(Question::Snapshot { vote, snapshot }).await {
-            Ok(Answer::Snapshot(answer)) => {
-                stream.send.send(&answer).await?;
-                stream.send.finish()
-            }
-            Ok(_) => Ok(()),
-            // The stream is cut off, and the leader tries again.
-            Err(error) => Err(FrameError::Lost { reason: error.to_string() }),
+async fn take_snapshot(raft: &Raft, mut call: Incoming) -> Result<(), FrameError> {
+    let offer: pb::SnapshotOffer = call.request(COMMAND_BYTES_MAX).await?;
+    let size_bytes = usize::try_from(offer.size_bytes).unwrap_or(usize::MAX);
+    let (Some(vote), true) = (offer.vote, size_bytes <= SNAPSHOT_BYTES_MAX) else {
+        return call.refuse(Code::Invalid, "the snapshot has no vote or is too large").await;
+    };
+    let mut stream = call.accept_flow().await?;
+    let snapshot = read_chunks(&mut stream.receive, size_bytes).await?;
+    match raft.answer(Question::Snapshot { vote, snapshot }).await {
+        Ok(Answer::Snapshot(answer)) => {
+            stream.send.send(&answer).await?;
+            stream.send.finish()
         }
+        Ok(_) => Ok(()),
+        // The stream is cut off, and the leader tries again.
+        Err(error) => Err(FrameError::Lost { reason: error.to_string() }),
     }
 }
 

@@ -18,6 +18,9 @@ use skerry_proto::id::NodeId;
 
 use super::{Raft, TypeConfig};
 
+/// BOUND: how long a leader that stops waits for the next one; an election takes up to two seconds.
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How this node sees the agreement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RaftStatus {
@@ -134,6 +137,24 @@ impl Raft {
     pub async fn transfer_lead(&self, to: NodeId) -> Result<(), ChangeError> {
         let asked = self.raft.trigger().transfer_leader(to.0).await;
         asked.map_err(|error| ChangeError::Unknown { reason: error.to_string() })
+    }
+
+    /// Hands the lead, where this node has it, to the voter that has most of the log, and waits a moment until it is gone:
+    /// whoever stops on purpose leaves no second without a leader.
+    pub(crate) async fn step_down(&self) {
+        let status = self.status();
+        if !self.leads() || status.voters.len() < 2 {
+            return;
+        }
+        let others = status.voters.iter().filter(|voter| **voter != self.node);
+        let Some(next) = others.max_by_key(|voter| status.replicated.get(voter).copied().flatten()) else { return };
+        if let Err(error) = self.transfer_lead(*next).await {
+            tracing::debug!(%error, "the lead was not handed over");
+            return;
+        }
+        let gone = |metrics: &Metrics| metrics.current_leader != Some(self.node.0);
+        let handed_over = self.raft.wait(Some(HANDOVER_TIMEOUT)).metrics(gone, "another node leads").await;
+        tracing::info!(to = %next, is_done = handed_over.is_ok(), "this node hands over the lead");
     }
 
     async fn change(&self, change: ChangeMembers<u64, BasicNode>) -> Result<(), ChangeError> {

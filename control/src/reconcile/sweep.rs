@@ -3,11 +3,11 @@
 //! **Owns** when a bundle's file goes. **Must not know** why no version names it: its upload was refused, or the version
 //! is older than what an environment keeps. **Enter at** [`run`].
 
-use std::{collections::HashSet, io, time::Duration};
+use std::{collections::HashSet, io, sync::Arc, time::Duration};
 
 use skerry_proto::id::BundleHash;
 
-use crate::{bundles::Bundles, catalog::Catalog, clock, raft::Raft};
+use crate::{bundles::Bundles, catalog::Catalog, clock, state::States};
 
 /// BOUND: how long a bundle may wait for its version: an upload is stored seconds before it is proposed.
 const UNNAMED_MAX: Duration = Duration::from_secs(3600);
@@ -15,10 +15,10 @@ const UNNAMED_MAX: Duration = Duration::from_secs(3600);
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
 /// Sweeps now and every hour, for as long as it runs.
-pub(crate) async fn run(raft: Raft, bundles: Bundles) {
+pub(crate) async fn run(states: Arc<States>, bundles: Bundles) {
     loop {
-        let (raft, bundles) = (raft.clone(), bundles.clone());
-        let swept = tokio::task::spawn_blocking(move || sweep(&raft, &bundles)).await;
+        let (states, bundles) = (Arc::clone(&states), bundles.clone());
+        let swept = tokio::task::spawn_blocking(move || sweep(&states, &bundles)).await;
         match swept.map_err(io::Error::from).and_then(|swept| swept) {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "removed bundles that no version names"),
@@ -29,10 +29,10 @@ pub(crate) async fn run(raft: Raft, bundles: Bundles) {
 }
 
 /// The files first and then the catalog: a version that was proposed in between is seen.
-fn sweep(raft: &Raft, bundles: &Bundles) -> io::Result<usize> {
+fn sweep(states: &States, bundles: &Bundles) -> io::Result<usize> {
     let before = clock::system() - UNNAMED_MAX;
     let old = bundles.stored_before(before)?;
-    bundles.remove(&old, &named(&raft.catalog()), before)
+    bundles.remove(&old, &named(&states.catalog()), before)
 }
 
 /// The bundles of every version of every environment.

@@ -1,6 +1,6 @@
 //! The HTTP API on a real control plane, with stand-ins for the data plane.
 
-mod fakes;
+pub(crate) mod fakes;
 mod node;
 
 mod access;

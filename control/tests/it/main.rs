@@ -3,3 +3,4 @@
 #![allow(clippy::unwrap_used, reason = "a test that can not go on fails")]
 
 mod api;
+mod many;

@@ -80,16 +80,16 @@ pub(crate) struct BulkValues {
 pub(crate) fn mount(endpoints: &mut Endpoints) {
     const BULK: &str = "/accounts/{account}/storage/kv/namespaces/{namespace}/bulk";
     let write = Endpoint::put(BULK, "putBulk", "Writes up to 10 000 pairs, all or none").needs(KV_WRITE);
-    endpoints.add(write.tag("kv").takes_list::<BulkPair>().answers::<BulkView>(), put_bulk);
+    endpoints.add(write.here().tag("kv").takes_list::<BulkPair>().answers::<BulkView>(), put_bulk);
     let remove = Endpoint::delete(BULK, "deleteBulk", "Removes up to 10 000 keys").needs(KV_WRITE).tag("kv");
-    endpoints.add(remove.takes_list::<String>().answers::<BulkView>(), delete_bulk);
+    endpoints.add(remove.here().takes_list::<String>().answers::<BulkView>(), delete_bulk);
     let path = format!("{BULK}/delete");
     let remove = Endpoint::post(&path, "postDeleteBulk", "Removes up to 10 000 keys").needs(KV_WRITE).tag("kv");
-    endpoints.add(remove.takes_list::<String>().answers::<BulkView>(), delete_bulk);
+    endpoints.add(remove.here().takes_list::<String>().answers::<BulkView>(), delete_bulk);
     let path = format!("{BULK}/get");
     let read =
         Endpoint::post(&path, "getBulk", "Reads up to 100 keys, 25 MiB of values in all").needs(KV_READ).tag("kv");
-    endpoints.add(read.takes::<BulkGet>().answers::<BulkValues>(), get_bulk);
+    endpoints.add(read.here().takes::<BulkGet>().answers::<BulkValues>(), get_bulk);
 }
 
 async fn read_list<T: serde::de::DeserializeOwned>(request: Request) -> Result<Vec<T>, ApiError> {

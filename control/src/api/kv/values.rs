@@ -78,9 +78,9 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
         .tag("kv")
         .query("expiration", "Seconds since the Unix epoch, at least 60 s ahead.")
         .query("expiration_ttl", "Seconds from now, at least 60.");
-    endpoints.add(write.takes_raw("application/octet-stream"), put_value);
+    endpoints.add(write.here().takes_raw("application/octet-stream"), put_value);
     let remove = Endpoint::delete(VALUE, "deleteValue", "Removes a key").needs(KV_WRITE).tag("kv");
-    endpoints.add(remove, delete_value);
+    endpoints.add(remove.here(), delete_value);
     let metadata = Endpoint::get(METADATA, "getMetadata", "What is stored beside a value").needs(KV_READ);
     endpoints.add(metadata.tag("kv").answers::<Value>(), get_metadata);
 }

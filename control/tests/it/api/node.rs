@@ -10,7 +10,10 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use skerry_control::{
-    api::{self, ApiConfig, ApiDeps, ports::Peer},
+    api::{
+        self, ApiConfig, ApiDeps,
+        ports::{OneNode, Peer},
+    },
     config::{Bootstrap, ControlConfig},
     control::{self, Control},
 };
@@ -55,6 +58,7 @@ impl Node {
             validator: Arc::new(FakeValidator),
             kv: kv.clone(),
             tails: tails.clone(),
+            cluster: Arc::new(OneNode(control.clone())),
             clock: clock.clone(),
         };
         let router = api::router(ApiConfig { http_port: Some(8080), https_port: None }, deps);

@@ -1,0 +1,153 @@
+//! A node's certificate, made anew in time.
+//!
+//! **Owns** when a node asks for a new certificate, whom, and what a voter gives it. **Must not know** TLS. **Enter at**
+//! [`run`] and [`RenewService`].
+//!
+//! A certificate is renewed when a third of its life is left, or when the authority that made it does not sign any more.
+//! The authorities that are trusted follow the catalog at once, so a rotation is: trust both, sign with the new one, wait
+//! until every node has a certificate of it, forget the old one.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use skerry_proto::{
+    id::NodeId,
+    mesh::{self as pb, refusal::Code},
+};
+
+use super::{
+    join::{authorities, issue, members, request_key},
+    propose::Proposer,
+};
+use crate::{
+    catalog::Catalog,
+    clock,
+    limits::CERTIFICATE_REQUEST_BYTES_MAX,
+    mesh::{Caller, FrameError, Incoming, Mesh, NodeIdentity, Service, certificate_request},
+    seal::Sealer,
+};
+
+/// How often the certificate is looked at besides every change of the catalog; two days of its life are left then.
+const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// BOUND: how long a voter may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Keeps a node's identity up to date.
+pub(crate) struct Renewal {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) identity: NodeIdentity,
+    pub(crate) mesh: Mesh,
+    pub(crate) proposer: Proposer,
+    /// On nodes that may vote: they make their own.
+    pub(crate) authority: Option<Sealer>,
+}
+
+/// Looks at every change and now and then, for as long as it runs.
+pub(crate) async fn run(mut renewal: Renewal) {
+    let mut states = renewal.proposer.states.watch();
+    loop {
+        let catalog = Arc::clone(&states.borrow_and_update());
+        if let Err(error) = renewal.look(&catalog).await {
+            let ends_ms = renewal.identity.not_after_ms();
+            tracing::warn!(error, ends_ms, "this node's certificate is not renewed yet");
+        }
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, states.changed()).await {
+            return;
+        }
+    }
+}
+
+impl Renewal {
+    async fn look(&mut self, catalog: &Catalog) -> Result<(), String> {
+        let mut next = self.identity.clone();
+        let trusted = authorities(catalog);
+        if !trusted.is_empty() {
+            next.authorities = trusted;
+        }
+        let known = members(catalog);
+        if !known.is_empty() {
+            next.members = known;
+        }
+        let signs = catalog.cluster().and_then(|cluster| cluster.mesh_authority());
+        let is_outdated = signs.is_some_and(|signs| next.chain.get(1).is_some_and(|made| *made != signs.certificate));
+        if is_outdated || next.renewal_due(clock::unix_ms()) {
+            next.chain = self.ask(catalog).await?;
+            tracing::info!(ends_ms = next.not_after_ms(), "this node has a new certificate");
+        }
+        if next == self.identity {
+            return Ok(());
+        }
+        let (data_dir, keep) = (self.data_dir.clone(), next.clone());
+        let kept = tokio::task::spawn_blocking(move || keep.save(&data_dir)).await;
+        kept.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        let shows_other = (&next.chain, &next.authorities) != (&self.identity.chain, &self.identity.authorities);
+        self.identity = next;
+        if shows_other {
+            self.mesh.replace_identity(self.identity.clone()).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, catalog: &Catalog) -> Result<Vec<Bytes>, String> {
+        let request = certificate_request(&self.identity.key).map_err(|error| error.to_string())?;
+        if let Some(authority) = &self.authority {
+            return issue(authority, catalog, self.identity.node, &request);
+        }
+        let mut refused = "no voter is known".to_owned();
+        let renew = pb::Renew { certificate_request: request };
+        for voter in self.proposer.seat.ask_next(self.identity.node, catalog) {
+            match self.mesh.call(voter, &renew, ANSWER_TIMEOUT).await {
+                Ok(renewed) if !renewed.chain.is_empty() => return Ok(renewed.chain),
+                Ok(_) => refused = format!("node {voter} answered without a certificate"),
+                Err(error) => refused = error.to_string(),
+            }
+        }
+        Err(refused)
+    }
+}
+
+/// Makes certificates for members, each for its own name and key.
+pub(crate) struct RenewService {
+    pub(crate) proposer: Proposer,
+    pub(crate) authority: Option<Sealer>,
+}
+
+#[async_trait]
+impl Service for RenewService {
+    async fn serve(&self, from: Caller, call: Incoming) {
+        if let Err(error) = self.answer(from, call).await {
+            tracing::debug!(%error, ?from, "a node's certificate was not renewed");
+        }
+    }
+}
+
+impl RenewService {
+    async fn answer(&self, from: Caller, mut call: Incoming) -> Result<(), FrameError> {
+        let request: pb::Renew = call.request(2 * CERTIFICATE_REQUEST_BYTES_MAX).await?;
+        match self.renew(from, &request.certificate_request) {
+            Ok(renewed) => call.answer(&renewed).await,
+            Err((code, message)) => call.refuse(code, &message).await,
+        }
+    }
+
+    fn renew(&self, from: Caller, request: &[u8]) -> Result<pb::Renewed, (Code, String)> {
+        let catalog = self.proposer.states.catalog();
+        let (Some(authority), Some(node)) = (&self.authority, known(&catalog, from)) else {
+            return Err((Code::Unavailable, "this node makes no certificates".to_owned()));
+        };
+        let key = request_key(request).map_err(|message| (Code::Invalid, message))?;
+        if catalog.node(node).is_none_or(|node| node.public_key != key) {
+            return Err((Code::Forbidden, "the key is not the one that the node joined with".to_owned()));
+        }
+        let chain = issue(authority, &catalog, node, request).map_err(|message| (Code::Unavailable, message))?;
+        Ok(pb::Renewed { chain, authorities: authorities(&catalog) })
+    }
+}
+
+fn known(catalog: &Catalog, from: Caller) -> Option<NodeId> {
+    match from {
+        Caller::Node(node) => catalog.node(node).map(|node| node.id),
+        Caller::Stranger(_) => None,
+    }
+}
