@@ -155,6 +155,12 @@ async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut()
     assert!(tokio::time::timeout(LONG, holds).await.is_ok(), "{what} did not come about");
 }
 
+/// The caller may hear of it before the node has counted it.
+async fn until_refused_for_its_certificate(mesh: &Mesh) {
+    let once = BTreeMap::from([(Reason::Certificate, 1)]);
+    until("it is counted", || std::future::ready(mesh.stranger_errors() == once)).await;
+}
+
 /// Why a call was not sent.
 fn unsent<T: fmt::Debug>(result: Result<T, CallError>) -> String {
     match result {
