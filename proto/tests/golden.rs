@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, env, fmt::Debug, fs, path::PathBuf};
 
 use prost::Message;
 use skerry_proto::{
-    bundle, catalog, kv, raft,
+    bundle, catalog, kv, mesh, raft,
     versioned::{DecodeError, FORMAT_VERSION, Kind, decode, encode},
 };
 
@@ -285,6 +285,43 @@ fn what_a_voter_keeps_is_stored_as_it_was() {
         catalog: encode(Kind::Catalog, &whole_catalog()).into(),
     };
     pinned("snapshot", Kind::Snapshot, &snapshot);
+}
+
+#[test]
+fn a_node_stays_itself() {
+    let member = mesh::Member { node_id: 1, name: "a".to_owned(), address: "a:1".to_owned(), role: "voter".to_owned() };
+    let message = mesh::Identity {
+        cluster: "c".repeat(32),
+        node_id: 7,
+        key: vec![1, 2].into(),
+        chain: vec![vec![3].into(), vec![4].into()],
+        authorities: vec![vec![4].into()],
+        members: vec![member],
+        role: "edge".to_owned(),
+    };
+    pinned("identity", Kind::Identity, &message);
+}
+
+/// Not framed: what nodes of two builds say to each other before they know each other's.
+#[test]
+fn calls_begin_and_end_as_they_did() {
+    let head = mesh::CallHead { method: mesh::Method::Join.into(), traceparent: "t".to_owned() };
+    assert_eq!(hex::encode(head.encode_to_vec()), "0828120174");
+    let code = mesh::refusal::Code::Unavailable.into();
+    let refusal = Some(mesh::Refusal { code, message: "m".to_owned() });
+    assert_eq!(hex::encode(mesh::AnswerHead { refusal }.encode_to_vec()), "0a05080412016d");
+    assert_eq!(mesh::AnswerHead::default().encode_to_vec(), [0_u8; 0]);
+    let join = mesh::Join {
+        token: "t".to_owned(),
+        name: "n".to_owned(),
+        role: "edge".to_owned(),
+        region: "r".to_owned(),
+        zone: "z".to_owned(),
+        address: "a".to_owned(),
+        certificate_request: vec![5].into(),
+        feature_level: 1,
+    };
+    assert_eq!(hex::encode(join.encode_to_vec()), "0a017412016e1a04656467652201722a017a3201613a01054001");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::{
     class::{Class, class_of},
     code::{CloseCode, StreamCode},
     counters::{Counters, Reason},
-    guests::Guest,
+    guests::{Guest, Place},
     incoming::{Caller, Incoming},
     outgoing::broken,
     shared::Shared,
@@ -56,35 +56,13 @@ pub(super) async fn run(shared: Arc<Shared>) {
 
 /// One connection from its first packet to its end.
 async fn connection(shared: Arc<Shared>, incoming: quinn::Incoming, handshake: OwnedSemaphorePermit) {
-    let remote = incoming.remote_address();
-    let connection = match tokio::time::timeout(shared.config.dial_timeout, incoming).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => {
-            let error = broken(&error);
-            return shared.strangers.report(error.reason, &format_args!("a connection from {remote} failed: {error}"));
-        }
+    let admitting = tokio::time::timeout(shared.config.dial_timeout, admit(&shared, incoming)).await;
+    drop(handshake);
+    let (guest, _place) = match admitting {
+        Ok(Some(admitted)) => admitted,
+        Ok(None) => return,
         Err(_) => return shared.strangers.count(Reason::Deadline),
     };
-    let guest = match guest(&shared, connection.clone()) {
-        Ok(guest) => guest,
-        Err(code) => {
-            let reason = if code == CloseCode::NotMember { Reason::NotMember } else { Reason::Certificate };
-            shared.strangers.report(reason, &format_args!("refused a connection from {remote}: {}", code.text()));
-            return close(&connection, code);
-        }
-    };
-    let _place = match shared.guests.admit(guest.clone()) {
-        Ok(place) => place,
-        Err(code) => {
-            shared.strangers.count(Reason::Busy);
-            return close(&connection, code);
-        }
-    };
-    transport::admit(&connection, guest.class);
-    if welcome(&connection).await.is_none() {
-        return;
-    }
-    drop(handshake);
     match guest.caller {
         Caller::Node(node) => {
             shared.links.heard(node);
@@ -93,9 +71,38 @@ async fn connection(shared: Arc<Shared>, incoming: quinn::Incoming, handshake: O
         Caller::Stranger(_) => {
             // Its end is the connection's.
             let _ = tokio::time::timeout(JOIN_TIMEOUT, calls(&shared, &guest, &shared.strangers)).await;
-            close(&connection, CloseCode::Done);
+            guest.close(CloseCode::Done);
         }
     }
+}
+
+/// Shakes hands and lets the caller in, or not.
+async fn admit(shared: &Shared, incoming: quinn::Incoming) -> Option<(Guest, Place)> {
+    let remote = incoming.remote_address();
+    let connection = match incoming.await {
+        Ok(connection) => connection,
+        Err(error) => {
+            let error = broken(&error);
+            shared.strangers.report(error.reason, &format_args!("a connection from {remote} failed: {error}"));
+            return None;
+        }
+    };
+    let admitted = guest(shared, connection.clone()).and_then(|guest| Ok((guest.clone(), shared.guests.admit(guest)?)));
+    let (guest, place) = match admitted {
+        Ok(admitted) => admitted,
+        Err(code) => {
+            let reason = match code {
+                CloseCode::NotMember => Reason::NotMember,
+                CloseCode::Busy => Reason::Busy,
+                _ => Reason::Certificate,
+            };
+            shared.strangers.report(reason, &format_args!("refused a connection from {remote}: {}", code.text()));
+            connection.close(VarInt::from_u32(code.number()), code.text().as_bytes());
+            return None;
+        }
+    };
+    transport::admit(&connection, guest.class);
+    welcome(&connection).await.map(|()| (guest, place))
 }
 
 /// Who this is, or why it may not stay.
@@ -118,10 +125,6 @@ async fn welcome(connection: &Connection) -> Option<()> {
     let mut stream = connection.open_uni().await.ok()?;
     stream.write_all(WELCOME).await.ok()?;
     stream.finish().ok()
-}
-
-fn close(connection: &Connection, code: CloseCode) {
-    connection.close(VarInt::from_u32(code.number()), code.text().as_bytes());
 }
 
 /// Everything that one connection asks, until it ends.
@@ -158,8 +161,8 @@ fn take(
     let mut stream = Stream::answering(streams, Arc::clone(counters));
     if guest.node().is_some_and(|node| !shared.directory.is_member(node)) {
         counters.count(Reason::NotMember);
-        stream.cut(StreamCode::Forbidden);
-        return guest.close(CloseCode::NotMember);
+        // The sweep closes the connection; here that would overtake the answer.
+        return stream.cut(StreamCode::Forbidden);
     }
     let place = Arc::clone(&shared.calls[guest.class.index()]).try_acquire_owned();
     let (Ok(place), false) = (place, shared.closing.is_cancelled()) else {

@@ -126,13 +126,15 @@ impl Links {
     }
 
     /// An attempt made a connection.
-    pub(super) fn connected(&self, peer: Peer, line: Line, attempt: &watch::Sender<Outcome>) {
+    pub(super) fn connected(&self, peer: Peer, line: Line, attempt: watch::Sender<Outcome>) {
         let now = clock::monotonic();
         let line = Arc::new(line);
         {
             let mut table = self.table();
             let link = table.entry(peer).or_insert_with(Link::new);
             link.dial.connected(now);
+            // Whoever waits has a receiver; one that is kept would keep the connection in use.
+            link.attempt = no_attempt();
             link.replaced.extend(link.line.replace(Arc::clone(&line)));
             if link.replaced.len() > REPLACED_MAX {
                 link.replaced.remove(0).close(CloseCode::Done);
@@ -142,7 +144,7 @@ impl Links {
     }
 
     /// An attempt made none.
-    pub(super) fn failed(&self, peer: Peer, reason: String, attempt: &watch::Sender<Outcome>) {
+    pub(super) fn failed(&self, peer: Peer, reason: String, attempt: watch::Sender<Outcome>) {
         let now = clock::monotonic();
         if let Some(link) = self.table().get_mut(&peer) {
             link.dial.failed(now);
@@ -237,7 +239,10 @@ impl Links {
 
 impl Link {
     fn new() -> Self {
-        let (_, attempt) = watch::channel(None);
-        Self { dial: Dial::new(), line: None, replaced: Vec::new(), attempt, reason: String::new() }
+        Self { dial: Dial::new(), line: None, replaced: Vec::new(), attempt: no_attempt(), reason: String::new() }
     }
+}
+
+fn no_attempt() -> watch::Receiver<Outcome> {
+    watch::channel(None).1
 }

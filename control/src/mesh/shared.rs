@@ -99,13 +99,13 @@ impl Shared {
             Ok(Ok(line)) => line,
             Ok(Err(error)) => {
                 self.tally.of(node, class).report(error.reason, &format_args!("no connection: {error}"));
-                return self.links.failed(peer, error.text, &attempt);
+                return self.links.failed(peer, error.text, attempt);
             }
-            Err(error) => return self.links.failed(peer, error.to_string(), &attempt),
+            Err(error) => return self.links.failed(peer, error.to_string(), attempt),
         };
         let (connection, usage) = (line.connection.clone(), Arc::clone(&line.usage));
         tracing::debug!(peer = %node, class = %class, "mesh: connected");
-        self.links.connected(peer, line, &attempt);
+        self.links.connected(peer, line, attempt);
         while class == Class::Feed
             && let Ok(datagram) = connection.read_datagram().await
         {
