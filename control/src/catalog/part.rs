@@ -1,4 +1,4 @@
-//! Pure. What changes are made of: clones, bases, versions, deployments and routes to be, edits, and what may be risked.
+//! Pure. What changes are made of: clones, bases, versions, deployments and routes to be, edits, and what is risked.
 //!
 //! **Owns** their shapes. **Must not know** how a change is applied. **Enter at** [`NewVersion`] and [`CloneSource`].
 
@@ -124,8 +124,8 @@ impl From<Sealed> for Binding {
     }
 }
 
-/// Whether a node may be removed although it votes. Removing cuts it off at once, while raft counts on it until the others
-/// have agreed to go on without it: where another voter is down already, they can not.
+/// Whether a node may be removed although it votes. Removing cuts it off at once, while raft counts on it until the
+/// others have agreed to go on without it: where another voter is down already, they can not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenVoter {
     /// Refuse, and say how it goes safely.
