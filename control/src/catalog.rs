@@ -47,7 +47,7 @@ pub use apply::limits;
 pub use audit::{Actor, AuditAction, AuditEntry};
 pub use binding::{Binding, BindingKind, DurableObjectBinding, ServiceBinding};
 pub use certificate::{Certificate, CertificateIssuer};
-pub use change::{Change, Command, Expectation, Guard, Idempotency, WhenBound, WhenShared, WhenVoter};
+pub use change::{Change, Command, Expectation, Idempotency};
 pub use cluster::{Authority, Cluster, Fingerprint};
 pub use cron::{Cron, CronError};
 pub use deployment::{Deployment, Percentage, Share};
@@ -62,7 +62,9 @@ pub use hostname::{
 pub use join_token::JoinToken;
 pub use namespace::Namespace;
 pub use node::{Admission, NewNode, Node, NodeRole, NodeState, NodeUpdate, RoleError};
-pub use part::{Base, CloneSource, ConfigEdit, Keep, NewDeployment, NewRoute, NewVersion};
+pub use part::{
+    Base, CloneSource, ConfigEdit, Guard, Keep, NewDeployment, NewRoute, NewVersion, WhenBound, WhenShared, WhenVoter,
+};
 pub use pipeline::Pipeline;
 pub use rejection::{Applied, CreatedDeployment, CreatedVersion, Noun, Rejection, Repeated};
 pub use route::{HostPattern, PATTERN_BYTES_MAX, PatternError, Route, RoutePattern, RouteTable, Scheme};

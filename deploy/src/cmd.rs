@@ -3,6 +3,7 @@
 //! **Owns** their names, flags and printed results. **Must not know** HTTP. **Enter at** [`Cli`].
 
 mod audit;
+mod cluster;
 mod completions;
 mod configure;
 mod delete;
@@ -103,6 +104,9 @@ enum Command {
     Token(token::TokenCommand),
     /// Who changed what, and when
     Audit(audit::AuditArgs),
+    /// The machines that the platform runs on
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Not for people: how `dev` starts its node
     #[command(name = "__tied", hide = true)]
     Tied(tied::TiedArgs),
@@ -136,6 +140,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Domain(command) => domain::run(&context, command).await,
         Command::Token(command) => token::run(&context, command).await,
         Command::Audit(args) => audit::run(&context, args).await,
+        Command::Cluster(command) => cluster::run(&context, command).await,
         Command::Tied(args) => tied::become_program(&args).map(|never| match never {}),
     }
 }

@@ -11,8 +11,8 @@ use skerry_proto::id::{
 
 use super::{
     Account, Actor, Annotations, Authority, Base, Certificate, CloneSource, Cluster, ConfigEdit, Cron, EnvironmentKey,
-    Exposure, JoinToken, NewDeployment, NewNode, NewRoute, NewVersion, NodeRole, NodeState, NodeUpdate, Pipeline,
-    RoutePattern, ServiceKey, Token,
+    Exposure, Guard, JoinToken, NewDeployment, NewNode, NewRoute, NewVersion, NodeRole, NodeState, NodeUpdate,
+    Pipeline, RoutePattern, ServiceKey, Token, WhenBound, WhenShared, WhenVoter,
 };
 
 /// One raft entry: all of its changes happen, or none does.
@@ -371,42 +371,4 @@ pub enum Change {
         /// The new level.
         level: u32,
     },
-}
-
-/// Whether a node may be removed although it votes. Removing cuts it off at once, while raft counts on it until the others
-/// have agreed to go on without it: where another voter is down already, they can not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenVoter {
-    /// Refuse, and say how it goes safely.
-    Refuse,
-    /// Remove it: the machine is lost.
-    Remove,
-}
-
-/// Whether a service or environment may be deleted although service bindings lead to it, or a service although it has
-/// more environments than production.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenBound {
-    /// Refuse, and name what is in the way.
-    Refuse,
-    /// Delete; calls through those bindings will fail or reach production, and the environments go too.
-    Delete,
-}
-
-/// Whether a change of configuration may be deployed while two versions share the requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenShared {
-    /// Refuse, and name the versions.
-    Refuse,
-    /// Deploy the new version to all requests: the gradual rollout is over.
-    Replace,
-}
-
-/// Whether a pipeline's order holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guard {
-    /// It does.
-    Enforce,
-    /// It is skipped, and the audit log says so.
-    Skip,
 }

@@ -4,6 +4,7 @@ pub(crate) mod fakes;
 mod node;
 
 mod access;
+mod cluster;
 mod conditions;
 mod deploy;
 mod environments;

@@ -15,12 +15,59 @@ pub(crate) struct Account {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Cluster {
+    pub(crate) id: String,
     pub(crate) domain: String,
     pub(crate) revision: u64,
+    pub(crate) feature_level: u32,
+    pub(crate) leader: Option<u64>,
+    pub(crate) term: u64,
     pub(crate) version: String,
     /// Where workers answer, when not at 80 and 443.
     pub(crate) http_port: Option<u16>,
     pub(crate) https_port: Option<u16>,
+}
+
+/// A machine of the cluster; what is absent is not known.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Node {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    /// What it may do: `voter` or `edge`.
+    pub(crate) role: String,
+    /// What it does: `leader`, `voter` or `learner`.
+    pub(crate) raft: Option<String>,
+    pub(crate) state: String,
+    pub(crate) region: String,
+    pub(crate) zone: String,
+    pub(crate) address: String,
+    pub(crate) build: String,
+    pub(crate) alive: Option<bool>,
+    pub(crate) lag: Option<u64>,
+    pub(crate) rtt_ms: Option<f64>,
+    pub(crate) refused: Option<Refused>,
+}
+
+impl Node {
+    /// Whether others wait for its vote.
+    pub(crate) fn votes(&self) -> bool {
+        matches!(self.raft.as_deref(), Some("leader" | "voter"))
+    }
+}
+
+/// A revision that a node does not serve.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Refused {
+    pub(crate) revision: u64,
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct JoinToken {
+    pub(crate) token: String,
+    pub(crate) expires_on: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

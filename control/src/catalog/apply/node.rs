@@ -112,6 +112,9 @@ impl Step {
     fn join_token(&self, hash: &TokenHash, role: NodeRole) -> Result<Arc<JoinToken>, Rejection> {
         const MAKE_ONE: &str = "make another with `skerry cluster join-token`";
         let wrong = |rule: String| Err(Rejection::invalid("join token", rule));
+        if self.catalog.nodes.is_empty() {
+            return wrong("the cluster has no nodes yet; start the one that made it first".to_owned());
+        }
         match self.catalog.join_token_by_hash(hash) {
             None => wrong(format!("it is unknown, used up, revoked or long expired; {MAKE_ONE}")),
             Some(token) if !token.is_current(self.at_ms) => wrong(format!("it has expired; {MAKE_ONE}")),

@@ -10,11 +10,12 @@ use std::{
 
 use serde_json::Value;
 use skerry_control::{
-    api::ports::{Clock, Tails, ValidateError, ValidateInput, Validated, Validator},
+    api::ports::{Clock, ClusterView, NodeView, OneNode, Tails, ValidateError, ValidateInput, Validated, Validator},
     catalog::{EnvironmentKey, Syntax},
+    control::Control,
     kv::{KvEntry, KvError, KvKey, KvListOptions, KvPage, KvPut, KvStore},
 };
-use skerry_proto::id::NamespaceId;
+use skerry_proto::id::{NamespaceId, NodeId};
 use tokio::sync::broadcast;
 
 /// Says of code what its text says: `throws` does not load, `export default` handles fetch.
@@ -155,5 +156,24 @@ impl Default for FakeClock {
 impl Clock for FakeClock {
     fn now_ms(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a node alone knows, until it is told something else.
+pub(crate) struct FakeCluster {
+    alone: OneNode,
+    pub(crate) told: Mutex<BTreeMap<NodeId, NodeView>>,
+}
+
+impl FakeCluster {
+    pub(crate) fn new(control: Control) -> Self {
+        Self { alone: OneNode(control), told: Mutex::default() }
+    }
+}
+
+impl ClusterView for FakeCluster {
+    fn nodes(&self) -> BTreeMap<NodeId, NodeView> {
+        let told = self.told.lock().unwrap().clone();
+        if told.is_empty() { self.alone.nodes() } else { told }
     }
 }

@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 use skerry_control::{
     api::{
         self, ApiConfig, ApiDeps,
-        ports::{OneNode, Peer},
+        ports::{NodeView, Peer},
     },
     config::{Bootstrap, ControlConfig},
     control::{self, Control},
 };
-use skerry_proto::id::Hostname;
+use skerry_proto::id::{Hostname, NodeId};
 use tower::ServiceExt;
 
-use super::fakes::{FakeClock, FakeKv, FakeTails, FakeValidator};
+use super::fakes::{FakeClock, FakeCluster, FakeKv, FakeTails, FakeValidator};
 
 /// A node whose API can be called. Its folder goes with it.
 pub(crate) struct Node {
@@ -29,6 +29,7 @@ pub(crate) struct Node {
     pub(crate) tails: Arc<FakeTails>,
     pub(crate) kv: Arc<FakeKv>,
     pub(crate) clock: Arc<FakeClock>,
+    pub(crate) cluster: Arc<FakeCluster>,
     pub(crate) admin: String,
     pub(crate) account: String,
     pub(crate) peer: Option<Peer>,
@@ -53,23 +54,29 @@ impl Node {
         let control = control::build(config).await.unwrap();
         let (tails, clock) = (Arc::new(FakeTails::default()), Arc::new(FakeClock::default()));
         let kv = Arc::new(FakeKv::default());
+        let cluster = Arc::new(FakeCluster::new(control.clone()));
         let deps = ApiDeps {
             control: control.clone(),
             validator: Arc::new(FakeValidator),
             kv: kv.clone(),
             tails: tails.clone(),
-            cluster: Arc::new(OneNode(control.clone())),
+            cluster: cluster.clone(),
             clock: clock.clone(),
         };
         let router = api::router(ApiConfig { http_port: Some(8080), https_port: None }, deps);
         let admin = std::fs::read_to_string(path.join("admin.token")).unwrap().trim().to_owned();
         let account = control.catalog().first_account().unwrap().to_string();
-        Self { control, router, tails, kv, clock, admin, account, peer: None, _folder: folder }
+        Self { control, router, tails, kv, clock, cluster, admin, account, peer: None, _folder: folder }
     }
 
     /// Moves the clock.
     pub(crate) fn advance(&self, by_ms: i64) {
         self.clock.0.fetch_add(by_ms, Ordering::Relaxed);
+    }
+
+    /// What is known of a node from now on; nothing is known of the others but what was told.
+    pub(crate) fn tell(&self, id: u64, view: NodeView) {
+        self.cluster.told.lock().unwrap().insert(NodeId(id), view);
     }
 
     /// The connection that requests come over from now on.

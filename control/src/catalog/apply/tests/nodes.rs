@@ -3,7 +3,9 @@
 use skerry_proto::id::NodeId;
 
 use super::*;
-use crate::catalog::{Admission, JoinToken, Node, NodeRole, NodeState, NodeUpdate, WhenVoter};
+use crate::catalog::{
+    Admission, Authority, Cluster, JoinToken, NewNode, Node, NodeRole, NodeState, NodeUpdate, WhenVoter,
+};
 
 /// A cluster of its founder, `n1`.
 fn founded() -> Lab {
@@ -58,6 +60,14 @@ fn the_founder_is_node_1_and_others_are_the_revision_that_admits_them() {
     assert_eq!(node(&lab, "n2").admitted_by, Some(token.hash));
     let second = lab.new_node("n3", Admission::Founder);
     refuses(&mut lab, second, &["join token", "has nodes already", "skerry cluster join-token"]);
+}
+
+#[test]
+fn nobody_joins_a_cluster_that_has_no_founder() {
+    let mut lab = Lab::new();
+    let token = token(&mut lab, None, 1);
+    let admit = lab.new_node("n1", Admission::Token(token.hash));
+    refuses(&mut lab, admit, &["join token: the cluster has no nodes yet", "start the one that made it"]);
 }
 
 #[test]
@@ -123,7 +133,7 @@ fn a_token_admits_nobody_when_it_has_expired() {
 #[test]
 fn expired_tokens_go_when_another_is_made_or_used() {
     let mut lab = founded();
-    let short = lab.new_join_token(None, 5, 2);
+    let short = lab.new_join_token(None, 5, 3);
     lab.run(vec![short.clone()]).unwrap();
     let lasting = token(&mut lab, None, 5);
     assert_eq!(lab.catalog.join_tokens().count(), 2);
@@ -178,7 +188,8 @@ fn names_and_keys_belong_to_one_node() {
 fn what_a_node_says_of_itself_is_checked_field_by_field() {
     let mut lab = founded();
     let token = token(&mut lab, None, 9);
-    let edits: [(&str, fn(&mut crate::catalog::NewNode)); 12] = [
+    type Edit = fn(&mut NewNode);
+    let edits: [(&str, Edit); 12] = [
         ("name", |node| node.name = String::new()),
         ("name", |node| node.name = "a b".to_owned()),
         ("name", |node| node.name = "n".repeat(64)),
@@ -308,7 +319,7 @@ fn mesh_authorities_are_few_distinct_and_carry_keys_of_their_own() {
     let set = |authorities| Change::SetMeshAuthorities { authorities };
     refuses(&mut lab, set(vec![]), &["mesh authorities", "at least one"]);
     refuses(&mut lab, set(vec![authority("a"), authority("a")]), &["is there twice"]);
-    let moved = crate::catalog::Authority { key: authority("b").key, ..authority("a") };
+    let moved = Authority { key: authority("b").key, ..authority("a") };
     refuses(&mut lab, set(vec![moved]), &["was sealed for something else"]);
     refuses(&mut lab, set(vec![authority("")]), &["1 to 4096 bytes"]);
     refuses(&mut lab, set(["a", "b", "c", "d", "e"].map(authority).to_vec()), &["at most 4"]);
@@ -326,9 +337,9 @@ fn setting_the_domain_undoes_nothing_that_came_in_between() {
     lab.run(vec![Change::SetFeatureLevel { level: 2 }]).unwrap();
     let now = lab.catalog.cluster().unwrap().as_ref().clone();
     let domain = skerry_proto::id::Hostname::new("other.test").unwrap();
-    let renamed = crate::catalog::Cluster { domain: domain.clone(), id: "f".repeat(32), ..stale };
+    let renamed = Cluster { domain: domain.clone(), id: "f".repeat(32), ..stale };
     lab.run(vec![Change::SetCluster(renamed)]).unwrap();
-    let expected = crate::catalog::Cluster { domain, ..now };
+    let expected = Cluster { domain, ..now };
     assert_eq!(lab.catalog.cluster().unwrap().as_ref(), &expected);
 }
 

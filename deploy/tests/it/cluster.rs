@@ -1,0 +1,187 @@
+//! Running the cluster: what each command sends and shows.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::fake::{Fake, Recorded, Reply};
+use crate::run::Workspace;
+
+fn node(id: u64, name: &str, role: &str, raft: Option<&str>) -> Value {
+    json!({
+        "id": id, "name": name, "role": role, "raft": raft, "state": "active", "region": "eu", "zone": "a",
+        "address": format!("{name}.example:7000"), "build": "0.1.0", "alive": true, "lag": 0, "rtt_ms": 0.52,
+    })
+}
+
+fn nodes() -> Value {
+    let mut third = node(9, "n3", "edge", None);
+    third["alive"] = json!(false);
+    third["lag"] = json!(4);
+    third["state"] = json!("draining");
+    third["refused"] = json!({ "revision": 40, "reason": "its digest differs" });
+    let mut fourth = json!({ "id": 12, "name": "n4", "role": "voter", "raft": "learner" });
+    fourth["state"] = json!("active");
+    json!([node(1, "n1", "voter", Some("voter")), node(5, "n2", "voter", Some("leader")), third, fourth])
+}
+
+fn cluster(call: &Recorded) -> Option<Reply> {
+    Some(Reply::Result(match call.what().as_str() {
+        "GET /cluster" => json!({
+            "id": "c".repeat(32), "domain": "workers.example", "revision": 44, "feature_level": 2, "leader": 5,
+            "term": 3, "voters": [1, 5], "nodes": 4, "version": "0.1.0",
+        }),
+        "GET /cluster/nodes" => nodes(),
+        "GET /cluster/nodes/n3" => nodes()[2].clone(),
+        "POST /cluster/nodes/n3/drain" | "POST /cluster/nodes/n3/undrain" => nodes()[2].clone(),
+        "POST /cluster/join-tokens" => {
+            json!({ "id": "d".repeat(32), "token": "skj_text", "expires_on": "2026-11-22T04:00:00.000Z" })
+        }
+        _ => return None,
+    }))
+}
+
+#[test]
+fn status_shows_the_cluster_and_every_node_on_one_screen() {
+    let fake = Fake::start(cluster);
+    let workspace = Workspace::talking_to(&fake.url, &[]);
+    let seen = workspace.run(&["cluster", "status"]).ok();
+    for line in [
+        "cluster   cccccccc",
+        "domain    workers.example",
+        "leader    n2 (node 5), term 3",
+        "revision  44 at feature level 2",
+    ] {
+        assert!(seen.stdout.contains(line), "{line:?} in {}", seen.stdout);
+    }
+    let row = |name: &str| -> Vec<String> {
+        let line = seen.stdout.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
+    };
+    assert_eq!(row("n1"), ["n1", "1", "voter", "active", "yes", "0", "0.5 ms", "eu/a", "0.1.0", "n1.example:7000"]);
+    assert_eq!(row("n2")[2], "voter (leader)");
+    assert_eq!(row("n3")[2..6], ["edge", "draining", "no", "4"]);
+    assert_eq!(row("n4")[2..8], ["voter (learner)", "active", "-", "-", "-", "-"]);
+    assert!(seen.stderr.contains("n3 does not serve revision 40: its digest differs"), "{}", seen.stderr);
+    let document = workspace.run(&["cluster", "status", "--json"]).ok().json();
+    assert_eq!((&document["cluster"]["term"], &document["nodes"][3]["name"]), (&json!(3), &json!("n4")));
+}
+
+#[test]
+fn a_cluster_without_a_leader_says_what_that_means() {
+    let fake = Fake::start(|call| match call.what().as_str() {
+        "GET /cluster/nodes" => Some(Reply::Result(json!([]))),
+        _ => None,
+    });
+    let seen = Workspace::talking_to(&fake.url, &[]).run(&["cluster", "status"]).ok();
+    assert!(seen.stdout.contains("leader    none: nothing can be changed now"), "{}", seen.stdout);
+    assert!(seen.stdout.contains("no nodes yet"), "{}", seen.stdout);
+}
+
+#[test]
+fn nodes_are_a_table_for_people_and_a_list_for_programs() {
+    let fake = Fake::start(cluster);
+    let workspace = Workspace::talking_to(&fake.url, &[]);
+    let table = workspace.run(&["cluster", "nodes"]).ok().stdout;
+    assert!(table.trim_start().starts_with("NODE"), "{table}");
+    let list = workspace.run(&["cluster", "nodes", "--json"]).ok().json();
+    let names: Vec<_> = list.as_array().unwrap().iter().map(|node| (&node["id"], &node["name"])).collect();
+    assert_eq!(names[0], (&json!(1), &json!("n1")));
+    assert_eq!(names.len(), 4);
+}
+
+#[test]
+fn a_join_token_comes_with_the_command_to_run() {
+    let fake = Fake::start(cluster);
+    let workspace = Workspace::talking_to(&fake.url, &[]);
+    let made = workspace
+        .run(&["cluster", "join-token", "--role", "edge", "--uses", "3", "--ttl", "2d", "--name", "rack 7"])
+        .ok();
+    assert_eq!(made.stdout, "skj_text\n", "the token alone, so that it can be caught by a shell");
+    let command = "skerry-node --join n2.example:7000 --join-token-file join.token --role edge --mesh 0.0.0.0:7000";
+    assert!(made.stderr.contains(command), "{}", made.stderr);
+    assert!(made.stderr.contains("admits 3 machines until 2026-11-22 04:00:00"), "{}", made.stderr);
+    let sent = fake.call("POST /cluster/join-tokens").json();
+    assert_eq!(sent, json!({ "role": "edge", "uses": 3, "ttl_seconds": 172_800, "name": "rack 7" }));
+    let document = workspace.run(&["cluster", "join-token", "--json"]).ok().json();
+    assert_eq!((&document["token"], &document["id"]), (&json!("skj_text"), &json!("d".repeat(32))));
+    assert!(document["command"].as_str().unwrap().starts_with("skerry-node --join n2.example:7000"), "{document}");
+    let sent = fake.last("POST /cluster/join-tokens").json();
+    assert_eq!(sent, json!({ "role": null, "uses": 1, "ttl_seconds": 3600, "name": null }));
+}
+
+#[test]
+fn a_join_token_that_cannot_be_is_refused_before_anything_is_sent() {
+    let fake = Fake::start(cluster);
+    let workspace = Workspace::talking_to(&fake.url, &[]);
+    for (flag, value, says) in [
+        ("--role", "king", "possible values: voter, edge"),
+        ("--uses", "0", "--uses"),
+        ("--ttl", "1w", "such as 1h"),
+        ("--ttl", "10s", "use 1m to 30d"),
+    ] {
+        workspace.run(&["cluster", "join-token", flag, value]).fails(2, says);
+    }
+    assert!(fake.calls().is_empty());
+}
+
+#[test]
+fn a_node_is_drained_and_given_work_again() {
+    let fake = Fake::start(cluster);
+    let workspace = Workspace::talking_to(&fake.url, &[]);
+    assert_eq!(workspace.run(&["cluster", "drain", "n3"]).ok().stdout, "Node n3 takes no new work\n");
+    assert_eq!(workspace.run(&["cluster", "undrain", "n3"]).ok().stdout, "Node n3 takes work again\n");
+    assert_eq!(fake.writes(), ["POST /cluster/nodes/n3/drain", "POST /cluster/nodes/n3/undrain"]);
+    assert_eq!(workspace.run(&["cluster", "drain", "n3", "--json"]).ok().json()["name"], "n3");
+}
+
+#[test]
+fn an_edge_is_removed_by_its_id_once_somebody_has_agreed() {
+    let fake = Fake::start(cluster);
+    let workspace = Workspace::talking_to(&fake.url, &[]);
+    workspace.run(&["cluster", "remove", "n3"]).fails(2, "Remove node n3 (9, edge)?").fails(2, "give --yes");
+    assert_eq!(fake.writes(), Vec::<String>::new());
+    assert_eq!(workspace.run(&["cluster", "remove", "n3", "--yes"]).ok().stdout, "Removed node n3\n");
+    assert_eq!(fake.writes(), ["DELETE /cluster/nodes/9"]);
+}
+
+#[test]
+fn a_voter_hands_over_its_vote_before_it_is_removed() {
+    static LOOKS: AtomicU32 = AtomicU32::new(0);
+    let fake = Fake::start(|call| match call.what().as_str() {
+        "GET /cluster/nodes/n1" => Some(Reply::Result(node(1, "n1", "voter", Some("voter")))),
+        "GET /cluster/nodes/1" => {
+            let raft = if LOOKS.fetch_add(1, Ordering::SeqCst) < 2 { Some("voter") } else { None };
+            Some(Reply::Result(node(1, "n1", "edge", raft)))
+        }
+        _ => None,
+    });
+    Workspace::talking_to(&fake.url, &[]).run(&["cluster", "remove", "n1", "--yes"]).ok();
+    assert_eq!(fake.writes(), ["PATCH /cluster/nodes/1", "DELETE /cluster/nodes/1"]);
+    assert_eq!(fake.call("PATCH /cluster/nodes/1").json(), json!({ "role": "edge" }));
+    assert_eq!(LOOKS.load(Ordering::SeqCst), 3);
+    assert_eq!(fake.call("DELETE /cluster/nodes/1").query, "");
+}
+
+#[test]
+fn a_lost_voter_is_removed_by_force_without_waiting() {
+    let fake = Fake::start(|call| match call.what().as_str() {
+        "GET /cluster/nodes/n1" => Some(Reply::Result(node(1, "n1", "voter", Some("voter")))),
+        _ => None,
+    });
+    Workspace::talking_to(&fake.url, &[]).run(&["cluster", "remove", "n1", "--force", "--yes"]).ok();
+    assert_eq!(fake.writes(), ["DELETE /cluster/nodes/1"]);
+    assert_eq!(fake.call("DELETE /cluster/nodes/1").query, "force=true");
+}
+
+#[test]
+fn a_node_that_may_not_go_stays_and_the_reason_is_shown() {
+    let fake = Fake::start(|call| match call.method.as_str() {
+        "GET" => Some(Reply::Result(node(1, "n1", "voter", Some("leader")))),
+        "PATCH" => Some(Reply::Error(409, 10064, "node \"n1\" is in use by the cluster: it is the last voter")),
+        _ => None,
+    });
+    let workspace = Workspace::talking_to(&fake.url, &[]);
+    workspace.run(&["cluster", "remove", "n1", "--yes"]).fails(1, "it is the last voter [code 10064]");
+    assert_eq!(fake.writes(), ["PATCH /cluster/nodes/1"]);
+}
