@@ -15,6 +15,8 @@ mod seat;
 
 pub mod raft;
 
+pub mod gossip;
+
 pub mod config;
 pub mod error;
 

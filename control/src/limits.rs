@@ -56,3 +56,17 @@ pub const NODE_CERTIFICATE_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
 /// BOUND: bytes of an API request's body that is carried to the leader: an upload of the largest bundle, with its form.
 pub const API_BODY_BYTES_MAX: usize = BUNDLE_BYTES_MAX + (2 << 20);
+/// BOUND: bytes of a gossip datagram, the same on every node, because foca refuses larger ones than it may send itself. QUIC
+/// over the smallest allowed path (1200 bytes of UDP payload) has room for about 1160.
+pub const GOSSIP_DATAGRAM_BYTES: usize = 1100;
+/// BOUND: bytes of one node's news; some forty then share a datagram. The numbers take at most 53, the rest is the version.
+pub const NEWS_BYTES_MAX: usize = 200;
+/// BOUND: bytes of the version in a node's news.
+pub const NEWS_VERSION_BYTES_MAX: usize = 64;
+/// BOUND: nodes that gossip tells of and the catalog does not list: those that joined a moment ago. A cluster has a thousand.
+pub const UNLISTED_NODES_MAX: usize = 2048;
+/// BOUND: datagrams that wait for gossip; more are dropped, as the network does. Several seconds' worth for one node of a thousand.
+pub const GOSSIP_INBOX_MAX: usize = 1024;
+/// BOUND: how far ahead another member may say that this node's boot counter was. More is a broken peer: a node that starts once
+/// a minute needs two years for it.
+pub const BOOT_LEAD_MAX: u64 = 1 << 20;

@@ -118,6 +118,11 @@ impl Raft {
         made.await.map_err(|source| BuildError::io(&path, source))
     }
 
+    /// Whether this node's log belongs to a cluster.
+    pub async fn is_founded(&self) -> Result<bool, BuildError> {
+        self.raft.is_initialized().await.map_err(|error| raft_error(&error))
+    }
+
     /// Makes a cluster whose only voter this node is, unless it knows of one.
     pub async fn found(&self) -> Result<(), BuildError> {
         let members = BTreeMap::from([(self.node.0, BasicNode::default())]);

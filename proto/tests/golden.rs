@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, env, fmt::Debug, fs, path::PathBuf};
 
 use prost::Message;
 use skerry_proto::{
-    bundle, catalog, kv, mesh, raft,
+    bundle, catalog, gossip, kv, mesh, raft,
     versioned::{DecodeError, FORMAT_VERSION, Kind, decode, encode},
 };
 
@@ -21,6 +21,19 @@ fn pinned<M: Message + Default + PartialEq + Debug>(name: &str, kind: Kind, mess
     assert_eq!(found, golden.trim(), "the bytes of {name} have changed");
     let bytes = hex::decode(golden.trim()).expect("golden files are hexadecimal");
     assert_eq!(decode::<M>(kind, &bytes).as_ref(), Ok(message));
+}
+
+/// As [`pinned`], for what is on a wire only and so has no frame.
+fn pinned_bare<M: Message + Default + PartialEq + Debug>(name: &str, message: &M) {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.hex"));
+    let found = hex::encode(message.encode_to_vec());
+    if env::var_os("SKERRY_WRITE_GOLDEN").is_some() {
+        fs::write(&file, format!("{found}\n")).expect("the golden folder is there");
+    }
+    let golden = fs::read_to_string(&file).expect("every pinned message has its file");
+    assert_eq!(found, golden.trim(), "the bytes of {name} have changed");
+    let bytes = hex::decode(golden.trim()).expect("golden files are hexadecimal");
+    assert_eq!(M::decode(&bytes[..]).as_ref(), Ok(message));
 }
 
 fn log_id() -> raft::LogId {
@@ -322,6 +335,33 @@ fn calls_begin_and_end_as_they_did() {
         feature_level: 1,
     };
     assert_eq!(hex::encode(join.encode_to_vec()), "0a017412016e1a04656467652201722a017a3201613a01054001");
+}
+
+#[test]
+fn what_members_say_is_written_as_it_was() {
+    let life = |node_id, boot, generation| Some(gossip::Identity { node_id, boot, generation });
+    let header = gossip::Header {
+        source: life(1, 5, 2),
+        source_incarnation: 3,
+        destination: life(2, 0, 0),
+        kind: gossip::header::Kind::PingRequest.into(),
+        probe_number: 255,
+        subject: life(300, 7, 0),
+    };
+    pinned_bare("gossip_header", &header);
+    let state = gossip::member::State::Suspect.into();
+    pinned_bare("gossip_member", &gossip::Member { identity: life(300, 7, 1), incarnation: 65_535, state });
+    let news = gossip::News {
+        node_id: 300,
+        boot: 7,
+        sequence: 12,
+        revision: 4_000,
+        load: 17,
+        feature_level: 2,
+        version: "0.1.0".to_owned(),
+    };
+    pinned_bare("gossip_news", &news);
+    pinned("boot", Kind::Boot, &gossip::Boot { boot: 7 });
 }
 
 #[test]

@@ -26,7 +26,7 @@ use crate::{
 
 /// Makes the cluster when there is none and the configuration allows it; the only voter is this node.
 pub(super) async fn cluster(config: &ControlConfig, raft: &Raft) -> Result<Sealer, BuildError> {
-    if raft.status().voters.is_empty() && config.bootstrap != Bootstrap::IfEmpty {
+    if !raft.is_founded().await? && config.bootstrap != Bootstrap::IfEmpty {
         return Err(BuildError::NotBootstrapped { path: config.data_dir.display().to_string() });
     }
     raft.found().await?;

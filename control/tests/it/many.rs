@@ -91,7 +91,7 @@ impl Cluster {
 
     async fn join_token(&self, body: Value) -> String {
         let (status, answer) = self.call(0, "POST", "/cluster/join-tokens", Some(body)).await;
-        assert_eq!(status, StatusCode::OK, "{answer}");
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
         answer["result"]["token"].as_str().unwrap().to_owned()
     }
 

@@ -1,0 +1,87 @@
+//! How often this node was started, in a file.
+//!
+//! **Owns** `DIR/boot`. **Must not know** what the number is good for. **Enter at** [`next`].
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use skerry_proto::{
+    gossip as wire,
+    versioned::{DecodeError, Kind, decode, encode},
+};
+
+use crate::store::{Privacy, write_file};
+
+/// Why the counter can not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The file can not be read or written. State: unchanged. Retry: after mending it.
+    #[error("the boot counter {path} can not be used")]
+    Io {
+        /// The file.
+        path: String,
+        /// What failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The file holds something else. State: unchanged. Retry: after removing it; the cluster tells the node how far it was.
+    #[error("the boot counter {path} is damaged; remove it to count anew")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        #[source]
+        source: DecodeError,
+    },
+}
+
+/// Counts one start: the number of this one, durable when this returns. The first is 1. Blocking.
+pub(super) fn next(data_dir: &Path) -> Result<u64, BootError> {
+    let path = file(data_dir);
+    let last = match fs::read(&path) {
+        Ok(bytes) => {
+            let stored = decode::<wire::Boot>(Kind::Boot, &bytes);
+            stored.map_err(|source| BootError::Damaged { path: path.display().to_string(), source })?.boot
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(source) => return Err(BootError::Io { path: path.display().to_string(), source }),
+    };
+    let boot = last.saturating_add(1);
+    keep(data_dir, boot)?;
+    Ok(boot)
+}
+
+/// Sets the counter, durable when this returns. Blocking.
+pub(super) fn keep(data_dir: &Path, boot: u64) -> Result<(), BootError> {
+    let path = file(data_dir);
+    let written = write_file(&path, &encode(Kind::Boot, &wire::Boot { boot }), Privacy::Public);
+    written.map_err(|source| BootError::Io { path: path.display().to_string(), source })
+}
+
+fn file(data_dir: &Path) -> PathBuf {
+    data_dir.join("boot")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_start_counts_one_further() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(next(folder.path()).unwrap(), 1);
+        assert_eq!(next(folder.path()).unwrap(), 2);
+        keep(folder.path(), 9).unwrap();
+        assert_eq!(next(folder.path()).unwrap(), 10);
+    }
+
+    #[test]
+    fn a_damaged_counter_is_not_guessed() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("boot"), b"7").unwrap();
+        assert!(matches!(next(folder.path()), Err(BootError::Damaged { .. })));
+        assert_eq!(fs::read(folder.path().join("boot")).unwrap(), b"7");
+    }
+}
