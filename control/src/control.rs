@@ -7,6 +7,7 @@
 //! is finished by the next one.
 
 use std::{
+    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -83,6 +84,12 @@ impl std::fmt::Debug for Control {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Control").field("node", &self.node).finish_non_exhaustive()
     }
+}
+
+/// Whether a data directory holds a node already, one that founded a cluster or has joined one.
+#[must_use]
+pub fn is_member(data_dir: &Path) -> bool {
+    data_dir.join("node.identity").exists() || data_dir.join("admin.token").exists()
 }
 
 /// Starts the control plane, and makes or joins a cluster when the configuration says so. Returns once the catalog contains

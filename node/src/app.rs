@@ -10,12 +10,18 @@ mod certificate;
 mod follow;
 mod ready;
 
-use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use skerry_control::{
     api::{self, ApiConfig, ApiDeps, ports::OneNode},
-    config::{Bootstrap, ControlConfig},
-    control::{self, Control},
+    catalog::NodeRole,
+    config::{Bootstrap, ControlConfig, MeshSettings},
+    control::{self, Control, is_member},
     kv::KvStore,
 };
 use tokio::sync::Semaphore;
@@ -24,7 +30,7 @@ use self::certificate::ApiCertificate;
 pub use self::ready::Ready;
 use crate::{
     bindings::egress::{Egress, EgressRule},
-    config::{Config, Listen},
+    config::{Config, Listen, Role},
     data_dir::{DataDir, DataDirError},
     dispatch::{Dispatch, DispatchDeps, spec::Specs},
     ingress::{
@@ -52,6 +58,15 @@ pub enum AppError {
     /// KV did not open. State: unchanged. Retry: no.
     #[error(transparent)]
     Kv(#[from] KvBuildError),
+    /// The join token can not be read. State: unchanged. Retry: after mending it.
+    #[error("join_token_file: {path} can not be read")]
+    JoinToken {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The control plane did not start. State: unchanged. Retry: see the source.
     #[error("the control plane can not start")]
     Control(#[source] Box<dyn Error + Send + Sync>),
@@ -108,7 +123,8 @@ impl App {
         let (shown, follow) = follow::start(&control, &dispatch, &certificates, tasks.stopping()).await;
         tasks.spawn_essential("follow the catalog", follow, readiness.abort());
         tasks.spawn_essential("kv sweep", kv.clone().run(tasks.stopping()), readiness.abort());
-        let crons = triggers::run(dispatch.clone(), Arc::clone(&metrics), tasks.clone());
+        let leader = control.clone();
+        let crons = triggers::run(dispatch.clone(), Arc::clone(&metrics), tasks.clone(), move || leader.leads());
         tasks.spawn_essential("cron triggers", crons, readiness.abort());
         let bound = bind(&config)?;
         let api = ApiDeps {
@@ -130,9 +146,14 @@ impl App {
                 if let Some(certificate) = certificate {
                     tasks.spawn("api certificate", certificate.run(tasks.stopping()));
                 }
-                Some(ApiListener::new(listener, tls, shown.settle(api::router(ports, api))))
+                let router = shown.settle(api::router(ports, api));
+                api::serve_carried(&control, router.clone());
+                Some(ApiListener::new(listener, tls, router))
             }
-            None => None,
+            None => {
+                api::serve_carried(&control, shown.settle(api::router(ports, api)));
+                None
+            }
         };
         let ingress = Ingress { http: bound.http, https: bound.https, api, metrics: bound.metrics };
         let addresses = ingress.addresses();
@@ -153,7 +174,7 @@ impl App {
     /// What the start came to, for the `ready` line.
     #[must_use]
     pub fn ready(&self) -> Ready<'_> {
-        Ready { node: &self.config.node_name, addresses: self.addresses }
+        Ready { node: &self.config.node_name, addresses: self.addresses, mesh: self.control.mesh_address() }
     }
 
     /// Stops the node: requests in flight finish within the configured time, what was acknowledged stays.
@@ -193,9 +214,29 @@ fn bind(config: &Config) -> Result<Bound, BindError> {
 }
 
 async fn start_control(config: &Config, data_dir: PathBuf) -> Result<Control, AppError> {
-    let bootstrap = if config.bootstrap { Bootstrap::IfEmpty } else { Bootstrap::Never };
-    let config = ControlConfig::new(data_dir, config.node_name.clone(), config.domain.clone(), bootstrap);
+    let bootstrap = bootstrap(config, &data_dir)?;
+    let role = match config.role {
+        Role::Voter => NodeRole::Voter,
+        Role::Edge => NodeRole::Edge,
+    };
+    let mesh = config.mesh.as_ref().map(|mesh| MeshSettings { listen: mesh.listen, advertise: mesh.advertise.clone() });
+    let api = config.api.address().map(|address| address.to_string()).unwrap_or_default();
+    let alone = ControlConfig::new(data_dir, config.node_name.clone(), config.domain.clone(), bootstrap);
+    let (region, zone) = (config.region.clone(), config.zone.clone());
+    let config = ControlConfig { region, zone, role, api, mesh, ..alone };
     control::build(config).await.map_err(|error| AppError::Control(Box::new(error)))
+}
+
+/// What to do with an empty directory. The token is read only by a node that has not joined yet.
+fn bootstrap(config: &Config, data_dir: &Path) -> Result<Bootstrap, AppError> {
+    match &config.join {
+        _ if config.bootstrap => Ok(Bootstrap::IfEmpty),
+        Some(join) if !is_member(data_dir) => match std::fs::read_to_string(&join.token_file) {
+            Ok(token) => Ok(Bootstrap::Join { at: join.at.clone(), token: token.trim().to_owned() }),
+            Err(source) => Err(AppError::JoinToken { path: join.token_file.clone(), source }),
+        },
+        _ => Ok(Bootstrap::Never),
+    }
 }
 
 /// Compiling the engine image takes seconds at the first start, so it must not hold up a thread of the reactor.

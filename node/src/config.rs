@@ -41,8 +41,12 @@ pub struct Config {
     pub api: Listen,
     /// Metrics and health.
     pub metrics: Listen,
+    /// The mesh between nodes; `None` when off.
+    pub mesh: Option<Mesh>,
     /// Whether to found a cluster when the data directory is empty.
     pub bootstrap: bool,
+    /// Which cluster to join when the data directory is empty.
+    pub join: Option<Join>,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// What is logged: a `tracing` filter.
@@ -61,6 +65,24 @@ pub struct Config {
     pub drain_notice: Duration,
     /// How long a stopping node then waits for requests in flight.
     pub drain_timeout: Duration,
+}
+
+/// The mesh's addresses.
+#[derive(Debug, Clone)]
+pub struct Mesh {
+    /// Where it listens; port 0 picks a free one, and the same again after a restart.
+    pub listen: std::net::SocketAddr,
+    /// `host` or `host:port` that other nodes dial; where it listens when absent.
+    pub advertise: Option<String>,
+}
+
+/// A cluster to join.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// The mesh address of one of its nodes.
+    pub at: String,
+    /// The file with the join token. Not needed any more once the node has joined.
+    pub token_file: PathBuf,
 }
 
 /// What a listener accepts.

@@ -2,6 +2,8 @@
 //!
 //! **Owns** when scheduled events fire on this node. **Must not know** what they do. **Enter at** [`run`].
 //!
+//! In a cluster the node that leads fires them, so that each fires once; while nobody leads, none does.
+//!
 //! Nothing that an event does holds up the clock: each trigger that is due becomes a task that waits for its own account's
 //! places. What can not run is said and counted, never dropped in silence.
 
@@ -20,8 +22,8 @@ const LATE_MINUTES_MAX: i64 = 2;
 /// BOUND: how long a due event waits for a place; as long as the events before it may take.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// Fires triggers until told to stop.
-pub async fn run(dispatch: Dispatch, metrics: Arc<Metrics>, tasks: Tasks) {
+/// Fires triggers until told to stop, in the minutes in which `leads` says so.
+pub async fn run(dispatch: Dispatch, metrics: Arc<Metrics>, tasks: Tasks, leads: impl Fn() -> bool) {
     let stopping = tasks.stopping();
     let places = Arc::new(Places::default());
     let mut last = clock::unix_ms().div_euclid(MINUTE_MS);
@@ -34,6 +36,10 @@ pub async fn run(dispatch: Dispatch, metrics: Arc<Metrics>, tasks: Tasks) {
             () = tokio::time::sleep(wait) => {}
         }
         let now = clock::unix_ms().div_euclid(MINUTE_MS);
+        if !leads() {
+            last = last.max(now);
+            continue;
+        }
         let minutes = minutes_due(last, now);
         if *minutes.start() > last + 1 {
             tracing::warn!(minutes = minutes.start() - last - 1, "cron triggers of past minutes are left out");

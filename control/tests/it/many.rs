@@ -181,7 +181,7 @@ async fn ids_are_never_used_again() {
     let id = cluster.nodes[second].control.node();
     let gone = cluster.nodes.remove(second);
     gone.control.shutdown().await;
-    let (status, answer) = cluster.call(0, "DELETE", &format!("/cluster/nodes/{id}"), None).await;
+    let (status, answer) = cluster.call(0, "DELETE", &format!("/cluster/nodes/{id}?force=true"), None).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     let third = cluster.join("node-3", NodeRole::Voter, &token).await.unwrap();
     assert!(cluster.nodes[third].control.node() > id);
@@ -214,7 +214,7 @@ async fn a_bad_join_says_why_and_leaves_no_node() {
         ("node-2", fresh.as_str(), "node-2"),
         ("node-4", edges_only.as_str(), "edge"),
         ("node-5", foreign.as_str(), "another cluster"),
-        ("node-6", "skj_short", "copy it whole"),
+        ("node-6", "skj_5407", "copy it whole"),
         ("node-7", "nonsense", "skj_"),
     ] {
         let name_of_folder = format!("bad-{name}");

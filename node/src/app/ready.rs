@@ -13,6 +13,8 @@ pub struct Ready<'a> {
     pub node: &'a str,
     /// Where it listens.
     pub addresses: Addresses,
+    /// Where its mesh listens.
+    pub mesh: Option<SocketAddr>,
 }
 
 impl Ready<'_> {
@@ -28,7 +30,8 @@ impl Ready<'_> {
 
     fn listeners(&self) -> [(&'static str, Option<SocketAddr>); 6] {
         let Addresses { http, https, api, metrics } = self.addresses;
-        [("http", http), ("https", https), ("api", api), ("metrics", metrics), ("mesh", None), ("dns", None)]
+        let mesh = self.mesh;
+        [("http", http), ("https", https), ("api", api), ("metrics", metrics), ("mesh", mesh), ("dns", None)]
     }
 }
 
@@ -50,7 +53,8 @@ mod tests {
     #[test]
     fn both_forms_name_every_listener() {
         let http = Some("127.0.0.1:1".parse().unwrap());
-        let ready = Ready { node: "n1", addresses: Addresses { http, https: None, api: None, metrics: None } };
+        let ready =
+            Ready { node: "n1", addresses: Addresses { http, https: None, api: None, metrics: None }, mesh: None };
         assert_eq!(ready.to_string(), "ready node=n1 http=127.0.0.1:1 https=off api=off metrics=off mesh=off dns=off");
         let json: serde_json::Value = serde_json::from_str(&ready.json()).unwrap();
         assert_eq!(

@@ -12,7 +12,7 @@ use std::{
 use serde::Deserialize;
 use skerry_proto::id::Hostname;
 
-use super::{Config, ConfigError, IngressLimits, Listen};
+use super::{Config, ConfigError, IngressLimits, Join, Listen, Mesh};
 use crate::address::Cidr;
 
 /// What the operator wrote; `None` where nothing was.
@@ -46,9 +46,12 @@ pub struct Settings {
     /// The API: in clear on loopback, TLS elsewhere [default: 127.0.0.1:8700]
     #[arg(long, global = true, value_name = "ADDR|off", env = "SKERRY_API")]
     pub api: Option<String>,
-    /// The mesh between nodes [default: off]
+    /// The mesh between nodes (UDP) [default: off]
     #[arg(long, global = true, value_name = "ADDR|off", env = "SKERRY_MESH")]
     pub mesh: Option<String>,
+    /// Where other nodes reach the mesh, when it is not the address it listens on [default: that address]
+    #[arg(long, global = true, value_name = "HOST[:PORT]", env = "SKERRY_MESH_ADVERTISE")]
+    pub mesh_advertise: Option<String>,
     /// DNS for the cluster's zone [default: off]
     #[arg(long, global = true, value_name = "ADDR|off", env = "SKERRY_DNS")]
     pub dns: Option<String>,
@@ -58,7 +61,7 @@ pub struct Settings {
     /// Found a cluster when the data directory is empty
     #[arg(long, global = true, env = "SKERRY_BOOTSTRAP", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
     pub bootstrap: Option<bool>,
-    /// Join the cluster of this node
+    /// Join the cluster of this node: the address of its mesh
     #[arg(long, global = true, value_name = "ADDR", env = "SKERRY_JOIN")]
     pub join: Option<String>,
     /// File with the token that lets this node join
@@ -157,6 +160,7 @@ impl Settings {
             https,
             api,
             mesh,
+            mesh_advertise,
             dns,
             metrics,
             bootstrap,
@@ -180,9 +184,22 @@ impl Settings {
     /// Fills in defaults and checks every value.
     pub(super) fn check(self) -> Result<Config, ConfigError> {
         self.refuse_unsupported()?;
-        let role = one_of("role", self.role, &[("voter", Role::Voter), ("edge", Role::Edge)])?;
-        if role == Role::Edge {
-            return Err(unsupported("role", "a single node is its own voter; use role = \"voter\""));
+        let role = one_of("role", self.role.clone(), &[("voter", Role::Voter), ("edge", Role::Edge)])?;
+        let (mesh, join) = (self.mesh()?, self.join()?);
+        let bootstrap = self.bootstrap.unwrap_or(false);
+        if bootstrap && join.is_some() {
+            return Err(value_error(
+                "bootstrap",
+                "true".into(),
+                "found a cluster or join one, not both: leave join off",
+            ));
+        }
+        if bootstrap && role == Role::Edge {
+            return Err(value_error("role", "edge".into(), "the first node of a cluster votes; use role = \"voter\""));
+        }
+        if join.is_some() && mesh.is_none() {
+            let rule = "a node that joins needs an address that other nodes can reach, such as 10.0.0.1:8701";
+            return Err(value_error("mesh", "off".into(), rule));
         }
         let data_dir = self.data_dir.unwrap_or_else(|| "skerry-data".into());
         Ok(Config {
@@ -197,7 +214,9 @@ impl Settings {
             https: parsed("https", self.https, "127.0.0.1:8443")?,
             api: parsed("api", self.api, "127.0.0.1:8700")?,
             metrics: parsed("metrics", self.metrics, "127.0.0.1:9090")?,
-            bootstrap: self.bootstrap.unwrap_or(false),
+            mesh,
+            bootstrap,
+            join,
             log_format: one_of("log_format", self.log_format, &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
             log: self.log.unwrap_or_else(|| "info,openraft=warn".into()),
             ingress: IngressLimits {
@@ -215,16 +234,44 @@ impl Settings {
     }
 
     fn refuse_unsupported(&self) -> Result<(), ConfigError> {
-        if self.join.is_some() || self.join_token_file.is_some() {
-            return Err(unsupported("join", "this build runs single-node clusters; start with --bootstrap"));
-        }
-        for (key, value) in [("mesh", &self.mesh), ("dns", &self.dns)] {
-            let listen: Listen = parsed(key, value.clone(), "off")?;
-            if listen != Listen::Off {
-                return Err(unsupported(key, "this build runs single-node clusters; leave it off"));
-            }
+        let dns: Listen = parsed("dns", self.dns.clone(), "off")?;
+        if dns != Listen::Off {
+            return Err(unsupported("dns", "this build has no DNS server; leave it off"));
         }
         Ok(())
+    }
+
+    fn mesh(&self) -> Result<Option<Mesh>, ConfigError> {
+        let listen: Listen = parsed("mesh", self.mesh.clone(), "off")?;
+        let Some(listen) = listen.address() else { return Ok(None) };
+        let advertise = self.mesh_advertise.clone();
+        if advertise.is_none() && listen.ip().is_unspecified() {
+            let rule = "other nodes can not dial that; also set mesh_advertise to this machine's name or address";
+            return Err(value_error("mesh", listen.to_string(), rule));
+        }
+        Ok(Some(Mesh { listen, advertise }))
+    }
+
+    fn join(&self) -> Result<Option<Join>, ConfigError> {
+        match (self.join.clone(), self.join_token_file.clone()) {
+            (None, None) => Ok(None),
+            (Some(at), Some(token_file))
+                if at.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) =>
+            {
+                Ok(Some(Join { at, token_file }))
+            }
+            (Some(at), Some(_)) => {
+                Err(value_error("join", at, "write HOST:PORT, the mesh address of a node of the cluster"))
+            }
+            (Some(at), None) => {
+                Err(value_error("join", at, "also set join_token_file; `skerry cluster join-token` makes one"))
+            }
+            (None, Some(file)) => Err(value_error(
+                "join_token_file",
+                file.display().to_string(),
+                "also set join to a node of the cluster",
+            )),
+        }
     }
 }
 

@@ -28,16 +28,18 @@ pub const TEMPLATE: &str = r#"# skerry-node configuration. Every key is also a f
 #https = "127.0.0.1:8443"
 # The API is plain HTTP on a loopback address and TLS with the cluster's CA on any other.
 #api = "127.0.0.1:8700"
+# The mesh between nodes is UDP. Other nodes dial mesh_advertise (HOST or HOST:PORT) when it is set, else this address.
 #mesh = "off"
+#mesh_advertise = "node-1.example"
 #dns = "off"
 # /metrics (Prometheus), /healthz (alive), /readyz (serving).
 #metrics = "127.0.0.1:9090"
 
 # Found a cluster when the data directory is empty. Harmless later.
-#bootstrap = true
+#bootstrap = false
 
-# Join the cluster of another node instead.
-#join = "192.0.2.1:7000"
+# Join the cluster of another node instead: its mesh address, and a token of `skerry cluster join-token`.
+#join = "192.0.2.1:8701"
 #join_token_file = "/etc/skerry/join.token"
 
 # Log lines: "text" or "json", and which: a filter such as "info,skerry_node=debug".

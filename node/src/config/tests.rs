@@ -46,8 +46,14 @@ fn a_bad_value_is_refused_by_key() {
         ("connections_max = 0", "connections_max"),
         ("egress_allow = [\"10/8\"]", "egress_allow"),
         ("header_timeout_ms = 5", "100 to 600000"),
-        ("join = \"a:1\"", "join"),
-        ("mesh = \"127.0.0.1:1\"", "mesh"),
+        ("join = \"a:1\"", "join_token_file"),
+        ("join_token_file = \"t\"", "join"),
+        ("join = \"a\"\njoin_token_file = \"t\"\nmesh = \"127.0.0.1:1\"", "HOST:PORT"),
+        ("join = \"a:1\"\njoin_token_file = \"t\"", "mesh"),
+        ("join = \"a:1\"\njoin_token_file = \"t\"\nmesh = \"127.0.0.1:1\"\nbootstrap = true", "bootstrap"),
+        ("mesh = \"0.0.0.0:1\"", "mesh_advertise"),
+        ("role = \"edge\"\nbootstrap = true", "role"),
+        ("dns = \"127.0.0.1:53\"", "dns"),
     ] {
         let error = Config::resolve(None, settings(text)).unwrap_err().to_string();
         assert!(error.contains(part), "{text}: {error}");
