@@ -11,6 +11,8 @@ mod reconcile;
 
 pub mod raft;
 
+pub mod feed;
+
 pub mod config;
 pub mod error;
 

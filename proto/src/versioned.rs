@@ -40,6 +40,8 @@ pub enum Kind {
     Identity = b'I',
     /// [`crate::feed::Record`]
     FeedRecord = b'F',
+    /// [`crate::feed::Boots`]
+    Boots = b'b',
 }
 
 /// Why stored bytes are not the message they should be.
