@@ -289,7 +289,7 @@ impl Follower {
         if self.pending.is_empty() && self.ask_again_at.is_some_and(|at| now >= at) {
             self.ask_again(now, out);
         }
-        let tip = self.hold.is_none().then(|| self.served);
+        let tip = self.hold.is_none().then_some(self.served);
         for slot in 0..2 {
             let [first, second] = &mut self.slots;
             let (one, other) = if slot == 0 { (first, second) } else { (second, first) };
