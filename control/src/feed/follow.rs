@@ -26,7 +26,7 @@ use skerry_proto::id::{NodeId, Revision};
 
 use super::{
     acks::{Ack, Refusal},
-    limits::{DEPTH_MAX, REBALANCE, RETRY, TICK},
+    limits::{DEPTH_MAX, DIAL_BOTH_AGE_MAX, REBALANCE, RETRY, TICK},
     message::{Down, Position, Subscribe, Up},
     publish::Standing,
     rank::{Candidate, Peers, doubled, mix},
@@ -364,7 +364,7 @@ impl Follower {
                 continue;
             }
             let taken: Vec<_> = self.slots.iter().flatten().map(|upstream| upstream.node).collect();
-            let choice = if self.may_dial_beside(1 - slot) { self.peers.choose(now, &taken) } else { None };
+            let choice = if self.may_dial_beside(now, 1 - slot) { self.peers.choose(now, &taken) } else { None };
             let Some(node) = choice else {
                 self.blocked[slot] = true;
                 continue;
@@ -376,12 +376,13 @@ impl Follower {
         }
     }
 
-    /// Whether the upstream in the other slot, if any, has brought this node up to date.
-    fn may_dial_beside(&self, other: usize) -> bool {
+    /// Whether two upstreams would not both send a snapshot: this node was up to date, or the other one has brought it there.
+    fn may_dial_beside(&self, now: Instant, other: usize) -> bool {
         let Some(other) = &self.slots[other] else { return true };
         let tip = self.tip.catalog.revision();
+        let was_fresh = self.fresh_at.is_some_and(|fresh_at| now < fresh_at + DIAL_BOTH_AGE_MAX);
         let caught_up = tip > Revision(0) && other.revision().is_some_and(|head| head <= tip);
-        other.phase == Phase::Subscribed && (caught_up && self.incoming.is_none() || self.hold.is_some())
+        self.incoming.is_none() && (was_fresh || caught_up) || self.hold.is_some() && other.phase == Phase::Subscribed
     }
 
     /// What has been reached says how fresh this node is.

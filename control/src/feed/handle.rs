@@ -82,9 +82,9 @@ pub struct SubscriberStatus {
 }
 
 impl FeedHandle {
-    /// The data plane serves this revision.
+    /// The data plane serves this revision, and so all before it.
     pub fn shown(&self, revision: Revision) {
-        self.plane.send_modify(|plane| plane.shown = revision);
+        self.plane.send_modify(|plane| plane.shown = plane.shown.max(revision));
     }
 
     /// The data plane does not serve this revision. It may still serve later ones.

@@ -38,12 +38,16 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(3);
 pub const AGE_MAX: Duration = Duration::from_secs(3);
 /// BOUND: how old it may be when nobody is fresher: an election takes two seconds, and must not tear down the tree.
 pub const AGE_ALONE_MAX: Duration = Duration::from_secs(10);
-/// BOUND: how long a dial, the first message of a subscriber, or an answer to a repeated question may take.
+/// BOUND: how long a dial may take: three round trips around the world, and one of them lost.
+pub const DIAL_MAX: Duration = Duration::from_secs(2);
+/// BOUND: how long the first message of a subscriber, or the answer to a repeated question, may take.
 pub const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// BOUND: how long a subscriber may take nothing at all; its place is needed.
 pub const STALL_MAX: Duration = Duration::from_secs(30);
 /// BOUND: how long an encoded snapshot is kept when nobody reads it.
 pub const SNAPSHOT_KEPT: Duration = Duration::from_secs(30);
+/// BOUND: how fresh a node must have been to dial for both slots at once: then what it missed are a few deltas.
+pub const DIAL_BOTH_AGE_MAX: Duration = Duration::from_secs(30);
 /// BOUND: the time between two attempts of one slot, doubled from the first to the last.
 pub const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// BOUND: how long a node that failed is not asked again, doubled from the first to the last.

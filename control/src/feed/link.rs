@@ -64,7 +64,7 @@ pub enum DialError {
 /// The way to other nodes' feeds.
 #[async_trait]
 pub trait Dial: Send + Sync {
-    /// Opens a link to a node's publisher; nothing has been sent on it. The feed drops the future after five seconds.
+    /// Opens a link to a node's publisher; nothing has been sent on it. The feed drops the future after two seconds.
     async fn subscribe(&self, to: NodeId) -> Result<Link, DialError>;
 
     /// Every other node that is not known to be dead. Asked once a second; cheap.

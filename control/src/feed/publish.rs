@@ -233,20 +233,13 @@ impl Publisher {
     fn subscribe(&mut self, now: Instant, id: SubscriberId, subscribe: Subscribe, out: &mut Vec<Action>) {
         let Some(node) = self.subscribers.get(&id).map(|subscriber| subscriber.node) else { return };
         let acks_only = subscribe == Subscribe::AcksOnly;
+        let alike = |one: &Subscriber| if acks_only { matches!(one.state, State::AcksOnly) } else { one.takes_place() };
+        let others = self.subscribers.iter().filter(|(other, one)| **other != id && alike(one));
         // A node that comes back on a new link before the old one is known to be dead has one place, not two.
-        let same = |one: &Subscriber| {
-            one.node == node && !matches!(one.state, State::Arrived) && one.takes_place() != acks_only
-        };
-        let old: Vec<_> = self
-            .subscribers
-            .iter()
-            .filter(|(other, one)| **other != id && same(one))
-            .map(|(other, _)| *other)
-            .collect();
-        old.into_iter().for_each(|other| self.close(other, out));
-        let among = self.subscribers.iter().filter(|(other, one)| **other != id && one.takes_place() != acks_only);
-        let taken = among.filter(|(_, one)| !matches!(one.state, State::Arrived)).count();
-        if taken >= if acks_only { ACKS_ONLY_MAX } else { SUBSCRIBERS_MAX } {
+        let (old, others): (Vec<_>, Vec<_>) =
+            others.map(|(other, one)| (*other, one.node)).partition(|(_, other)| *other == node);
+        old.into_iter().for_each(|(other, _)| self.close(other, out));
+        if others.len() >= if acks_only { ACKS_ONLY_MAX } else { SUBSCRIBERS_MAX } {
             let others = self.redirect(node);
             self.send(now, id, Down::Redirect(others), out);
             return self.close(id, out);

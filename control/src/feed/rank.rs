@@ -8,7 +8,7 @@
 //! redirects and by the next in the order.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -64,7 +64,7 @@ impl Peers {
         }
         (self.ranking, self.preferred) = rank(self.node, &candidates);
         self.candidates = candidates;
-        let known: std::collections::BTreeSet<_> = self.ranking.iter().copied().collect();
+        let known: BTreeSet<_> = self.ranking.iter().copied().collect();
         self.avoided.retain(|node, _| known.contains(node));
         self.suggested.retain(|node| known.contains(node));
     }
@@ -126,8 +126,8 @@ fn rank(node: NodeId, candidates: &[Candidate]) -> (Vec<NodeId>, usize) {
     let mut group: Vec<NodeId> = near.map(|candidate| candidate.node).chain([node]).collect();
     let relays = SUBSCRIPTIONS.max((group.len() * SUBSCRIPTIONS).div_ceil(SUBSCRIBERS_MEANT)).min(group.len());
     let everyone_fits = followers * SUBSCRIPTIONS <= voters * SUBSCRIBERS_MEANT;
-    group.sort_by_key(|member| std::cmp::Reverse(score(NodeId(0), *member)));
-    let relays = &group[..relays];
+    group.sort_by_cached_key(|member| std::cmp::Reverse(score(NodeId(0), *member)));
+    let relays: BTreeSet<_> = group[..relays].iter().copied().collect();
     let asks_voters = everyone_fits || relays.contains(&node);
     let tier = |candidate: &Candidate| match (candidate.is_voter, candidate.near) {
         (true, near) if asks_voters => u8::from(!near),

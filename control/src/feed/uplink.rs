@@ -15,7 +15,7 @@ use skerry_proto::id::NodeId;
 use super::{
     acks::Ack,
     follow::{Action, UpstreamId},
-    limits::{ANSWER_MAX, RETRY, SILENCE_MAX, TICK},
+    limits::{DIAL_MAX, RETRY, SILENCE_MAX, TICK},
     message::{Subscribe, Up},
 };
 
@@ -89,7 +89,7 @@ impl Uplink {
         if now >= self.tick_at {
             self.tick_at = now + TICK;
         }
-        let allowed = |link: &Link| if link.linked { SILENCE_MAX } else { ANSWER_MAX };
+        let allowed = |link: &Link| if link.linked { SILENCE_MAX } else { DIAL_MAX };
         if let Some(link) = self.link.take_if(|link| now > link.heard_at + allowed(link)) {
             out.push(Action::Close(link.id));
             self.retry_at = now + RETRY.0 * 4;

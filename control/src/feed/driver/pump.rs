@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::{
     super::{
         follow::UpstreamId,
-        limits::ANSWER_MAX,
+        limits::DIAL_MAX,
         link::{Dial, Link, LinkReceiver, LinkSender},
         message::{Down, MessageError, Up},
         publish::SubscriberId,
@@ -43,7 +43,7 @@ pub(super) async fn upstream(
     queue: mpsc::Receiver<Bytes>,
     events: mpsc::Sender<Event>,
 ) {
-    match tokio::time::timeout(ANSWER_MAX, dial.subscribe(to)).await {
+    match tokio::time::timeout(DIAL_MAX, dial.subscribe(to)).await {
         Ok(Ok(Link { sender, receiver })) => {
             if events.send(Event::Connected(id)).await.is_ok() {
                 let received = |frame| Down::decode(frame).map(|message| Event::Received(id, message));

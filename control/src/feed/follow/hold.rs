@@ -40,6 +40,7 @@ pub(super) struct Hold {
     /// Who was asked for a snapshot, and when.
     source: Option<(UpstreamId, Instant)>,
     failures: u32,
+    failed_at: Instant,
 }
 
 /// How often snapshots were taken because of refusals, so that they stay rare.
@@ -71,7 +72,7 @@ impl Hold {
         let refused = Position { revision: until, ..Position::default() };
         let least = Revision(until.0.saturating_add(1));
         let (accused, source, failures) = (None, None, 0);
-        Self { refused, reason, least, accused, tries_deltas: false, recover_at: now, source, failures }
+        Self { refused, reason, least, accused, tries_deltas: false, recover_at: now, source, failures, failed_at: now }
     }
 
     /// Whether a delta that ends there may be tried.
@@ -105,6 +106,7 @@ impl Follower {
         let accused = self.upstream(id).map(|upstream| upstream.node);
         if let Some(hold) = &mut self.hold {
             hold.failures += 1;
+            hold.failed_at = now;
             hold.recover_at = now + doubled(RECOVER, hold.failures - 1);
             (hold.accused, hold.source) = (accused, None);
             hold.least = hold.least.max(refused.revision);
@@ -112,8 +114,17 @@ impl Follower {
         } else {
             let recover_at = self.recoveries.next_at(now);
             let (least, source) = (refused.revision, None);
-            self.hold =
-                Some(Hold { refused, reason, least, accused, tries_deltas: true, recover_at, source, failures: 0 });
+            self.hold = Some(Hold {
+                refused,
+                reason,
+                least,
+                accused,
+                tries_deltas: true,
+                recover_at,
+                source,
+                failures: 0,
+                failed_at: now,
+            });
         }
     }
 
@@ -171,6 +182,8 @@ impl Follower {
         };
         hold.refused = Position { revision, ..Position::default() };
         hold.least = hold.least.max(revision);
+        // What is newer may be the cure.
+        hold.recover_at = hold.recover_at.min(hold.failed_at + RECOVER.0);
         out.push(Action::Refuse(Refusal::new(revision, hold.reason.clone())));
     }
 }

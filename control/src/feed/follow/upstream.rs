@@ -6,7 +6,7 @@ use skerry_proto::id::{NodeId, Revision};
 
 use super::{
     super::{
-        limits::{AGE_ALONE_MAX, AGE_MAX, ANSWER_MAX, DEPTH_MAX, SILENCE_MAX},
+        limits::{AGE_ALONE_MAX, AGE_MAX, ANSWER_MAX, DEPTH_MAX, DIAL_MAX, SILENCE_MAX},
         message::{Heartbeat, Position},
     },
     UpstreamId,
@@ -111,7 +111,7 @@ impl Upstream {
     /// What is wrong with it, compared with the other one and with what this node has.
     pub(super) fn fault(&mut self, now: Instant, other: Option<&Self>, tip: Option<Revision>) -> Option<Fault> {
         let (silent_after, over) = match self.phase {
-            Phase::Dialing => (ANSWER_MAX, self.since),
+            Phase::Dialing => (DIAL_MAX, self.since),
             Phase::Subscribed => (SILENCE_MAX, self.heard_at),
         };
         if now > over + silent_after {

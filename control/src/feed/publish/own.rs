@@ -25,13 +25,13 @@ impl Own {
         Self { node, boot, sequence: 0, shown: Revision(0), by_feed: None, by_plane: None }
     }
 
-    /// The acknowledgement when it is a new one.
+    /// The acknowledgement when it is a new one. An older revision is news that comes late.
     pub(super) fn shown(&mut self, revision: Revision) -> Option<Arc<Ack>> {
         let repaired = self.by_plane.as_ref().is_some_and(|refusal| refusal.revision == revision);
-        if self.shown == revision && !repaired {
+        if revision <= self.shown && !repaired {
             return None;
         }
-        self.shown = revision;
+        self.shown = self.shown.max(revision);
         if repaired {
             self.by_plane = None;
         }

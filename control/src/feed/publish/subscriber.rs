@@ -49,9 +49,9 @@ impl Subscriber {
         Self { node, state: State::Arrived, in_flight: 0, moved_at: now }
     }
 
-    /// Whether it counts among those whose number is bounded.
+    /// Whether it counts among those that get states.
     pub(super) fn takes_place(&self) -> bool {
-        !matches!(self.state, State::AcksOnly)
+        !matches!(self.state, State::Arrived | State::AcksOnly)
     }
 
     pub(super) fn has_room(&self) -> bool {
