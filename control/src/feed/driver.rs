@@ -31,7 +31,7 @@ use super::{
     limits::{ACKS_ONLY_MAX, DEPTH_MAX, SUBSCRIBERS_MAX, TICK, WINDOW},
     link::Dial,
     message::{Down, Up},
-    publish::{self, Publisher, Refuser, Snapshot, SubscriberId},
+    publish::{self, Publisher, Snapshot, SubscriberId},
     quarantine::{self, Boot, Settling, Start},
     relay::{Action, Input, Relay},
     rules::{CatalogRules, Rules, position},
@@ -133,30 +133,18 @@ impl Feed {
         let (path, opening_rules) = (folder.clone(), Arc::clone(&rules));
         let opened = tokio::task::spawn_blocking(move || work::open(&path, edge, opening_rules.as_ref()));
         let opened = opened.await.map_err(io::Error::from).and_then(|opened| opened);
-        let opened = opened.map_err(|source| BuildError::Io { path: folder.display().to_string(), source })?;
+        let mut opened = opened.map_err(|source| BuildError::Io { path: folder.display().to_string(), source })?;
         let now = clock::monotonic();
-        let number = opened.journal.last().map_or(1, |boot| boot.number);
-        let mut publisher = Publisher::new(now, config.node, number);
         let (states, leadership) = match role {
             Role::Edge => (Arc::new(States::new(opened.head.clone())), None),
             Role::Voter(states, leadership) => (states, Some(leadership)),
         };
         if edge {
-            states.advance(opened.head.clone(), opened.entries);
+            states.advance(opened.head.clone(), std::mem::take(&mut opened.entries));
         }
-        let mut ignored = Vec::new();
-        publisher.handle(now, publish::Input::Advanced(states.kept()), &mut ignored);
-        if publisher.head() != position(&states.head()) {
-            publisher.handle(now, publish::Input::Replaced(position(&states.head())), &mut ignored);
-        }
+        let publisher = work::publisher(now, config.node, &states, &opened);
         let relay = if edge {
-            let mut follower = Follower::new(now, config.node, Arc::clone(&rules) as Arc<dyn Rules>, opened.head);
-            if let Start::Before(served, refusal) = opened.start {
-                tracing::error!(%served, until = %refusal.revision, reason = refusal.reason, "a revision is quarantined");
-                publisher.handle(now, publish::Input::Refused(Refuser::Feed, refusal.clone()), &mut ignored);
-                follower.quarantine(now, refusal.revision, refusal.reason);
-            }
-            Relay::edge(publisher, follower)
+            Relay::edge(publisher, work::follower(now, config.node, Arc::clone(&rules) as Arc<dyn Rules>, &opened))
         } else {
             Relay::voter(publisher, Uplink::new(now, config.node))
         };
@@ -228,7 +216,7 @@ impl Feed {
                 }
                 Ok(()) = plane.changed() => {
                     let said = plane.borrow_and_update().clone();
-                    self.plane_said(said);
+                    self.tell(Input::Down(publish::Input::Plane(said.shown, said.refused)));
                 }
                 () = tokio::time::sleep_until(due.into()) => self.timeout(),
             }
@@ -327,15 +315,6 @@ impl Feed {
         if seen.snapshot_due && !self.snapshotting {
             self.snapshotting = true;
             self.snapshot();
-        }
-    }
-
-    fn plane_said(&mut self, said: Plane) {
-        if let Some(refusal) = said.refused {
-            self.tell(Input::Down(publish::Input::Refused(Refuser::Plane, refusal)));
-        }
-        if said.shown > Revision(0) {
-            self.tell(Input::Down(publish::Input::Shown(said.shown)));
         }
     }
 

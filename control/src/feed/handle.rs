@@ -82,9 +82,12 @@ pub struct SubscriberStatus {
 }
 
 impl FeedHandle {
-    /// The data plane serves this revision, and so all before it.
+    /// The data plane serves this revision, and so all before it. A refusal of an earlier one stands until that one is shown.
     pub fn shown(&self, revision: Revision) {
-        self.plane.send_modify(|plane| plane.shown = plane.shown.max(revision));
+        self.plane.send_modify(|plane| {
+            plane.shown = plane.shown.max(revision);
+            plane.refused.take_if(|refusal| refusal.revision == revision);
+        });
     }
 
     /// The data plane does not serve this revision. It may still serve later ones.

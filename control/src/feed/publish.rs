@@ -60,15 +60,6 @@ pub struct Snapshot {
     pub bytes: Bytes,
 }
 
-/// Who says that a revision is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refuser {
-    /// The feed: it can not be applied here.
-    Feed,
-    /// The data plane: it can not be served here.
-    Plane,
-}
-
 /// What happens to a publisher.
 #[derive(Debug)]
 pub enum Input {
@@ -88,11 +79,11 @@ pub enum Input {
     Closed(SubscriberId),
     /// The state that was to be encoded.
     Encoded(Arc<Snapshot>),
-    /// The data plane serves this revision.
-    Shown(Revision),
-    /// This node does not serve a revision.
-    Refused(Refuser, Refusal),
-    /// What the feed refused is served after all.
+    /// What the data plane serves, and the last revision that it refuses.
+    Plane(Revision, Option<Refusal>),
+    /// The feed can not take a revision.
+    Refused(Refusal),
+    /// What the feed refused it has taken after all.
     Accepted,
     /// The way up is a new one, which has seen no acknowledgements.
     ForwardAll,
@@ -168,7 +159,11 @@ impl Publisher {
             Input::Standing(standing) => self.stand(now, standing, out),
             Input::Arrived(id, node) => self.arrive(now, id, node, out),
             Input::Received(id, Up::Subscribe(subscribe)) => self.subscribe(now, id, subscribe, out),
-            Input::Received(_, Up::Acks(acks)) => acks.into_iter().for_each(|ack| self.merge(ack)),
+            Input::Received(_, Up::Acks(acks)) => {
+                for ack in acks {
+                    self.acks.merge(ack);
+                }
+            }
             Input::Sent(id) => {
                 if let Some(subscriber) = self.subscribers.get_mut(&id) {
                     subscriber.sent(now);
@@ -180,11 +175,9 @@ impl Publisher {
                 (self.snapshot, self.encoding) = (Some((snapshot, now)), false);
                 self.pump_all(now, out);
             }
-            Input::Shown(revision) => self.own.shown(revision).into_iter().for_each(|ack| self.merge(ack)),
-            Input::Refused(refuser, refusal) => {
-                self.own.refused(refuser, refusal).into_iter().for_each(|ack| self.merge(ack))
-            }
-            Input::Accepted => self.own.accepted().into_iter().for_each(|ack| self.merge(ack)),
+            Input::Plane(shown, refused) => self.say(|own| own.plane(shown, refused)),
+            Input::Refused(refusal) => self.say(|own| own.refuse(refusal)),
+            Input::Accepted => self.say(Own::accept),
             Input::ForwardAll => self.forwarded = 0,
             Input::Members(members) => self.acks.retain(&members),
             Input::Timeout => self.timeout(now, out),
@@ -357,8 +350,11 @@ impl Publisher {
         }
     }
 
-    fn merge(&mut self, ack: Arc<Ack>) {
-        self.acks.merge(ack);
+    /// Notes something about this node itself.
+    fn say(&mut self, change: impl FnOnce(&mut Own) -> Option<Arc<Ack>>) {
+        if let Some(ack) = change(&mut self.own) {
+            self.acks.merge(ack);
+        }
     }
 
     fn forward(&mut self, now: Instant, out: &mut Vec<Action>) {

@@ -10,7 +10,7 @@ use skerry_proto::id::NodeId;
 use super::{
     acks::Ack,
     follow::{self, Follower},
-    publish::{self, Publisher, Refuser, Standing},
+    publish::{self, Publisher, Standing},
     rules::position,
     uplink::Uplink,
 };
@@ -136,7 +136,7 @@ impl Relay {
     fn route(&mut self, now: Instant, actions: Vec<follow::Action>, out: &mut Vec<Action>) {
         for action in actions {
             let told = match &action {
-                follow::Action::Refuse(refusal) => Some(publish::Input::Refused(Refuser::Feed, refusal.clone())),
+                follow::Action::Refuse(refusal) => Some(publish::Input::Refused(refusal.clone())),
                 follow::Action::Accept => Some(publish::Input::Accepted),
                 follow::Action::ForwardAll => Some(publish::Input::ForwardAll),
                 follow::Action::Advance(_, entries) => Some(publish::Input::Advanced(entries.clone())),

@@ -1,14 +1,14 @@
 //! What the relay wants, done.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use skerry_proto::id::NodeId;
 use tokio::sync::mpsc;
 
 use super::{
-    Event, Feed, Head, Limit, Rules, Snapshot, Start, Store, UpstreamId, WINDOW, create_folder, encode_catalog, follow,
-    position, publish, pump, quarantine, remove_unfinished, store, task,
+    Event, Feed, Follower, Head, Limit, Publisher, Rules, Snapshot, Start, States, Store, UpstreamId, WINDOW,
+    create_folder, encode_catalog, follow, position, publish, pump, quarantine, remove_unfinished, store, task,
 };
 use crate::{
     clock,
@@ -45,6 +45,31 @@ pub(super) fn open(folder: &Path, edge: bool, rules: &dyn Rules) -> io::Result<O
     let entries = std::mem::take(&mut loaded.entries);
     tracing::info!(revision = %loaded.head.catalog.revision(), records = entries.len(), "the feed's own copy is loaded");
     Ok(Opened { head: loaded.head, entries, store, journal, start })
+}
+
+/// A publisher of everything that `states` has.
+pub(super) fn publisher(now: Instant, node: NodeId, states: &States, opened: &Opened) -> Publisher {
+    let number = opened.journal.last().map_or(1, |boot| boot.number);
+    let (mut publisher, mut nobody) = (Publisher::new(now, node, number), Vec::new());
+    publisher.handle(now, publish::Input::Advanced(states.kept()), &mut nobody);
+    let head = position(&states.head());
+    if publisher.head() != head {
+        publisher.handle(now, publish::Input::Replaced(head), &mut nobody);
+    }
+    if let Start::Before(_, refusal) = &opened.start {
+        publisher.handle(now, publish::Input::Refused(refusal.clone()), &mut nobody);
+    }
+    publisher
+}
+
+/// A follower that begins where the disk ends.
+pub(super) fn follower(now: Instant, node: NodeId, rules: Arc<dyn Rules>, opened: &Opened) -> Follower {
+    let mut follower = Follower::new(now, node, rules, opened.head.clone());
+    if let Start::Before(served, refusal) = &opened.start {
+        tracing::error!(%served, until = %refusal.revision, reason = refusal.reason, "a revision is quarantined");
+        follower.quarantine(now, refusal.revision, refusal.reason.clone());
+    }
+    follower
 }
 
 impl Feed {

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use skerry_proto::id::{NodeId, Revision};
 
-use super::{
-    super::acks::{Ack, Refusal},
-    Refuser,
-};
+use super::super::acks::{Ack, Refusal};
 
 /// This node's own acknowledgement.
 #[derive(Debug)]
@@ -16,41 +13,33 @@ pub(super) struct Own {
     boot: u64,
     sequence: u64,
     shown: Revision,
-    by_feed: Option<Refusal>,
     by_plane: Option<Refusal>,
+    by_feed: Option<Refusal>,
 }
 
 impl Own {
     pub(super) fn new(node: NodeId, boot: u64) -> Self {
-        Self { node, boot, sequence: 0, shown: Revision(0), by_feed: None, by_plane: None }
+        Self { node, boot, sequence: 0, shown: Revision(0), by_plane: None, by_feed: None }
     }
 
-    /// The acknowledgement when it is a new one. An older revision is news that comes late.
-    pub(super) fn shown(&mut self, revision: Revision) -> Option<Arc<Ack>> {
-        let repaired = self.by_plane.as_ref().is_some_and(|refusal| refusal.revision == revision);
-        if revision <= self.shown && !repaired {
+    /// What the data plane says; the acknowledgement when that is new. An older revision is news that comes late.
+    pub(super) fn plane(&mut self, shown: Revision, refused: Option<Refusal>) -> Option<Arc<Ack>> {
+        if shown <= self.shown && refused == self.by_plane {
             return None;
         }
-        self.shown = self.shown.max(revision);
-        if repaired {
-            self.by_plane = None;
-        }
+        (self.shown, self.by_plane) = (self.shown.max(shown), refused);
         Some(self.say())
     }
 
-    pub(super) fn refused(&mut self, refuser: Refuser, refusal: Refusal) -> Option<Arc<Ack>> {
-        let place = match refuser {
-            Refuser::Feed => &mut self.by_feed,
-            Refuser::Plane => &mut self.by_plane,
-        };
-        if place.as_ref() == Some(&refusal) {
+    pub(super) fn refuse(&mut self, refusal: Refusal) -> Option<Arc<Ack>> {
+        if self.by_feed.as_ref() == Some(&refusal) {
             return None;
         }
-        *place = Some(refusal);
+        self.by_feed = Some(refusal);
         Some(self.say())
     }
 
-    pub(super) fn accepted(&mut self) -> Option<Arc<Ack>> {
+    pub(super) fn accept(&mut self) -> Option<Arc<Ack>> {
         self.by_feed.take()?;
         Some(self.say())
     }

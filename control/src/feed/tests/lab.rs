@@ -51,21 +51,21 @@ pub(super) fn command(number: u64) -> Command {
 
 /// A history: what the leader's log would be.
 #[derive(Debug, Clone, Default)]
-pub(super) struct History {
-    pub(super) heads: Vec<Head>,
-    pub(super) entries: Vec<Arc<LogEntry>>,
+pub(in crate::feed) struct History {
+    pub(in crate::feed) heads: Vec<Head>,
+    pub(in crate::feed) entries: Vec<Arc<LogEntry>>,
 }
 
 impl History {
     /// States and the entries between them; revisions have gaps, as in a log with other things in it.
-    pub(super) fn of(length: u64) -> Self {
+    pub(in crate::feed) fn of(length: u64) -> Self {
         let mut history = Self { heads: vec![Head::default()], entries: Vec::new() };
         (0..length).for_each(|_| history.grow());
         history
     }
 
     /// One more.
-    pub(super) fn grow(&mut self) {
+    pub(in crate::feed) fn grow(&mut self) {
         let before = self.heads.last().unwrap().clone();
         let number = self.entries.len() as u64 + 1;
         let revision = Revision(before.catalog.revision().0 + 1 + number % 3);
@@ -78,11 +78,11 @@ impl History {
         self.heads.push(head);
     }
 
-    pub(super) fn newest(&self) -> &Head {
+    pub(in crate::feed) fn newest(&self) -> &Head {
         self.heads.last().unwrap()
     }
 
-    pub(super) fn position(&self, at: usize) -> Position {
+    pub(in crate::feed) fn position(&self, at: usize) -> Position {
         position(&self.heads[at])
     }
 }
@@ -100,6 +100,14 @@ pub(super) struct SharedRules {
 }
 
 impl SharedRules {
+    pub(super) fn without(indigestible: Revision) -> Self {
+        Self { indigestible: Some(indigestible), ..Self::default() }
+    }
+
+    pub(super) fn poisoned(poison: std::ops::Range<Revision>) -> Self {
+        Self { poison: Some(poison), ..Self::default() }
+    }
+
     pub(super) fn encode(&self, head: &Head) -> Bytes {
         let mut encoded = self.encoded.lock().unwrap();
         let revision = head.catalog.revision();
