@@ -67,6 +67,6 @@ pub trait Dial: Send + Sync {
     /// Opens a link to a node's publisher; nothing has been sent on it. The feed drops the future after two seconds.
     async fn subscribe(&self, to: NodeId) -> Result<Link, DialError>;
 
-    /// Every other node that is not known to be dead. Asked once a second; cheap.
+    /// Every other node that is not known to be dead. Asked twice a second.
     fn candidates(&self) -> Vec<Candidate>;
 }

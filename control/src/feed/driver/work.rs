@@ -3,7 +3,7 @@
 use std::{io, path::Path, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use skerry_proto::id::NodeId;
+use skerry_proto::id::{NodeId, Revision};
 use tokio::sync::mpsc;
 
 use super::{
@@ -29,7 +29,7 @@ pub(super) struct Opened {
 pub(super) fn open(folder: &Path, edge: bool, rules: &dyn Rules) -> io::Result<Opened> {
     create_folder(folder)?;
     remove_unfinished(folder)?;
-    let newest = if edge { store::newest(folder)? } else { Default::default() };
+    let newest = if edge { store::newest(folder)? } else { Revision(0) };
     let (journal, start) = quarantine::begin(store::read_boots(folder), newest, clock::unix_ms());
     store::write_boots(folder, &journal)?;
     if !edge {
@@ -40,7 +40,11 @@ pub(super) fn open(folder: &Path, edge: bool, rules: &dyn Rules) -> io::Result<O
         Start::Newest => Limit::Newest,
         Start::Before(served, _) => Limit::UpTo(*served),
     };
-    let mut loaded = store::load(folder, limit, rules)?;
+    let (mut loaded, mut start) = (store::load(folder, limit, rules)?, start);
+    if limit != Limit::Newest && loaded.head.catalog.revision() == Revision(0) {
+        // The snapshots are all newer than what was good: a suspect state is better than none.
+        (loaded, start) = (store::load(folder, Limit::Newest, rules)?, Start::Newest);
+    }
     let store = Some(Store::start(folder, &loaded)?);
     let entries = std::mem::take(&mut loaded.entries);
     tracing::info!(revision = %loaded.head.catalog.revision(), records = entries.len(), "the feed's own copy is loaded");

@@ -6,7 +6,6 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     super::{
-        acks::Refusal,
         limits::{AGE_MAX, PENDING_MAX, SNAPSHOT_BYTES_MAX},
         message::{Down, Heartbeat, Position},
         rules::position,
@@ -189,11 +188,5 @@ impl Follower {
             out.push(Action::PersistState(head, bytes));
         }
         self.ask_again(now, out);
-    }
-
-    /// For tests and reports: what is refused now.
-    #[must_use]
-    pub fn refused(&self) -> Option<Refusal> {
-        self.held()
     }
 }

@@ -125,18 +125,34 @@ async fn a_snapshot_from_elsewhere_ends_the_history_before_it() {
     store.state(history.position(9), encode(&history, 9)).unwrap();
     store.append(Arc::clone(&history.entries[9])).unwrap();
     persisted(&store, history.position(10).revision).await;
-    // What does not follow was queued before a failure; it must not be written behind the gap.
-    store.append(Arc::clone(&history.entries[11])).unwrap();
-    store.append(Arc::clone(&history.entries[10])).unwrap();
-    persisted(&store, history.position(11).revision).await;
     store.close().await;
-    assert_eq!(found(folder.path()), history.position(11));
+    assert_eq!(found(folder.path()), history.position(10));
     let (_, newest) = files(folder.path(), SNAPSHOT).unwrap().pop().unwrap();
     fs::write(newest, b"damaged").unwrap();
     assert_eq!(found(folder.path()), history.position(4), "what does not follow the older one is not believed");
     let store = Store::start(folder.path(), &open(folder.path())).unwrap();
     store.append(Arc::clone(&history.entries[4])).unwrap();
     persisted(&store, history.position(5).revision).await;
+    store.close().await;
+    assert_eq!(found(folder.path()), history.position(5));
+}
+
+#[tokio::test]
+async fn what_does_not_follow_is_never_written_and_what_is_there_already_is_fine() {
+    let history = History::of(8);
+    let folder = written(&history, 4).await;
+    let store = Store::start(folder.path(), &open(folder.path())).unwrap();
+    let mut progress = store.progress();
+    store.append(Arc::clone(&history.entries[6])).unwrap();
+    let failed = progress.wait_for(|progress| progress.failures == 1);
+    tokio::time::timeout(Duration::from_secs(20), failed).await.unwrap().unwrap();
+    progress.mark_unchanged();
+    store.append(Arc::clone(&history.entries[3])).unwrap();
+    tokio::time::timeout(Duration::from_secs(20), progress.changed()).await.unwrap().unwrap();
+    assert_eq!(progress.borrow().persisted, history.position(4).revision, "it says so again");
+    store.append(Arc::clone(&history.entries[4])).unwrap();
+    let went_on = progress.wait_for(|progress| progress.persisted == history.position(5).revision);
+    tokio::time::timeout(Duration::from_secs(20), went_on).await.unwrap().unwrap();
     store.close().await;
     assert_eq!(found(folder.path()), history.position(5));
 }

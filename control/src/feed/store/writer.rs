@@ -81,24 +81,26 @@ impl Writer {
     }
 
     fn append(&mut self, entries: Vec<Arc<LogEntry>>) {
-        let (mut bytes, mut last, mut records) = (Vec::new(), self.last, 0);
-        // What does not follow was queued before a failure was known; its revisions will come again.
-        for entry in entries.iter().filter(|entry| entry.previous >= self.last) {
+        let (mut bytes, mut last, mut records, mut follows) = (Vec::new(), self.last, 0, Ok(()));
+        // One that is on the disk already was queued before a failure, and has come again.
+        for entry in entries.iter().filter(|entry| entry.revision > self.last) {
             if entry.previous == last {
                 bytes.extend_from_slice(&encode_entry(entry));
                 (last, records) = (entry.revision, records + 1);
+            } else {
+                follows = Err(io::Error::other("an entry does not follow, because one before it has failed"));
             }
         }
-        if records == 0 {
+        if entries.is_empty() {
             return;
         }
-        let written = self.write(&bytes);
+        let written = if records > 0 { self.write(&bytes) } else { Ok(()) };
         if written.is_ok() {
             self.last = last;
             self.records += records;
             self.size_bytes += bytes.len();
         }
-        self.report(written);
+        self.report(written.and(follows));
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -192,6 +192,22 @@ fn a_digest_mismatch_is_refused_with_both_digests_and_the_other_upstream_gives_t
 }
 
 #[test]
+fn the_only_upstream_is_asked_itself_when_there_is_no_other() {
+    let history = History::of(6);
+    let mut bench = Bench::new(&history, 3, SharedRules::default());
+    let (only, node) = bench.dialed[0];
+    bench.tell(Input::Candidates(vec![Candidate { node, is_voter: true, near: true }]));
+    bench.tell(Input::Connected(only));
+    bench.beat(only, history.position(3), Duration::ZERO);
+    bench.delta(only, &wrong(&history.entries[3]));
+    bench.sent.clear();
+    bench.pass(AGE_MAX + TICK, &[(only, history.position(4))]);
+    assert_eq!(bench.sent, [(only, Up::Subscribe(Subscribe::Snapshot(history.position(4).revision)))]);
+    bench.snapshot(only, &history, 4);
+    assert_eq!((position(&bench.served), bench.accepted), (history.position(4), 1));
+}
+
+#[test]
 fn an_upstream_that_the_other_one_contradicts_is_given_up() {
     let history = History::of(6);
     let (mut bench, first, second) = Bench::following(&history, 3);
@@ -404,7 +420,6 @@ fn garbage_from_an_upstream_never_panics() {
     assert_eq!(position(&bench.served), history.position(3));
 }
 
-/// Kept here because the follower is what makes a node refuse: a build's panic is a refusal, not a crash.
 #[test]
 fn an_entry_that_is_no_command_is_refused_with_the_reason() {
     let history = History::of(4);

@@ -6,7 +6,10 @@ use skerry_proto::id::{NodeId, Revision};
 
 use super::world::{LEADER, World};
 use crate::{
-    feed::{limits::SUBSCRIBERS_MAX, rules::position},
+    feed::{
+        limits::{REBALANCE, SUBSCRIBERS_MAX},
+        rules::position,
+    },
     state::Head,
 };
 
@@ -103,6 +106,23 @@ fn relays_that_die_at_any_level_stop_nobody() {
     let by_deltas = dead.iter().filter(|id| id.0 > 3 && world.snapshots_of(**id) == 1).count();
     println!("{by_deltas} of {} that were away came back by deltas alone", dead.len() - 1);
     assert!(by_deltas * 2 > dead.len(), "most of them find what they missed in the tail");
+}
+
+#[test]
+fn the_tree_gets_its_shape_back_after_failures() {
+    let mut world = started(7, 200);
+    let relays = world.at_depth(1);
+    relays.iter().take(12).for_each(|id| world.kill(*id));
+    world.run(10 * SECOND);
+    relays.iter().take(12).for_each(|id| world.boot(*id));
+    world.run(10 * SECOND);
+    let before: Vec<_> = (0..8).map(|depth| world.at_depth(depth).len()).collect();
+    // Two looks of every node, each at one upstream.
+    world.run(4 * REBALANCE);
+    let after: Vec<_> = (0..8).map(|depth| world.at_depth(depth).len()).collect();
+    println!("nodes by depth: {before:?} after failures, {after:?} later");
+    assert_eq!(after[..3].iter().sum::<usize>(), 203);
+    assert!(after[1] <= relays.len(), "those that had gone to the voters have left them");
 }
 
 #[test]
