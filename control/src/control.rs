@@ -15,54 +15,40 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
-use skerry_proto::{
-    id::{BundleHash, NodeId, Revision},
-    mesh::Method,
-};
+use skerry_proto::id::{BundleHash, NodeId, Revision};
 use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     bundles::Bundles,
     catalog::{Applied, Catalog, Command, NodeRole},
-    config::{Bootstrap, ControlConfig, MeshSettings},
+    config::{Bootstrap, ControlConfig},
     error::{BuildError, ProposeError, StoreError},
+    feed::{FeedHandle, FeedStatus, Propagation},
+    gossip::{GossipHandle, Members},
     identity::Issuer,
-    mesh::{Mesh, MeshConfig, NodeIdentity, PeerStatus},
-    peer::{
-        self,
-        api::ApiService,
-        book::Book,
-        bundles::{BundleService, MeshSource},
-        join::JoinService,
-        propose::{ProposeService, Proposer},
-        raft::{MeshTransport, RaftService},
-        renew::{self, RenewService, Renewal},
-    },
-    raft::{Raft, RaftConfig, RaftStatus},
-    reconcile,
-    seal::{KeyFile, Sealer, WhenMissing},
+    mesh::{Mesh, NodeIdentity, PeerStatus},
+    peer::{self, propose::Proposer},
+    raft::RaftStatus,
+    seal::Sealer,
     seat::Seat,
-    state::{Head, States},
+    state::States,
     store::{create_folder, remove_unfinished},
-    task, voters,
 };
 
 mod found;
 mod introduce;
+mod start;
 #[cfg(test)]
 mod tests;
+mod watchers;
 
 pub(crate) use crate::peer::api::{ApiCall, Carried, CarryError, ServedApi};
 
 /// The node that makes a cluster; later ones get their ids from the log.
 const FOUNDER: NodeId = NodeId(1);
-/// How often the leader is heard of.
-const HEARTBEAT: Duration = Duration::from_millis(250);
 /// BOUND: how long a voter waits for the others when it starts; then it serves what it has, and catches up later.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(3);
-/// BOUND: how long a node that has just joined waits for its first catalog: a leader that is elected meanwhile, and a
-/// snapshot.
-const FIRST_CATALOG_TIMEOUT: Duration = Duration::from_secs(60);
 /// BOUND: how long a stop waits for calls of other nodes.
 const MESH_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -76,7 +62,10 @@ pub struct Control {
     bundles: Bundles,
     sealer: Sealer,
     mesh: Option<Mesh>,
+    feed: Option<FeedHandle>,
+    gossip: Option<GossipHandle>,
     api: Arc<OnceLock<ServedApi>>,
+    stopping: CancellationToken,
     tasks: Arc<[JoinHandle<()>]>,
 }
 
@@ -105,7 +94,7 @@ pub async fn build(mut config: ControlConfig) -> Result<Control, BuildError> {
     }
     let identity = who(&config, identity).await?;
     let seat = Seat::default();
-    match start(&config, identity, seat.clone()).await {
+    match start::start(&config, identity, seat.clone()).await {
         Ok(control) => Ok(control),
         Err(error) => {
             if let Some(raft) = seat.raft() {
@@ -154,141 +143,6 @@ fn joiner<'a>(config: &'a ControlConfig, at: &'a str, token: &'a str) -> Result<
         feature_level: introduce::FEATURE_LEVEL,
         build: introduce::BUILD,
     })
-}
-
-async fn start(config: &ControlConfig, identity: Option<NodeIdentity>, seat: Seat) -> Result<Control, BuildError> {
-    let states = Arc::new(States::new(Head::default()));
-    let transport = Arc::new(MeshTransport::default());
-    let node = identity.as_ref().map_or(FOUNDER, |identity| identity.node);
-    let mesh = Arc::new(OnceLock::new());
-    let proposer = Proposer {
-        node,
-        seat: seat.clone(),
-        mesh: Arc::clone(&mesh),
-        states: Arc::clone(&states),
-        within: config.propose_timeout,
-    };
-    let raft = Raft::start(raft_config(config, node), Arc::clone(&states), transport.clone()).await?;
-    seat.take(raft.clone());
-    let founded = match identity {
-        Some(_) => None,
-        None => Some(found::cluster(config, &raft).await?),
-    };
-    let identity = match (identity, &config.mesh) {
-        (Some(identity), _) => Some(identity),
-        (None, Some(settings)) => Some(found::identity(config, settings, &raft).await?),
-        (None, None) => None,
-    };
-    let bundles = Bundles::open(&config.data_dir).map_err(|source| BuildError::io(&config.data_dir, source))?;
-    let sealer = match founded {
-        Some(sealer) => sealer,
-        None => Sealer::open_key(&config.data_dir, KeyFile::Cluster, WhenMissing::Fail)?,
-    };
-    let api = Arc::new(OnceLock::new());
-    let parts = Parts { seat, states, proposer, bundles, sealer, api };
-    let mut tasks = parts.tasks(config);
-    let connected = match (&config.mesh, identity) {
-        (Some(settings), Some(identity)) => {
-            let (connected, renewal) = parts.connect(config, settings, identity)?;
-            // Nobody else sets it.
-            let _ = mesh.set(connected.clone());
-            transport.connect(connected.clone());
-            let introduction = introduce::Introduction::new(config, settings);
-            tasks.push(task::spawn("certificate renewal", renew::run(renewal)));
-            tasks.push(task::spawn("introduction", introduce::run(parts.proposer.clone(), introduction)));
-            Some(connected)
-        }
-        (None, Some(identity)) if identity.node != FOUNDER => return Err(BuildError::NoMesh),
-        _ => None,
-    };
-    if !raft.recover(RECOVERY_PATIENCE).await? {
-        tracing::warn!(revision = %raft.catalog().revision(), "the other voters do not answer; this node serves what it has");
-    }
-    parts.first_catalog().await?;
-    found::write_ca(&config.data_dir, &parts.states.catalog())?;
-    let Parts { seat, states, proposer, bundles, sealer, api } = parts;
-    let tasks = tasks.into();
-    Ok(Control { node, seat, states, proposer, bundles, sealer, mesh: connected, api, tasks })
-}
-
-fn raft_config(config: &ControlConfig, node: NodeId) -> RaftConfig {
-    RaftConfig {
-        data_dir: config.data_dir.clone(),
-        node,
-        propose_timeout: config.propose_timeout,
-        logs_per_snapshot: config.logs_per_snapshot,
-        heartbeat: HEARTBEAT,
-    }
-}
-
-/// What the parts of a node share.
-struct Parts {
-    seat: Seat,
-    states: Arc<States>,
-    proposer: Proposer,
-    bundles: Bundles,
-    sealer: Sealer,
-    api: Arc<OnceLock<ServedApi>>,
-}
-
-impl Parts {
-    fn tasks(&self, config: &ControlConfig) -> Vec<JoinHandle<()>> {
-        let certificates =
-            reconcile::run(self.seat.clone(), Arc::clone(&self.states), self.sealer.clone(), config.node_name.clone());
-        let sweep = reconcile::sweep::run(Arc::clone(&self.states), self.bundles.clone());
-        vec![
-            task::spawn("certificates", certificates),
-            task::spawn("bundle sweep", sweep),
-            task::spawn("voters", voters::run(self.seat.clone(), Arc::clone(&self.states))),
-        ]
-    }
-
-    /// Opens the mesh and answers on it.
-    fn connect(
-        &self,
-        config: &ControlConfig,
-        settings: &MeshSettings,
-        identity: NodeIdentity,
-    ) -> Result<(Mesh, Renewal), BuildError> {
-        let book = Arc::new(Book::new(Arc::clone(&self.states), &identity.members));
-        let authority = match identity.role == NodeRole::Voter.as_str() {
-            true => Some(Sealer::open_key(&config.data_dir, KeyFile::Authority, WhenMissing::Fail)?),
-            false => None,
-        };
-        let mesh = Mesh::build(MeshConfig::new(settings.listen), identity.clone(), book)?;
-        self.serve(&mesh, authority.clone());
-        let proposer = self.proposer.clone();
-        let data_dir = config.data_dir.clone();
-        Ok((mesh.clone(), Renewal { data_dir, identity, mesh, proposer, authority }))
-    }
-
-    fn serve(&self, mesh: &Mesh, authority: Option<Sealer>) {
-        let (seat, states, proposer) = (self.seat.clone(), Arc::clone(&self.states), self.proposer.clone());
-        let raft = Arc::new(RaftService { seat: seat.clone() });
-        let bundles = Arc::new(BundleService { bundles: self.bundles.clone(), states: Arc::clone(&states) });
-        mesh.serve(peer::services(peer::raft::methods(&raft)));
-        mesh.serve(peer::services(peer::bundles::methods(&bundles)));
-        self.bundles.fetch_from(Arc::new(MeshSource { mesh: mesh.clone(), states: Arc::clone(&states) }));
-        let join =
-            JoinService { proposer: proposer.clone(), sealer: self.sealer.clone(), authority: authority.clone() };
-        let api = ApiService { seat: seat.clone(), mesh: mesh.clone(), states, api: Arc::clone(&self.api) };
-        mesh.serve(peer::services([
-            (Method::Propose, Arc::new(ProposeService { seat })),
-            (Method::Join, Arc::new(join)),
-            (Method::Renew, Arc::new(RenewService { proposer, authority })),
-            (Method::ApiForward, Arc::new(api)),
-        ]));
-    }
-
-    /// Waits until there is a catalog; only a node that has just joined has none.
-    async fn first_catalog(&self) -> Result<(), BuildError> {
-        let mut states = self.states.watch();
-        let first = states.wait_for(|catalog| catalog.cluster().is_some());
-        match tokio::time::timeout(FIRST_CATALOG_TIMEOUT, first).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(BuildError::NoCatalog { waited_s: FIRST_CATALOG_TIMEOUT.as_secs() }),
-        }
-    }
 }
 
 impl Control {
@@ -345,6 +199,55 @@ impl Control {
     #[must_use]
     pub fn leads(&self) -> bool {
         self.seat.leads()
+    }
+
+    /// Notes that the data plane of this node serves a revision, and so all before it.
+    pub fn shown(&self, revision: Revision) {
+        if let Some(feed) = &self.feed {
+            feed.shown(revision);
+        }
+        if let Some(gossip) = &self.gossip {
+            gossip.announce_revision(revision);
+        }
+    }
+
+    /// Notes that the data plane of this node can not serve a revision.
+    pub fn refused(&self, revision: Revision, reason: &str) {
+        tracing::warn!(%revision, reason, "this node does not serve a revision");
+        if let Some(feed) = &self.feed {
+            feed.refused(revision, reason);
+        }
+    }
+
+    /// How far a revision has come. The leader knows of all nodes, another node of those that follow it. Without a mesh this
+    /// node is all there is.
+    #[must_use]
+    pub fn propagation(&self, revision: Revision) -> Propagation {
+        let catalog = self.catalog();
+        let members: Vec<NodeId> = catalog.nodes().map(|node| node.id).collect();
+        match &self.feed {
+            Some(feed) => feed.propagation(revision, &members),
+            None => Propagation { total: 1, acknowledged: 1, waiting: Vec::new(), refused: Vec::new() },
+        }
+    }
+
+    /// How this node stands in the feed; `None` without a mesh.
+    #[must_use]
+    pub fn feed_status(&self) -> Option<Arc<FeedStatus>> {
+        self.feed.as_ref().map(FeedHandle::status)
+    }
+
+    /// Who is alive, as gossip has it; `None` without a mesh.
+    #[must_use]
+    pub fn members(&self) -> Option<Arc<Members>> {
+        self.gossip.as_ref().map(|gossip| Arc::clone(&gossip.members().borrow()))
+    }
+
+    /// Says how many requests this node has in flight.
+    pub fn set_load(&self, requests: u32) {
+        if let Some(gossip) = &self.gossip {
+            gossip.set_load(requests);
+        }
     }
 
     /// Whether there are other nodes to ask.
@@ -414,7 +317,8 @@ impl Control {
     /// Stops the mesh and raft; what was acknowledged is on disk already. A leader hands over first. Proposals in flight end
     /// as unknown.
     pub async fn shutdown(&self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        // Feed and gossip say goodbye; the other tasks have nothing to finish.
+        self.stopping.cancel();
         if let Some(raft) = self.seat.raft() {
             raft.step_down().await;
             raft.shutdown().await;
@@ -422,5 +326,6 @@ impl Control {
         if let Some(mesh) = &self.mesh {
             mesh.close(MESH_CLOSE_TIMEOUT).await;
         }
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

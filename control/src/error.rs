@@ -9,6 +9,7 @@ use skerry_proto::id::{BundleHash, NodeId};
 use crate::{
     bundles::BundleError,
     catalog::Rejection,
+    gossip,
     identity::IssueError,
     mesh::{IdentityError, JoinError, JoinTokenError, MeshBuildError, SignError},
     seal::KeyError,
@@ -99,6 +100,9 @@ pub enum BuildError {
         /// This node.
         node: NodeId,
     },
+    /// Gossip does not start. State: unchanged. Retry: as the source says.
+    #[error("gossip can not start")]
+    Gossip(#[from] gossip::BuildError),
     /// The mesh's address can not be used. State: unchanged. Retry: with another one.
     #[error("mesh: {address} can not be used")]
     MeshAddress {

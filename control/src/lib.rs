@@ -15,10 +15,12 @@ mod seat;
 
 pub mod raft;
 
-pub mod gossip;
+pub mod feed;
 
 pub mod config;
 pub mod error;
+
+pub mod gossip;
 
 pub mod mesh;
 

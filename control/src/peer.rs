@@ -12,6 +12,8 @@ use crate::mesh::{Service, Services};
 pub(crate) mod api;
 pub(crate) mod book;
 pub(crate) mod bundles;
+pub(crate) mod feed;
+pub(crate) mod gossip;
 pub(crate) mod join;
 pub(crate) mod propose;
 pub(crate) mod raft;

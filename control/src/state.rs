@@ -121,6 +121,12 @@ impl States {
         Some(tail.entries.range(from..).cloned().collect())
     }
 
+    /// All entries that are kept, oldest first.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Arc<LogEntry>> {
+        self.tail().entries.iter().cloned().collect()
+    }
+
     fn publish(&self, head: Head) {
         self.current.store(Arc::clone(&head.catalog));
         self.catalogs.send_replace(Arc::clone(&head.catalog));

@@ -42,6 +42,8 @@ pub enum Kind {
     FeedRecord = b'F',
     /// [`crate::gossip::Boot`]
     Boot = b'b',
+    /// [`crate::feed::Boots`]
+    Boots = b'J',
 }
 
 /// Why stored bytes are not the message they should be.

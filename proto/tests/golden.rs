@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, env, fmt::Debug, fs, path::PathBuf};
 
 use prost::Message;
 use skerry_proto::{
-    bundle, catalog, gossip, kv, mesh, raft,
+    bundle, catalog, feed, gossip, kv, mesh, raft,
     versioned::{DecodeError, FORMAT_VERSION, Kind, decode, encode},
 };
 
@@ -333,6 +333,7 @@ fn calls_begin_and_end_as_they_did() {
         address: "a".to_owned(),
         certificate_request: vec![5].into(),
         feature_level: 1,
+        build: String::new(),
     };
     assert_eq!(hex::encode(join.encode_to_vec()), "0a017412016e1a04656467652201722a017a3201613a01054001");
 }
@@ -379,4 +380,49 @@ fn what_is_not_ours_newer_or_damaged_is_refused_with_the_reason() {
         damaged[at] ^= 1;
         assert!(matches!(refused(&damaged, Kind::LogId), DecodeError::Damaged), "byte {at}");
     }
+}
+
+#[test]
+fn the_feeds_records_keep_their_bytes() {
+    let delta = feed::Record {
+        revision: 42,
+        digest: vec![1; 16].into(),
+        command: vec![2, 3].into(),
+        at_ms: 1_790_000_000_000,
+        previous: 40,
+        ..feed::Record::default()
+    };
+    pinned("feed_delta", Kind::FeedRecord, &delta);
+    let state = feed::Record { command: Vec::new().into(), catalog: vec![4, 5].into(), previous: 0, at_ms: 0, ..delta };
+    pinned("feed_state", Kind::FeedRecord, &state);
+    let boot =
+        feed::Boot { number: 3, at_ms: 1_790_000_000_000, settled: 40, reached: 42, quarantined: 42, clean: true };
+    pinned("feed_boots", Kind::Boots, &feed::Boots { boots: vec![boot, feed::Boot { number: 4, ..boot }] });
+}
+
+/// These cross a wire and are not framed.
+fn pinned_wire<M: Message + Default + PartialEq + Debug>(message: &M, golden: &str) {
+    assert_eq!(hex::encode(message.encode_to_vec()), golden, "the bytes of {message:?} have changed");
+    let bytes = hex::decode(golden).expect("golden bytes are hexadecimal");
+    assert_eq!(M::decode(bytes.as_slice()).as_ref(), Ok(message));
+}
+
+#[test]
+fn the_feeds_messages_keep_their_bytes() {
+    use feed::{downward, upward};
+    let up = |message| feed::Upward { message: Some(message) };
+    let subscribe = feed::Subscribe { revision: 42, digest: vec![1; 2].into(), acks_only: true, snapshot_from: 43 };
+    pinned_wire(&up(upward::Message::Subscribe(subscribe)), "0a0a082a120201011801202b");
+    let ack = feed::Ack { node_id: 7, revision: 42, refused: 43, reason: "no".to_owned(), boot: 2, sequence: 9 };
+    pinned_wire(&up(upward::Message::Acks(feed::Acks { acks: vec![ack] })), "12100a0e0807102a182b22026e6f28023009");
+    let down = |message| feed::Downward { message: Some(message) };
+    pinned_wire(&down(downward::Message::Redirect(feed::Redirect { nodes: vec![1, 2] })), "0a040a020102");
+    let begin = feed::SnapshotBegin { revision: 42, digest: vec![1; 2].into(), size_bytes: 9 };
+    pinned_wire(&down(downward::Message::Snapshot(begin)), "1208082a120201011809");
+    pinned_wire(&down(downward::Message::Chunk(feed::SnapshotChunk { bytes: vec![5].into() })), "1a030a0105");
+    let (command, digest) = (vec![2].into(), vec![1; 2].into());
+    let delta = feed::Delta { previous: 40, revision: 42, command, digest, at_ms: 3 };
+    pinned_wire(&down(downward::Message::Delta(delta)), "220d0828102a1a0102220201012803");
+    let heartbeat = feed::Heartbeat { revision: 42, digest: vec![1; 2].into(), depth: 2, age_ms: 100 };
+    pinned_wire(&down(downward::Message::Heartbeat(heartbeat)), "2a0a082a1202010118022064");
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     catalog::{Actor, Change, Scope, SealScope, ServiceKey, TokenHash, service_certificate_names},
     mint,
+    seal::{KeyFile, WhenMissing},
 };
 
 fn config(folder: &Path, bootstrap: Bootstrap) -> ControlConfig {

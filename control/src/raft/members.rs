@@ -9,7 +9,7 @@ use std::{
 };
 
 use openraft::{
-    BasicNode, ChangeMembers, ServerState,
+    BasicNode, ChangeMembers, Instant as _, ServerState,
     async_runtime::watch::WatchReceiver as _,
     errors::{ClientWriteError, RaftError},
     raft::Precondition,
@@ -114,6 +114,12 @@ impl Raft {
     #[must_use]
     pub fn leads(&self) -> bool {
         self.raft.metrics().borrow_watched().state == ServerState::Leader
+    }
+
+    /// On the leader: how long ago a quorum has confirmed it; `None` elsewhere.
+    pub(crate) fn quorum_age(&self) -> Option<Duration> {
+        let acked = self.raft.metrics().borrow_watched().last_quorum_acked;
+        acked.filter(|_| self.leads()).map(|at| at.elapsed())
     }
 
     /// A new listener, or another address for one.

@@ -250,6 +250,58 @@ async fn a_read_waits_for_the_revision_that_it_asks_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_follows_writes_and_acknowledges() {
+    let mut cluster = Cluster::start(3).await;
+    let token = cluster.join_token(json!({ "role": "edge", "uses": 2 })).await;
+    let edge = cluster.join("edge-1", NodeRole::Edge, &token).await.unwrap();
+    cluster.join("edge-2", NodeRole::Edge, &token).await.unwrap();
+    assert!(cluster.nodes[edge].control.status().is_none(), "an edge takes no part in raft");
+    let (status, answer) = cluster.write(edge, "from-the-edge").await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(cluster.titles(edge), ["from-the-edge"]);
+    until("all nodes show it", || (0..5).all(|node| cluster.titles(node).len() == 1)).await;
+    let revision = cluster.nodes[0].control.catalog().revision();
+    for node in &cluster.nodes {
+        node.control.shown(revision);
+    }
+    until("the leader knows that all serve it", || {
+        let leader = cluster.leader().map(|leader| cluster.nodes[leader].control.propagation(revision));
+        leader.is_some_and(|known| (known.acknowledged, known.total) == (5, 5))
+    })
+    .await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_starts_again_while_every_voter_is_gone() {
+    let mut cluster = Cluster::start(1).await;
+    let token = cluster.join_token(json!({ "role": "edge" })).await;
+    let edge = cluster.join("edge-1", NodeRole::Edge, &token).await.unwrap();
+    cluster.write(0, "kept").await;
+    until("the edge shows it", || cluster.titles(edge) == ["kept"]).await;
+    let edge = cluster.nodes.remove(edge);
+    edge.control.shutdown().await;
+    cluster.nodes[0].control.shutdown().await;
+    let again = Node::start(ControlConfig { bootstrap: Bootstrap::Never, ..edge.config }).await.unwrap();
+    cluster.nodes = vec![again];
+    assert_eq!(cluster.titles(0), ["kept"], "it serves what it has persisted");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gossip_knows_who_is_alive() {
+    let cluster = Cluster::start(3).await;
+    let ids: Vec<NodeId> = cluster.nodes.iter().map(|node| node.control.node()).collect();
+    until("everyone is alive to everyone", || {
+        let sees =
+            |node: &Node| node.control.members().is_some_and(|members| ids.iter().all(|id| members.is_active(*id)));
+        cluster.nodes.iter().all(sees)
+    })
+    .await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_node_is_number_one() {
     let cluster = Cluster::start(1).await;
     assert_eq!(cluster.nodes[0].control.node(), NodeId(1));

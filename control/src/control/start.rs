@@ -1,0 +1,289 @@
+//! The parts of a node, from the bottom up.
+//!
+//! **Owns** the order in which they start, on a voter and on an edge. **Must not know** what they do. **Enter at**
+//! [`start`].
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use skerry_proto::{id::NodeId, mesh::Method};
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{Control, FOUNDER, RECOVERY_PATIENCE, found, introduce, watchers};
+use crate::{
+    bundles::Bundles,
+    catalog::NodeRole,
+    config::{ControlConfig, MeshSettings},
+    error::BuildError,
+    feed::{Feed, FeedConfig, FeedHandle, Role},
+    gossip::{Gossip, GossipConfig, GossipDeps, GossipHandle},
+    mesh::{Mesh, MeshConfig, NodeIdentity},
+    peer::{
+        self,
+        api::{ApiService, ServedApi},
+        book::Book,
+        bundles::{BundleService, MeshSource},
+        feed::{FeedService, MeshDial},
+        gossip::{MeshDatagrams, roster},
+        join::JoinService,
+        propose::{ProposeService, Proposer},
+        raft::{MeshTransport, RaftService},
+        renew::{self, RenewService, Renewal},
+    },
+    raft::{Raft, RaftConfig},
+    reconcile,
+    seal::{KeyFile, Sealer, WhenMissing},
+    seat::Seat,
+    state::{Head, States},
+    task, voters,
+};
+
+/// How often the leader is heard of.
+const HEARTBEAT: Duration = Duration::from_millis(250);
+/// BOUND: how long a node that has just joined waits for its first catalog: a leader that is elected meanwhile, and a
+/// snapshot.
+const FIRST_CATALOG_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Starts what an identity says this node is; without one, the founder of a cluster, or a node that stays alone.
+pub(super) async fn start(
+    config: &ControlConfig,
+    identity: Option<NodeIdentity>,
+    seat: Seat,
+) -> Result<Control, BuildError> {
+    let mut base = Base::start(config, identity.as_ref(), seat).await?;
+    let (identity, founded) = match identity {
+        Some(identity) => (Some(identity), None),
+        None => {
+            let raft = base.voter()?;
+            let sealer = found::cluster(config, &raft).await?;
+            let identity = match &config.mesh {
+                Some(settings) => Some(found::identity(config, settings, &raft).await?),
+                None => None,
+            };
+            (identity, Some(sealer))
+        }
+    };
+    let bundles = Bundles::open(&config.data_dir).map_err(|source| BuildError::io(&config.data_dir, source))?;
+    let sealer = match founded {
+        Some(sealer) => sealer,
+        None => Sealer::open_key(&config.data_dir, KeyFile::Cluster, WhenMissing::Fail)?,
+    };
+    let parts = Parts { bundles, sealer, api: Arc::default(), stopping: CancellationToken::new() };
+    let mut tasks = parts.tasks(config, &base);
+    let connected = match (&config.mesh, identity) {
+        (Some(settings), Some(identity)) => {
+            Some(parts.connect(config, settings, identity, (&mut base, &mut tasks)).await?)
+        }
+        (None, Some(_)) => return Err(BuildError::NoMesh),
+        (_, None) => None,
+    };
+    if let Some(raft) = base.seat.raft()
+        && !raft.recover(RECOVERY_PATIENCE).await?
+    {
+        let revision = raft.catalog().revision();
+        tracing::warn!(%revision, "the other voters do not answer; this node serves what it has");
+    }
+    first_catalog(&base.states).await?;
+    found::write_ca(&config.data_dir, &base.states.catalog())?;
+    let Base { node, seat, states, proposer, .. } = base;
+    let Parts { bundles, sealer, api, stopping } = parts;
+    let (mesh, feed, gossip) = match connected {
+        Some(Connected { mesh, feed, gossip }) => (Some(mesh), Some(feed), Some(gossip)),
+        None => (None, None, None),
+    };
+    let tasks = tasks.into();
+    Ok(Control { node, seat, states, proposer, bundles, sealer, mesh, feed, gossip, api, stopping, tasks })
+}
+
+/// Waits until there is a catalog; only a node that has just joined has none.
+async fn first_catalog(states: &States) -> Result<(), BuildError> {
+    let mut states = states.watch();
+    let first = states.wait_for(|catalog| catalog.cluster().is_some());
+    match tokio::time::timeout(FIRST_CATALOG_TIMEOUT, first).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(BuildError::NoCatalog { waited_s: FIRST_CATALOG_TIMEOUT.as_secs() }),
+    }
+}
+
+/// What brings the catalog to this node.
+struct Base {
+    node: NodeId,
+    seat: Seat,
+    states: Arc<States>,
+    proposer: Proposer,
+    mesh: Arc<OnceLock<Mesh>>,
+    transport: Arc<MeshTransport>,
+    dial: Arc<MeshDial>,
+    /// On an edge; a voter's feed only publishes, and starts with the mesh.
+    follower: Option<Feed>,
+}
+
+impl Base {
+    async fn start(config: &ControlConfig, identity: Option<&NodeIdentity>, seat: Seat) -> Result<Self, BuildError> {
+        let node = identity.map_or(FOUNDER, |identity| identity.node);
+        let mesh: Arc<OnceLock<Mesh>> = Arc::default();
+        let transport = Arc::new(MeshTransport::default());
+        let voter = NodeRole::Voter.as_str();
+        let known = identity.map(|identity| &identity.members[..]).unwrap_or_default();
+        let dial = Arc::new(MeshDial {
+            node,
+            mesh: Arc::clone(&mesh),
+            states: OnceLock::new(),
+            members: OnceLock::new(),
+            remembered: known.iter().map(|member| (NodeId(member.node_id), member.role == voter)).collect(),
+        });
+        let (states, follower) = match identity {
+            Some(identity) if identity.role != voter => {
+                let feed = FeedConfig { data_dir: config.data_dir.clone(), node };
+                let feed = Feed::build(feed, Role::Edge, dial.clone()).await?;
+                (feed.states(), Some(feed))
+            }
+            _ => {
+                let states = Arc::new(States::new(Head::default()));
+                let raft = Raft::start(raft_config(config, node), Arc::clone(&states), transport.clone()).await?;
+                seat.take(raft);
+                (states, None)
+            }
+        };
+        // Both are set once, here.
+        let _ = dial.states.set(Arc::clone(&states));
+        let within = config.propose_timeout;
+        let (seat_of_proposer, states_of_proposer) = (seat.clone(), Arc::clone(&states));
+        let proposer =
+            Proposer { node, seat: seat_of_proposer, mesh: Arc::clone(&mesh), states: states_of_proposer, within };
+        Ok(Self { node, seat, states, proposer, mesh, transport, dial, follower })
+    }
+
+    /// Raft on a node that founds a cluster, which always votes.
+    fn voter(&self) -> Result<Arc<Raft>, BuildError> {
+        self.seat.raft().ok_or(BuildError::Raft { reason: "the founder of a cluster votes".to_owned() })
+    }
+
+    async fn feed(&mut self, config: &ControlConfig) -> Result<Feed, BuildError> {
+        match self.follower.take() {
+            Some(feed) => Ok(feed),
+            None => {
+                let leadership = Arc::new(watchers::Leadership::new(self.seat.clone()));
+                let role = Role::Voter(Arc::clone(&self.states), leadership);
+                let feed = FeedConfig { data_dir: config.data_dir.clone(), node: self.node };
+                Feed::build(feed, role, self.dial.clone()).await
+            }
+        }
+    }
+}
+
+fn raft_config(config: &ControlConfig, node: NodeId) -> RaftConfig {
+    RaftConfig {
+        data_dir: config.data_dir.clone(),
+        node,
+        propose_timeout: config.propose_timeout,
+        logs_per_snapshot: config.logs_per_snapshot,
+        heartbeat: HEARTBEAT,
+    }
+}
+
+/// What stands beside the catalog.
+struct Parts {
+    bundles: Bundles,
+    sealer: Sealer,
+    api: Arc<OnceLock<ServedApi>>,
+    stopping: CancellationToken,
+}
+
+/// What a node with a mesh has.
+struct Connected {
+    mesh: Mesh,
+    feed: FeedHandle,
+    gossip: GossipHandle,
+}
+
+impl Parts {
+    fn tasks(&self, config: &ControlConfig, base: &Base) -> Vec<JoinHandle<()>> {
+        let (seat, states) = (base.seat.clone(), Arc::clone(&base.states));
+        let certificates =
+            reconcile::run(seat.clone(), Arc::clone(&states), self.sealer.clone(), config.node_name.clone());
+        let sweep = reconcile::sweep::run(Arc::clone(&states), self.bundles.clone());
+        vec![
+            task::spawn("certificates", certificates),
+            task::spawn("bundle sweep", sweep),
+            task::spawn("voters", voters::run(seat, states)),
+        ]
+    }
+
+    /// Opens the mesh, answers on it, and lets feed and gossip use it.
+    async fn connect(
+        &self,
+        config: &ControlConfig,
+        settings: &MeshSettings,
+        identity: NodeIdentity,
+        (base, tasks): (&mut Base, &mut Vec<JoinHandle<()>>),
+    ) -> Result<Connected, BuildError> {
+        let book = Arc::new(Book::new(Arc::clone(&base.states), &identity.members));
+        let authority = match identity.role == NodeRole::Voter.as_str() {
+            true => Some(Sealer::open_key(&config.data_dir, KeyFile::Authority, WhenMissing::Fail)?),
+            false => None,
+        };
+        let feed = base.feed(config).await?;
+        let mesh = Mesh::build(MeshConfig::new(settings.listen), identity.clone(), book)?;
+        let (handle, stopping) = (feed.handle(), self.stopping.clone());
+        self.serve(&mesh, authority.clone(), base, handle.clone());
+        // Set once, here.
+        let _ = base.mesh.set(mesh.clone());
+        base.transport.connect(mesh.clone());
+        tasks.push(task::spawn("feed", feed.run(async move { stopping.cancelled().await })));
+        let gossip = self.gossip(config, &mesh, base, tasks)?;
+        let _ = base.dial.members.set(gossip.members());
+        let (proposer, data_dir) = (base.proposer.clone(), config.data_dir.clone());
+        let renewal = Renewal { data_dir, identity, mesh: mesh.clone(), proposer: proposer.clone(), authority };
+        let introduction = introduce::Introduction::new(config, settings);
+        tasks.push(task::spawn("certificate renewal", renew::run(renewal)));
+        tasks.push(task::spawn("introduction", introduce::run(proposer, introduction)));
+        let members = watchers::members(Arc::clone(&base.states), handle.clone());
+        tasks.push(task::spawn("feed members", members));
+        Ok(Connected { mesh, feed: handle, gossip })
+    }
+
+    fn gossip(
+        &self,
+        config: &ControlConfig,
+        mesh: &Mesh,
+        base: &Base,
+        tasks: &mut Vec<JoinHandle<()>>,
+    ) -> Result<GossipHandle, BuildError> {
+        let (tell, told) = watch::channel(roster(&base.states.catalog()));
+        let settings = GossipConfig {
+            node: base.node,
+            data_dir: config.data_dir.clone(),
+            feature_level: introduce::FEATURE_LEVEL,
+            version: introduce::BUILD.to_owned(),
+        };
+        let datagrams = Arc::new(MeshDatagrams { mesh: mesh.clone() });
+        let gossip = Gossip::build(settings, GossipDeps { datagrams, inbox: mesh.datagrams(), roster: told })?;
+        let handle = gossip.handle();
+        tasks.push(task::spawn("gossip", gossip.run(self.stopping.clone())));
+        tasks.push(task::spawn("gossip roster", watchers::roster(Arc::clone(&base.states), tell)));
+        Ok(handle)
+    }
+
+    fn serve(&self, mesh: &Mesh, authority: Option<Sealer>, base: &Base, feed: FeedHandle) {
+        let (seat, states, proposer) = (base.seat.clone(), Arc::clone(&base.states), base.proposer.clone());
+        let raft = Arc::new(RaftService { seat: seat.clone() });
+        let bundles = Arc::new(BundleService { bundles: self.bundles.clone(), states: Arc::clone(&states) });
+        self.bundles.fetch_from(Arc::new(MeshSource { mesh: mesh.clone(), states: Arc::clone(&states) }));
+        let sealer = self.sealer.clone();
+        let join = JoinService { proposer: proposer.clone(), sealer, authority: authority.clone() };
+        let api = ApiService { seat: seat.clone(), mesh: mesh.clone(), states, api: Arc::clone(&self.api) };
+        mesh.serve(peer::services(peer::raft::methods(&raft)));
+        mesh.serve(peer::services(peer::bundles::methods(&bundles)));
+        mesh.serve(peer::services([
+            (Method::Propose, Arc::new(ProposeService { seat })),
+            (Method::Join, Arc::new(join)),
+            (Method::Renew, Arc::new(RenewService { proposer, authority })),
+            (Method::ApiForward, Arc::new(api)),
+            (Method::FeedSubscribe, Arc::new(FeedService { feed })),
+        ]));
+    }
+}
