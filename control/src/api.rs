@@ -53,6 +53,7 @@ mod params;
 mod paths;
 mod pipeline;
 mod promotions;
+mod propagation;
 mod query;
 mod references;
 mod routes;
@@ -142,7 +143,7 @@ pub fn router(config: ApiConfig, deps: ApiDeps) -> Router {
 
 fn endpoints(deps: &Deps) -> Endpoints {
     let mut endpoints = Endpoints::new(deps.clone());
-    let mounts: [fn(&mut Endpoints); 25] = [
+    let mounts: [fn(&mut Endpoints); 26] = [
         identity::mount,
         cluster::mount,
         services::mount,
@@ -154,6 +155,7 @@ fn endpoints(deps: &Deps) -> Endpoints {
         upload::mount,
         versions::mount,
         deployments::mount,
+        propagation::mount,
         content::mount,
         promotions::mount,
         pipeline::mount,

@@ -38,11 +38,13 @@ use crate::{
 
 mod found;
 mod introduce;
+mod live;
 mod start;
 #[cfg(test)]
 mod tests;
 mod watchers;
 
+pub use self::live::{BUCKETS_MS, LiveHistogram, LiveTimes};
 pub(crate) use crate::peer::api::{ApiCall, Carried, CarryError, ServedApi};
 
 /// The node that makes a cluster; later ones get their ids from the log.
@@ -65,6 +67,7 @@ pub struct Control {
     feed: Option<FeedHandle>,
     gossip: Option<GossipHandle>,
     api: Arc<OnceLock<ServedApi>>,
+    live: LiveTimes,
     stopping: CancellationToken,
     tasks: Arc<[JoinHandle<()>]>,
 }
@@ -229,6 +232,28 @@ impl Control {
             Some(feed) => feed.propagation(revision, &members),
             None => Propagation { total: 1, acknowledged: 1, waiting: Vec::new(), refused: Vec::new() },
         }
+    }
+
+    /// How long changes took until every node served them, as far as this node led.
+    #[must_use]
+    pub fn live_times(&self) -> LiveTimes {
+        self.live.clone()
+    }
+
+    /// Who does not serve a revision, as far as this node knows, and why.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<(NodeId, Revision, String)> {
+        let Some(feed) = &self.feed else { return Vec::new() };
+        let members: Vec<NodeId> = self.catalog().nodes().map(|node| node.id).collect();
+        let newest = self.catalog().revision();
+        let refused = feed.propagation(newest, &members).refused;
+        refused.into_iter().map(|(node, reason)| (node, newest, reason)).collect()
+    }
+
+    /// When this node's certificate ends, milliseconds since the Unix epoch; `None` without a mesh.
+    #[must_use]
+    pub fn certificate_expires_ms(&self) -> Option<i64> {
+        self.mesh.as_ref().map(Mesh::certificate_ends_ms)
     }
 
     /// How this node stands in the feed; `None` without a mesh.

@@ -255,6 +255,12 @@ impl Mesh {
         Ok(())
     }
 
+    /// When the certificate that this node shows ends, milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn certificate_ends_ms(&self) -> i64 {
+        self.shared.credentials.load().identity.not_after_ms()
+    }
+
     /// The peers that were called or have called.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerStatus> {

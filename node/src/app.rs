@@ -7,6 +7,7 @@
 //! the directory's lock.
 
 mod certificate;
+mod figures;
 mod follow;
 mod ready;
 
@@ -18,7 +19,7 @@ use std::{
 };
 
 use skerry_control::{
-    api::{self, ApiConfig, ApiDeps, ports::OneNode},
+    api::{self, ApiConfig, ApiDeps, ports::LiveView},
     catalog::NodeRole,
     config::{Bootstrap, ControlConfig, MeshSettings},
     control::{self, Control, is_member},
@@ -26,7 +27,10 @@ use skerry_control::{
 };
 use tokio::sync::Semaphore;
 
-use self::certificate::ApiCertificate;
+use self::{
+    certificate::ApiCertificate,
+    figures::{ControlFigures, MeshFigures, RuntimeFigures},
+};
 pub use self::ready::Ready;
 use crate::{
     bindings::egress::{Egress, EgressRule},
@@ -107,7 +111,9 @@ impl App {
         let kv = LocalKv::build(&KvConfig { path: data_dir.join("kv.redb"), cache_bytes: config.kv_cache_bytes })?;
         let control = start_control(&config, data_dir.path().to_owned()).await?;
         let runtime = start_runtime(config.cache_dir.clone()).await?;
-        let metrics = Arc::new(Metrics::new(vec![Box::new(RuntimeFigures(runtime.clone()))]));
+        let parts: Vec<Box<dyn Process>> =
+            vec![Box::new(RuntimeFigures(runtime.clone())), Box::new(ControlFigures(control.clone()))];
+        let metrics = Arc::new(Metrics::new(parts, vec![Box::new(MeshFigures(control.clone()))]));
         let tails = Arc::new(Tails::new());
         let dispatch = Dispatch::new(DispatchDeps {
             runtime: runtime.clone(),
@@ -132,7 +138,7 @@ impl App {
             validator: Arc::new(UploadValidator(runtime.clone())),
             kv: Arc::new(kv.clone()) as Arc<dyn KvStore>,
             tails: Arc::new(LiveTails(tails)),
-            cluster: Arc::new(OneNode(control.clone())),
+            cluster: Arc::new(LiveView(control.clone())),
             clock: Arc::new(WallClock),
         };
         let ports = ApiConfig {
@@ -245,27 +251,5 @@ async fn start_runtime(cache_dir: PathBuf) -> Result<Runtime, AppError> {
     match build.await {
         Ok(built) => built.map_err(|error| AppError::Runtime(Box::new(error))),
         Err(error) => Err(AppError::Runtime(Box::new(error))),
-    }
-}
-
-/// The runtime's figures for Prometheus.
-struct RuntimeFigures(Runtime);
-
-impl std::fmt::Debug for RuntimeFigures {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RuntimeFigures")
-    }
-}
-
-impl Process for RuntimeFigures {
-    fn gauges(&self) -> Vec<(&'static str, &'static str, i64)> {
-        let stats = self.0.stats();
-        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        vec![
-            ("workers", "Workers that have an isolate", number(stats.workers)),
-            ("isolates", "JavaScript isolates", number(stats.isolates)),
-            ("events", "Events that isolates have or that wait for one", number(stats.events)),
-            ("isolate_memory_bytes", "Linear memory of all isolates", number(stats.memory_bytes)),
-        ]
     }
 }

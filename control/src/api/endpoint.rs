@@ -112,6 +112,12 @@ impl Endpoint {
         self
     }
 
+    /// Answered by the leader although it changes nothing: only the leader knows.
+    pub(crate) fn on_leader(mut self) -> Self {
+        self.place = Place::Leader;
+        self
+    }
+
     /// The group it is listed in.
     pub(crate) fn tag(mut self, tag: &'static str) -> Self {
         self.tag = tag;

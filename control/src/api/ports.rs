@@ -14,6 +14,7 @@ use tokio::sync::broadcast;
 use crate::{
     catalog::{Effective, EnvironmentKey, Syntax},
     control::Control,
+    gossip::Liveness,
 };
 
 /// Runs an upload's top-level scope where it can do no harm.
@@ -124,23 +125,49 @@ impl RaftRole {
     }
 }
 
-/// What a node knows without a mesh: itself, and who votes.
+/// What a node knows of the others: raft's members where it takes part, what gossip says, and whom it talks to.
 #[derive(Debug, Clone)]
-pub struct OneNode(pub Control);
+pub struct LiveView(pub Control);
 
-impl ClusterView for OneNode {
+impl ClusterView for LiveView {
     fn nodes(&self) -> BTreeMap<NodeId, NodeView> {
-        let mut nodes = BTreeMap::new();
-        if let Some(status) = self.0.status() {
-            let raft = |role| NodeView { raft: Some(role), ..NodeView::default() };
-            nodes.extend(status.learners.iter().map(|id| (*id, raft(RaftRole::Learner))));
-            nodes.extend(status.voters.iter().map(|id| (*id, raft(RaftRole::Voter))));
-            nodes.extend(status.leader.map(|id| (id, raft(RaftRole::Leader))));
+        let mut nodes: BTreeMap<NodeId, NodeView> = BTreeMap::new();
+        self.raft(&mut nodes);
+        self.gossip(&mut nodes);
+        for (node, revision, reason) in self.0.refusals() {
+            nodes.entry(node).or_default().refused = Some((revision, reason));
+        }
+        for peer in self.0.peers() {
+            let view = nodes.entry(peer.node).or_default();
+            view.rtt = [view.rtt, peer.rtt].into_iter().flatten().min();
         }
         let own = nodes.entry(self.0.node()).or_default();
         own.alive = Some(true);
         own.revision = Some(self.0.catalog().revision());
+        own.certificate_expires_ms = self.0.certificate_expires_ms();
         nodes
+    }
+}
+
+impl LiveView {
+    fn raft(&self, nodes: &mut BTreeMap<NodeId, NodeView>) {
+        let Some(status) = self.0.status() else { return };
+        let raft = |role| NodeView { raft: Some(role), ..NodeView::default() };
+        nodes.extend(status.learners.iter().map(|id| (*id, raft(RaftRole::Learner))));
+        nodes.extend(status.voters.iter().map(|id| (*id, raft(RaftRole::Voter))));
+        nodes.extend(status.leader.map(|id| (id, raft(RaftRole::Leader))));
+    }
+
+    fn gossip(&self, nodes: &mut BTreeMap<NodeId, NodeView>) {
+        let Some(members) = self.0.members() else { return };
+        for (node, state) in members.iter() {
+            let view = nodes.entry(node).or_default();
+            view.alive = Some(state.alive != Liveness::Down);
+            if let Some(news) = &state.news {
+                view.revision = Some(news.revision);
+                view.build = Some(news.version.to_string());
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use skerry_proto::id::{DeploymentId, VersionId};
+use skerry_proto::id::{DeploymentId, Revision, VersionId};
 
 use super::Annotations;
 
@@ -23,6 +23,8 @@ pub struct Deployment {
     pub source: String,
     /// Milliseconds since the Unix epoch.
     pub created_at_ms: i64,
+    /// The revision that made it; 0 for one from before revisions were noted.
+    pub revision: Revision,
 }
 
 impl Deployment {

@@ -12,7 +12,11 @@ use skerry_proto::{id::NodeId, mesh::Method};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{Control, FOUNDER, RECOVERY_PATIENCE, found, introduce, watchers};
+use super::{
+    Control, FOUNDER, RECOVERY_PATIENCE, found, introduce,
+    live::{self, LiveTimes},
+    watchers,
+};
 use crate::{
     bundles::Bundles,
     catalog::NodeRole,
@@ -71,7 +75,8 @@ pub(super) async fn start(
         Some(sealer) => sealer,
         None => Sealer::open_key(&config.data_dir, KeyFile::Cluster, WhenMissing::Fail)?,
     };
-    let parts = Parts { bundles, sealer, api: Arc::default(), stopping: CancellationToken::new() };
+    let parts =
+        Parts { bundles, sealer, api: Arc::default(), live: LiveTimes::default(), stopping: CancellationToken::new() };
     let mut tasks = parts.tasks(config, &base);
     let connected = match (&config.mesh, identity) {
         (Some(settings), Some(identity)) => {
@@ -89,13 +94,13 @@ pub(super) async fn start(
     first_catalog(&base.states).await?;
     found::write_ca(&config.data_dir, &base.states.catalog())?;
     let Base { node, seat, states, proposer, .. } = base;
-    let Parts { bundles, sealer, api, stopping } = parts;
+    let Parts { bundles, sealer, api, live, stopping } = parts;
     let (mesh, feed, gossip) = match connected {
         Some(Connected { mesh, feed, gossip }) => (Some(mesh), Some(feed), Some(gossip)),
         None => (None, None, None),
     };
     let tasks = tasks.into();
-    Ok(Control { node, seat, states, proposer, bundles, sealer, mesh, feed, gossip, api, stopping, tasks })
+    Ok(Control { node, seat, states, proposer, bundles, sealer, mesh, feed, gossip, api, live, stopping, tasks })
 }
 
 /// Waits until there is a catalog; only a node that has just joined has none.
@@ -190,6 +195,7 @@ struct Parts {
     bundles: Bundles,
     sealer: Sealer,
     api: Arc<OnceLock<ServedApi>>,
+    live: LiveTimes,
     stopping: CancellationToken,
 }
 
@@ -241,6 +247,8 @@ impl Parts {
         let introduction = introduce::Introduction::new(config, settings);
         tasks.push(task::spawn("certificate renewal", renew::run(renewal)));
         tasks.push(task::spawn("introduction", introduce::run(proposer, introduction)));
+        let measure = live::measure(Arc::clone(&base.states), handle.clone(), self.live.clone());
+        tasks.push(task::spawn("commit to live", measure));
         let members = watchers::members(Arc::clone(&base.states), handle.clone());
         tasks.push(task::spawn("feed members", members));
         Ok(Connected { mesh, feed: handle, gossip })

@@ -7,7 +7,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use skerry_control::{
-    api::{self, ApiConfig, ApiDeps, ports::OneNode},
+    api::{self, ApiConfig, ApiDeps, ports::LiveView},
     catalog::NodeRole,
     config::{Bootstrap, ControlConfig, MeshSettings},
     control::{self, Control},
@@ -50,7 +50,7 @@ impl Node {
             validator: Arc::new(FakeValidator),
             kv: Arc::new(FakeKv::default()),
             tails: Arc::new(FakeTails::default()),
-            cluster: Arc::new(OneNode(control.clone())),
+            cluster: Arc::new(LiveView(control.clone())),
             clock: Arc::new(FakeClock::default()),
         };
         let router = api::router(ApiConfig::default(), deps);

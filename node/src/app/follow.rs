@@ -7,7 +7,10 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request, middleware::Next, response::Response};
 use http::Method;
-use skerry_control::{catalog::Catalog, control::Control};
+use skerry_control::{
+    catalog::{Catalog, EnvironmentKey},
+    control::Control,
+};
 use skerry_proto::id::Revision;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +20,9 @@ use crate::{dispatch::Dispatch, ingress::Certificates};
 /// BOUND: how long an answer of the API waits for this node to show what was changed. It is milliseconds unless code can
 /// not be read; the change itself is durable either way.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often it is tried again to make a version ready whose code could not be had.
+const RETRY_EVERY: Duration = Duration::from_secs(2);
 
 /// Which revision this node shows, and which it knows.
 #[derive(Debug, Clone)]
@@ -35,23 +41,39 @@ pub(super) async fn start(
     let mut known = control.watch();
     let first = Arc::clone(&known.borrow_and_update());
     certificates.show(&first);
-    dispatch.show(&first).await;
+    let mut unready = dispatch.show(&first).await;
     let (sender, shown) = watch::channel(first.revision());
     let handle = Shown { shown, known: known.clone() };
-    let (dispatch, certificates) = (dispatch.clone(), Arc::clone(certificates));
+    let (control, dispatch, certificates) = (control.clone(), dispatch.clone(), Arc::clone(certificates));
     let follow = async move {
+        let mut revision = first.revision();
         loop {
+            report(&control, &dispatch, revision, &mut unready).await;
             tokio::select! {
                 () = stopping.cancelled() => return,
                 changed = known.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(RETRY_EVERY), if !unready.is_empty() => continue,
             }
             let catalog = Arc::clone(&known.borrow_and_update());
             certificates.show(&catalog);
-            dispatch.show(&catalog).await;
-            sender.send_replace(catalog.revision());
+            unready.extend(dispatch.show(&catalog).await);
+            revision = catalog.revision();
+            sender.send_replace(revision);
         }
     };
     (handle, follow)
+}
+
+/// Tells the cluster that this node serves a revision, or why it does not; what is not ready is tried once more.
+async fn report(control: &Control, dispatch: &Dispatch, revision: Revision, unready: &mut Vec<EnvironmentKey>) {
+    unready.dedup();
+    match dispatch.make_ready(unready).await {
+        None => {
+            unready.clear();
+            control.shown(revision);
+        }
+        Some(reason) => control.refused(revision, &reason),
+    }
 }
 
 impl Shown {

@@ -69,9 +69,9 @@ pub trait Process: Send + Sync + std::fmt::Debug + 'static {
 }
 
 impl Metrics {
-    /// Counters at 0. `parts` are read when the text is made.
+    /// Counters at 0. `parts` and `families` are read when the text is made.
     #[must_use]
-    pub fn new(parts: Vec<Box<dyn Process>>) -> Self {
+    pub fn new(parts: Vec<Box<dyn Process>>, families: Vec<Box<dyn Collector>>) -> Self {
         let mut registry = Registry::with_prefix("skerry");
         let outcomes = Arc::new(std::array::from_fn(|_| AtomicU64::new(0)));
         let latency = Arc::new(Latency::default());
@@ -87,6 +87,7 @@ impl Metrics {
         registry
             .register_collector(Box::new(Requests { outcomes: Arc::clone(&outcomes), latency: Arc::clone(&latency) }));
         registry.register_collector(Box::new(Parts(parts)));
+        families.into_iter().for_each(|family| registry.register_collector(family));
         Self { outcomes, latency, connections, tls_failures, worker_lines, egress_requests, skipped_triggers, registry }
     }
 
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_outcome_and_duration() {
-        let metrics = Metrics::new(Vec::new());
+        let metrics = Metrics::new(Vec::new(), Vec::new());
         metrics.request(OutcomeClass::Answered, Duration::from_micros(80));
         metrics.request(OutcomeClass::Answered, Duration::from_secs(100));
         metrics.request(OutcomeClass::Unknown, Duration::from_micros(10));

@@ -189,6 +189,7 @@ impl Step {
             author: self.author.clone(),
             source: new.source.clone(),
             created_at_ms: self.at_ms,
+            revision: self.revision,
         };
         let environment = self.environment_mut(key)?;
         environment.deployments.push_front(Arc::new(deployment));

@@ -2,7 +2,10 @@
 //!
 //! **Owns** their translation. **Must not know** environments. **Enter at** the `From` and `TryFrom` here.
 
-use skerry_proto::{catalog as pb, id::VersionNumber};
+use skerry_proto::{
+    catalog as pb,
+    id::{Revision, VersionNumber},
+};
 
 use super::{WireError, annotations, hash, id, list, maybe_id, need};
 use crate::catalog::{
@@ -230,6 +233,7 @@ impl From<&Deployment> for pb::Deployment {
             author: deployment.author.clone(),
             source: deployment.source.clone(),
             created_at_ms: deployment.created_at_ms,
+            revision: deployment.revision.0,
         }
     }
 }
@@ -248,6 +252,7 @@ impl TryFrom<pb::Deployment> for Deployment {
             author: deployment.author,
             source: deployment.source,
             created_at_ms: deployment.created_at_ms,
+            revision: Revision(deployment.revision),
         })
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 use skerry_control::{
-    api::ports::{Clock, ClusterView, NodeView, OneNode, Tails, ValidateError, ValidateInput, Validated, Validator},
+    api::ports::{Clock, ClusterView, LiveView, NodeView, Tails, ValidateError, ValidateInput, Validated, Validator},
     catalog::{EnvironmentKey, Syntax},
     control::Control,
     kv::{KvEntry, KvError, KvKey, KvListOptions, KvPage, KvPut, KvStore},
@@ -161,13 +161,13 @@ impl Clock for FakeClock {
 
 /// What a node alone knows, until it is told something else.
 pub(crate) struct FakeCluster {
-    alone: OneNode,
+    alone: LiveView,
     pub(crate) told: Mutex<BTreeMap<NodeId, NodeView>>,
 }
 
 impl FakeCluster {
     pub(crate) fn new(control: Control) -> Self {
-        Self { alone: OneNode(control), told: Mutex::default() }
+        Self { alone: LiveView(control), told: Mutex::default() }
     }
 }
 
