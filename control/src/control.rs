@@ -25,7 +25,7 @@ use crate::{
     config::{Bootstrap, ControlConfig},
     error::{BuildError, ProposeError, StoreError},
     feed::{FeedHandle, FeedStatus, Propagation},
-    gossip::{GossipHandle, Members},
+    gossip::{GossipHandle, Liveness, Members},
     identity::Issuer,
     mesh::{Mesh, NodeIdentity, PeerStatus},
     peer::{self, propose::Proposer},
@@ -51,6 +51,8 @@ pub(crate) use crate::peer::api::{ApiCall, Carried, CarryError, ServedApi};
 const FOUNDER: NodeId = NodeId(1);
 /// BOUND: how long a voter waits for the others when it starts; then it serves what it has, and catches up later.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(3);
+/// How often it is looked whether the node that was asked is still there.
+const GONE_EVERY: Duration = Duration::from_millis(100);
 /// BOUND: how long a stop waits for calls of other nodes.
 const MESH_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -68,6 +70,7 @@ pub struct Control {
     gossip: Option<GossipHandle>,
     api: Arc<OnceLock<ServedApi>>,
     live: LiveTimes,
+    restart: watch::Sender<bool>,
     stopping: CancellationToken,
     tasks: Arc<[JoinHandle<()>]>,
 }
@@ -204,6 +207,12 @@ impl Control {
         self.seat.leads()
     }
 
+    /// Becomes true once this node has to start anew, because its role has changed.
+    #[must_use]
+    pub fn restarts(&self) -> watch::Receiver<bool> {
+        self.restart.subscribe()
+    }
+
     /// Notes that the data plane of this node serves a revision, and so all before it.
     pub fn shown(&self, revision: Revision) {
         if let Some(feed) = &self.feed {
@@ -319,7 +328,11 @@ impl Control {
         let mesh = self.mesh.as_ref().ok_or_else(|| undone("this node does not lead, and has no mesh"))?;
         let mut refused = undone("no leader is known");
         for voter in self.seat.ask_next(self.node, &self.catalog()) {
-            match peer::api::carry(mesh, voter, call).await {
+            let answered = tokio::select! {
+                answered = peer::api::carry(mesh, voter, call) => answered,
+                () = self.gone(voter) => Err(CarryError::Lost { reason: format!("node {voter} is gone") }),
+            };
+            match answered {
                 Ok(answer) => {
                     self.seen(answer.revision).await;
                     return Ok(answer.response);
@@ -329,6 +342,20 @@ impl Control {
             }
         }
         Err(refused)
+    }
+
+    /// Returns once a node that was asked as the leader is none any more, or gossip has given it up: the transport would
+    /// wait longer.
+    async fn gone(&self, asked: NodeId) {
+        loop {
+            tokio::time::sleep(GONE_EVERY).await;
+            let leader = self.status().and_then(|status| status.leader);
+            let is_down =
+                |members: Arc<Members>| members.state(asked).is_some_and(|state| state.alive == Liveness::Down);
+            if leader.is_some_and(|leader| leader != asked) || self.members().is_some_and(is_down) {
+                return;
+            }
+        }
     }
 
     async fn seen(&self, revision: Revision) {

@@ -10,7 +10,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -130,7 +130,7 @@ impl Mesh {
         let bind = |source| MeshBuildError::Bind { address: config.listen, source };
         let (node, cluster, key) = (identity.node, identity.cluster.clone(), identity.key.clone());
         let credentials = Credentials::new(&config, identity)?;
-        let socket = std::net::UdpSocket::bind(config.listen).map_err(bind)?;
+        let socket = UdpSocket::bind(config.listen).map_err(bind)?;
         let address = socket.local_addr().map_err(bind)?;
         let server = Some(credentials.server.clone());
         let endpoint = Endpoint::new(transport::endpoint_config(&key), server, socket, Arc::new(TokioRuntime));
@@ -297,6 +297,14 @@ impl Mesh {
         let code = CloseCode::Stopping;
         self.shared.endpoint.close(VarInt::from_u32(code.number()), code.text().as_bytes());
         let _ = tokio::time::timeout(FAREWELL, self.shared.endpoint.wait_idle()).await;
+        // Others may hold clones for a while; the port is free from now on, for a node that starts anew. Twice, because the
+        // endpoint goes on reading the socket before the last one.
+        for _ in 0..2 {
+            let elsewhere = UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1], 0)));
+            if let Err(error) = elsewhere.and_then(|socket| self.shared.endpoint.rebind(socket)) {
+                tracing::debug!(%error, "the mesh's port stays in use until the node has ended");
+            }
+        }
     }
 
     fn head(&self, to: NodeId, method: Method) -> Result<BytesMut, CallError> {

@@ -183,6 +183,14 @@ impl App {
         Ready { node: &self.config.node_name, addresses: self.addresses, mesh: self.control.mesh_address() }
     }
 
+    /// Returns once the node has to start anew, because its role in the cluster has changed.
+    pub async fn restart_wanted(&self) {
+        let mut restarts = self.control.restarts();
+        if restarts.wait_for(|wanted| *wanted).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Stops the node: requests in flight finish within the configured time, what was acknowledged stays.
     pub async fn stop(self) {
         self.readiness.set(false);

@@ -96,16 +96,18 @@ fn serve(config: Config) -> anyhow::Result<()> {
         // Before the start, so that a signal during a long one is not lost.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let log_format = config.log_format;
-        let app = App::build(config).await?;
-        match log_format {
-            LogFormat::Json => println!("{}", app.ready().json()),
-            LogFormat::Text => println!("{}", app.ready()),
-        }
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let app = loop {
+            let app = App::build(config.clone()).await?;
+            match config.log_format {
+                LogFormat::Json => println!("{}", app.ready().json()),
+                LogFormat::Text => println!("{}", app.ready()),
+            }
+            tokio::select! {
+                _ = terminate.recv() => break app,
+                _ = interrupt.recv() => break app,
+                () = app.restart_wanted() => app.stop().await,
+            }
+        };
         // Whoever insists does not wait for the drain.
         let _second = task::spawn("second signal", async move {
             tokio::select! {

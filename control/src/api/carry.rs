@@ -4,7 +4,8 @@
 //! **Enter at** [`to_leader`], [`seen`] and [`serve_carried`].
 //!
 //! The leader reads its own newest state, so conditions and idempotency keys mean the same at every node. A write whose
-//! answer is lost is *unknown*: it may have been done.
+//! answer is lost may have been done: where the call takes an idempotency key it is repeated under the caller's key, or
+//! under one that this node makes, and so done once; else its outcome is *unknown*.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use axum::{
 use http::{HeaderName, HeaderValue, Uri};
 use skerry_proto::id::Revision;
 
-use super::{Deps, body, error::ApiError, ports::Peer};
+use super::{body, error::ApiError, ports::Peer};
 use crate::{
     clock,
     control::{ApiCall, Carried, CarryError, Control, ServedApi},
@@ -31,6 +32,7 @@ const REVISION: HeaderName = HeaderName::from_static("skerry-revision");
 pub(crate) const MIN_REVISION: &str = "min_revision";
 /// BOUND: how long a call waits for the revision that it asks for; a node that is further behind is not the one to ask.
 const REVISION_TIMEOUT: Duration = Duration::from_secs(10);
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// BOUND: how long a request waits while nobody leads: an election, and a second one.
 const LEADER_TIMEOUT: Duration = Duration::from_secs(8);
 /// How often it looks for a leader meanwhile.
@@ -45,9 +47,17 @@ pub(crate) enum Place {
     Leader,
 }
 
+/// What a request needs to leave this node.
+#[derive(Clone)]
+pub(crate) struct Carrier {
+    pub(crate) control: Control,
+    /// Whether the call takes an idempotency key.
+    pub(crate) repeatable: bool,
+}
+
 /// Carries a request to the leader unless this node leads.
-pub(crate) async fn to_leader(State(deps): State<Deps>, request: Request, next: Next) -> Response {
-    let control = &deps.control;
+pub(crate) async fn to_leader(State(carrier): State<Carrier>, request: Request, next: Next) -> Response {
+    let control = &carrier.control;
     if control.leads() || !control.has_mesh() {
         return next.run(request).await;
     }
@@ -55,7 +65,7 @@ pub(crate) async fn to_leader(State(deps): State<Deps>, request: Request, next: 
         let changed = "the leader has just changed; nothing was changed, repeat the call";
         return ApiError::Unavailable(changed.into()).into_response();
     }
-    match carry(control, request).await {
+    match carry(&carrier, request).await {
         Ok(Outcome::Answered(response)) => response,
         Ok(Outcome::LeadsNow(request)) => next.run(request).await,
         Err(error) => error.into_response(),
@@ -68,8 +78,12 @@ enum Outcome {
     LeadsNow(Request),
 }
 
-async fn carry(control: &Control, request: Request) -> Result<Outcome, ApiError> {
-    let (parts, body) = request.into_parts();
+async fn carry(carrier: &Carrier, request: Request) -> Result<Outcome, ApiError> {
+    let control = &carrier.control;
+    let (mut parts, body) = request.into_parts();
+    if carrier.repeatable && !parts.headers.contains_key(IDEMPOTENCY_KEY) {
+        parts.headers.insert(IDEMPOTENCY_KEY, own_key());
+    }
     let peer = parts.extensions.get::<Peer>();
     if peer.is_some_and(|peer| !peer.may_carry_tokens()) {
         return Err(ApiError::ClearText);
@@ -93,10 +107,18 @@ async fn carry(control: &Control, request: Request) -> Result<Outcome, ApiError>
             Err(CarryError::Undone { reason }) if clock::monotonic() < deadline => {
                 tracing::debug!(reason, "no leader has answered yet");
             }
+            Err(CarryError::Lost { reason }) if carrier.repeatable && clock::monotonic() < deadline => {
+                tracing::debug!(reason, "the answer was lost; the request is repeated under its key");
+            }
             Err(error) => return Err(error.into()),
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+fn own_key() -> HeaderValue {
+    let key = format!("carried-{}", hex::encode(crate::mint::random::<16>()));
+    HeaderValue::try_from(key).expect("letters, digits and a dash are a header's value")
 }
 
 impl From<CarryError> for ApiError {

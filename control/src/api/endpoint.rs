@@ -25,7 +25,7 @@ use utoipa::{
 use super::{
     Deps,
     auth::{self, Rule},
-    carry::{self, Place},
+    carry::{self, Carrier, Place},
     conditions::Conditions,
     envelope::{ErrorView, ResultInfo},
 };
@@ -333,7 +333,8 @@ impl Endpoints {
             let mut answer = on(endpoint.filter(), handler.clone())
                 .layer(middleware::from_fn_with_state(guard.clone(), auth::check));
             if endpoint.place == Place::Leader {
-                answer = answer.layer(middleware::from_fn_with_state(self.deps.clone(), carry::to_leader));
+                let carrier = Carrier { control: self.deps.control.clone(), repeatable: endpoint.repeatable };
+                answer = answer.layer(middleware::from_fn_with_state(carrier, carry::to_leader));
             }
             let router = std::mem::take(&mut self.router);
             self.router = router.route(path, answer);

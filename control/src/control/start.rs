@@ -4,6 +4,8 @@
 //! [`start`].
 
 use std::{
+    io,
+    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -33,6 +35,7 @@ use crate::{
         feed::{FeedService, MeshDial},
         gossip::{MeshDatagrams, roster},
         join::JoinService,
+        keys::KeysService,
         propose::{ProposeService, Proposer},
         raft::{MeshTransport, RaftService},
         renew::{self, RenewService, Renewal},
@@ -75,8 +78,14 @@ pub(super) async fn start(
         Some(sealer) => sealer,
         None => Sealer::open_key(&config.data_dir, KeyFile::Cluster, WhenMissing::Fail)?,
     };
-    let parts =
-        Parts { bundles, sealer, api: Arc::default(), live: LiveTimes::default(), stopping: CancellationToken::new() };
+    let parts = Parts {
+        bundles,
+        sealer,
+        api: Arc::default(),
+        live: LiveTimes::default(),
+        restart: watch::Sender::new(false),
+        stopping: CancellationToken::new(),
+    };
     let mut tasks = parts.tasks(config, &base);
     let connected = match (&config.mesh, identity) {
         (Some(settings), Some(identity)) => {
@@ -94,13 +103,28 @@ pub(super) async fn start(
     first_catalog(&base.states).await?;
     found::write_ca(&config.data_dir, &base.states.catalog())?;
     let Base { node, seat, states, proposer, .. } = base;
-    let Parts { bundles, sealer, api, live, stopping } = parts;
+    let Parts { bundles, sealer, api, live, restart, stopping } = parts;
     let (mesh, feed, gossip) = match connected {
         Some(Connected { mesh, feed, gossip }) => (Some(mesh), Some(feed), Some(gossip)),
         None => (None, None, None),
     };
     let tasks = tasks.into();
-    Ok(Control { node, seat, states, proposer, bundles, sealer, mesh, feed, gossip, api, live, stopping, tasks })
+    Ok(Control {
+        node,
+        seat,
+        states,
+        proposer,
+        bundles,
+        sealer,
+        mesh,
+        feed,
+        gossip,
+        api,
+        live,
+        restart,
+        stopping,
+        tasks,
+    })
 }
 
 /// Waits until there is a catalog; only a node that has just joined has none.
@@ -147,6 +171,7 @@ impl Base {
                 (feed.states(), Some(feed))
             }
             _ => {
+                forget_feed(&config.data_dir)?;
                 let states = Arc::new(States::new(Head::default()));
                 let raft = Raft::start(raft_config(config, node), Arc::clone(&states), transport.clone()).await?;
                 seat.take(raft);
@@ -180,6 +205,16 @@ impl Base {
     }
 }
 
+/// Removes an edge's copy of the catalog from a node that votes: it would be old by the time that the node is an edge again.
+fn forget_feed(data_dir: &Path) -> Result<(), BuildError> {
+    let folder = data_dir.join("feed");
+    match std::fs::remove_dir_all(&folder) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(BuildError::io(&folder, source)),
+    }
+}
+
 fn raft_config(config: &ControlConfig, node: NodeId) -> RaftConfig {
     RaftConfig {
         data_dir: config.data_dir.clone(),
@@ -196,6 +231,7 @@ struct Parts {
     sealer: Sealer,
     api: Arc<OnceLock<ServedApi>>,
     live: LiveTimes,
+    restart: watch::Sender<bool>,
     stopping: CancellationToken,
 }
 
@@ -243,7 +279,9 @@ impl Parts {
         let gossip = self.gossip(config, &mesh, base, tasks)?;
         let _ = base.dial.members.set(gossip.members());
         let (proposer, data_dir) = (base.proposer.clone(), config.data_dir.clone());
-        let renewal = Renewal { data_dir, identity, mesh: mesh.clone(), proposer: proposer.clone(), authority };
+        let restart = self.restart.clone();
+        let renewal =
+            Renewal { data_dir, identity, mesh: mesh.clone(), proposer: proposer.clone(), authority, restart };
         let introduction = introduce::Introduction::new(config, settings);
         tasks.push(task::spawn("certificate renewal", renew::run(renewal)));
         tasks.push(task::spawn("introduction", introduce::run(proposer, introduction)));
@@ -289,7 +327,8 @@ impl Parts {
         mesh.serve(peer::services([
             (Method::Propose, Arc::new(ProposeService { seat })),
             (Method::Join, Arc::new(join)),
-            (Method::Renew, Arc::new(RenewService { proposer, authority })),
+            (Method::Renew, Arc::new(RenewService { proposer: proposer.clone(), authority: authority.clone() })),
+            (Method::VoterKeys, Arc::new(KeysService { proposer, authority })),
             (Method::ApiForward, Arc::new(api)),
             (Method::FeedSubscribe, Arc::new(FeedService { feed })),
         ]));

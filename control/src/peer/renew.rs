@@ -1,11 +1,14 @@
-//! A node's certificate, made anew in time.
+//! A node's identity, kept up to date: its certificate, whom it trusts, and its role.
 //!
-//! **Owns** when a node asks for a new certificate, whom, and what a voter gives it. **Must not know** TLS. **Enter at**
-//! [`run`] and [`RenewService`].
+//! **Owns** when a node asks for a new certificate, whom, and what a voter gives it; and what a node needs for another role.
+//! **Must not know** TLS. **Enter at** [`run`] and [`RenewService`].
 //!
 //! A certificate is renewed when a third of its life is left, or when the authority that made it does not sign any more.
 //! The authorities that are trusted follow the catalog at once, so a rotation is: trust both, sign with the new one, wait
 //! until every node has a certificate of it, forget the old one.
+//!
+//! A node whose role changes prepares for it, notes it in its identity, and has to start anew: raft takes the feed's place or
+//! the other way round. It keeps its log for ever, since its votes are in it.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -15,21 +18,26 @@ use skerry_proto::{
     id::NodeId,
     mesh::{self as pb, refusal::Code},
 };
+use tokio::sync::watch;
 
 use super::{
     join::{authorities, issue, members, request_key},
+    keys,
     propose::Proposer,
 };
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, NodeRole},
     clock,
     limits::CERTIFICATE_REQUEST_BYTES_MAX,
     mesh::{Caller, FrameError, Incoming, Mesh, NodeIdentity, Service, certificate_request},
-    seal::Sealer,
+    raft::Raft,
+    seal::{KeyFile, Sealer},
 };
 
 /// How often the certificate is looked at besides every change of the catalog; two days of its life are left then.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// How soon it is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(2);
 /// BOUND: how long a voter may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -41,6 +49,8 @@ pub(crate) struct Renewal {
     pub(crate) proposer: Proposer,
     /// On nodes that may vote: they make their own.
     pub(crate) authority: Option<Sealer>,
+    /// Told once the node is ready for another role.
+    pub(crate) restart: watch::Sender<bool>,
 }
 
 /// Looks at every change and now and then, for as long as it runs.
@@ -48,11 +58,13 @@ pub(crate) async fn run(mut renewal: Renewal) {
     let mut states = renewal.proposer.states.watch();
     loop {
         let catalog = Arc::clone(&states.borrow_and_update());
+        let mut wait = LOOK_EVERY;
         if let Err(error) = renewal.look(&catalog).await {
             let ends_ms = renewal.identity.not_after_ms();
-            tracing::warn!(error, ends_ms, "this node's certificate is not renewed yet");
+            tracing::warn!(error, ends_ms, "this node's identity is not up to date yet");
+            wait = RETRY_EVERY;
         }
-        if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, states.changed()).await {
+        if let Ok(Err(_)) = tokio::time::timeout(wait, states.changed()).await {
             return;
         }
     }
@@ -75,6 +87,7 @@ impl Renewal {
             next.chain = self.ask(catalog).await?;
             tracing::info!(ends_ms = next.not_after_ms(), "this node has a new certificate");
         }
+        self.follow_role(catalog, &mut next).await?;
         if next == self.identity {
             return Ok(());
         }
@@ -82,10 +95,40 @@ impl Renewal {
         let kept = tokio::task::spawn_blocking(move || keep.save(&data_dir)).await;
         kept.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let shows_other = (&next.chain, &next.authorities) != (&self.identity.chain, &self.identity.authorities);
+        let takes_other_role = next.role != self.identity.role;
         self.identity = next;
+        if takes_other_role {
+            tracing::info!(role = self.identity.role, "this node's role has changed; it starts anew");
+            self.restart.send_replace(true);
+        }
         if shows_other {
             self.mesh.replace_identity(self.identity.clone()).map_err(|error| error.to_string())?;
         }
+        Ok(())
+    }
+
+    /// Prepares for the role that the catalog gives this node.
+    async fn follow_role(&self, catalog: &Catalog, next: &mut NodeIdentity) -> Result<(), String> {
+        let Some(role) = catalog.node(self.identity.node).map(|node| node.role) else { return Ok(()) };
+        if role.as_str() == self.identity.role {
+            return Ok(());
+        }
+        match role {
+            NodeRole::Voter => {
+                let key = keys::ask(&self.mesh, &self.proposer, catalog).await?;
+                let kept = Sealer::keep_key(&self.data_dir, KeyFile::Authority, key);
+                kept.map_err(|error| error.to_string())?;
+                // From here on a missing log means a lost one.
+                Raft::create_log(&self.data_dir).await.map_err(|error| error.to_string())?;
+            }
+            NodeRole::Edge => {
+                let status = self.proposer.seat.raft().map(|raft| raft.status());
+                if status.is_some_and(|status| status.voters.contains(&self.identity.node)) {
+                    return Err("it waits until it does not vote any more".to_owned());
+                }
+            }
+        }
+        next.role = role.as_str().to_owned();
         Ok(())
     }
 

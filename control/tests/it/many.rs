@@ -289,6 +289,35 @@ async fn an_edge_starts_again_while_every_voter_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_becomes_a_voter_and_an_edge_again() {
+    let mut cluster = Cluster::start(1).await;
+    let token = cluster.join_token(json!({ "role": "edge", "uses": 2 })).await;
+    for name in ["edge-1", "edge-2"] {
+        cluster.join(name, NodeRole::Edge, &token).await.unwrap();
+    }
+    for (role, voters) in [("voter", 3), ("edge", 1)] {
+        for node in 1..3 {
+            let id = cluster.nodes[node].control.node();
+            let body = Some(json!({ "role": role }));
+            let (status, answer) = cluster.call(0, "PATCH", &format!("/cluster/nodes/{id}"), body).await;
+            assert_eq!(status, StatusCode::OK, "{answer}");
+        }
+        for node in 1..3 {
+            let control = cluster.nodes[node].control.clone();
+            until("the node wants to start anew", || *control.restarts().borrow()).await;
+            control.shutdown().await;
+            let config = ControlConfig { bootstrap: Bootstrap::Never, ..cluster.nodes[node].config.clone() };
+            cluster.nodes[node] = Node::start(config).await.unwrap();
+        }
+        until("the voters are as many", || cluster.nodes[0].control.status().unwrap().voters.len() == voters).await;
+        cluster.write(2, role).await;
+        until("all show it", || (0..3).all(|node| cluster.titles(node).contains(&role.to_owned()))).await;
+    }
+    assert!(cluster.nodes[1].control.status().is_none());
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gossip_knows_who_is_alive() {
     let cluster = Cluster::start(3).await;
     let ids: Vec<NodeId> = cluster.nodes.iter().map(|node| node.control.node()).collect();

@@ -20,7 +20,7 @@ pub(crate) struct Cluster {
     pub(crate) revision: u64,
     pub(crate) feature_level: u32,
     pub(crate) leader: Option<u64>,
-    pub(crate) term: u64,
+    pub(crate) term: Option<u64>,
     pub(crate) version: String,
     /// Where workers answer, when not at 80 and 443.
     pub(crate) http_port: Option<u16>,

@@ -80,11 +80,14 @@ async fn status(context: &Context) -> anyhow::Result<()> {
     let found = &cluster.result;
     let leader = found.leader.map(|id| {
         let named = nodes.result.iter().find(|node| node.id == id).map(|node| node.name.as_str());
-        format!("{} (node {id}), term {}", named.unwrap_or("?"), found.term)
+        let term = found.term.map(|term| format!(", term {term}")).unwrap_or_default();
+        format!("{} (node {id}){term}", named.unwrap_or("?"))
     });
+    // Without a term this node takes no part in elections, and does not know who leads.
+    let none = if found.term.is_some() { "none: nothing can be changed now" } else { "known to voters only" };
     context.out.line(format!("cluster   {}", found.id));
     context.out.line(format!("domain    {}", found.domain));
-    context.out.line(format!("leader    {}", leader.as_deref().unwrap_or("none: nothing can be changed now")));
+    context.out.line(format!("leader    {}", leader.as_deref().unwrap_or(none)));
     context.out.line(format!("revision  {} at feature level {}\n", found.revision, found.feature_level));
     if context.out.is_json() {
         context.out.document(&json!({ "cluster": cluster.raw, "nodes": nodes.raw }));
