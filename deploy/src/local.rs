@@ -136,7 +136,8 @@ impl LocalCluster {
     /// Stops the nodes one after another, the leader last, so that it changes as seldom as can be.
     pub(crate) async fn stop(mut self, context: &Context) {
         let leader = self.leader(context).await;
-        self.nodes.sort_by_key(|node| (Some(&node.settings.name) == leader.as_ref(), node.settings.role == Role::Voter));
+        self.nodes
+            .sort_by_key(|node| (Some(&node.settings.name) == leader.as_ref(), node.settings.role == Role::Voter));
         for node in self.nodes {
             if let Some(process) = node.process {
                 process.stop(STOP_DEADLINE).await;

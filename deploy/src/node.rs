@@ -8,12 +8,13 @@ mod ready;
 pub(crate) mod tied;
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
-use std::path::{Path, PathBuf};
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout};
 
@@ -23,6 +24,8 @@ pub(crate) use self::ready::Addresses;
 const START_DEADLINE: Duration = Duration::from_secs(120);
 /// BOUND: what a person reads of a log that ends in an error.
 const LAST_LINES: usize = 10;
+/// BOUND: far more than those lines have; a log grows without end.
+const LAST_BYTES: u64 = 64 << 10;
 /// The one variable of a node that the nodes started here take from the shell. The others are meant for a node that is
 /// started by hand, and `SKERRY_API` is an address of ours.
 const KEPT_VARIABLE: &str = "SKERRY_LOG";
@@ -41,7 +44,7 @@ pub(crate) struct NodeConfig {
 pub(crate) struct LocalNode {
     /// Where it listens.
     pub(crate) addresses: Addresses,
-    log: PathBuf,
+    log: Log,
     child: Child,
     // Kept open so that the node can go on printing.
     _stdout: BufReader<ChildStdout>,
@@ -52,8 +55,7 @@ impl LocalNode {
     pub(crate) async fn start(config: NodeConfig) -> anyhow::Result<Self> {
         let program = find()?;
         let NodeConfig { flags, log } = config;
-        let file = OpenOptions::new().create(true).append(true).open(&log);
-        let file = file.with_context(|| format!("{} cannot be written", log.display()))?;
+        let (log, file) = Log::open(log)?;
         let mut command = tied::command(&program)?;
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("SKERRY_") && name != KEPT_VARIABLE) {
@@ -65,10 +67,13 @@ impl LocalNode {
         command.process_group(0);
         let mut child = command.spawn().with_context(|| format!("{} cannot be started", program.display()))?;
         let mut stdout = BufReader::new(child.stdout.take().expect("standard output was piped above"));
-        let Ok(ready) = tokio::time::timeout(START_DEADLINE, ready(&mut stdout)).await else {
-            bail!("skerry-node was not ready within {} s\n{}", START_DEADLINE.as_secs(), last_lines(&log));
-        };
-        let addresses = ready.with_context(|| format!("skerry-node did not start\n{}", last_lines(&log)))?;
+        let ready = tokio::time::timeout(START_DEADLINE, ready(&mut stdout)).await;
+        let ready = ready.unwrap_or_else(|_elapsed| {
+            let seconds = START_DEADLINE.as_secs();
+            Err(anyhow!("it was not ready within {seconds} s"))
+        });
+        // What the program itself says is the reason, and stands last.
+        let addresses = ready.map_err(|why| anyhow!("skerry-node did not start: {why:#}\n{}", log.last_lines()))?;
         Ok(Self { addresses, log, child, _stdout: stdout })
     }
 
@@ -87,7 +92,7 @@ impl LocalNode {
 
     /// The end of its log.
     pub(crate) fn last_lines(&self) -> String {
-        last_lines(&self.log)
+        self.log.last_lines()
     }
 
     /// Asks it to drain, and kills it if it has not ended after `deadline`.
@@ -131,8 +136,31 @@ pub(crate) fn find() -> anyhow::Result<PathBuf> {
     found.context("skerry-node was found neither beside skerry nor on the PATH; set SKERRY_NODE_BIN to the program")
 }
 
-fn last_lines(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+/// What a node logs, from its start on.
+#[derive(Debug)]
+struct Log {
+    path: PathBuf,
+    /// Before it stands what earlier runs logged.
+    start: u64,
+}
+
+impl Log {
+    fn open(path: PathBuf) -> anyhow::Result<(Self, File)> {
+        let opened = OpenOptions::new().create(true).append(true).open(&path);
+        let measured = opened.and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (start, file) = measured.with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok((Self { path, start }, file))
+    }
+
+    fn last_lines(&self) -> String {
+        let mut bytes = Vec::new();
+        let read = File::open(&self.path).and_then(|mut file| {
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(self.start.max(length.saturating_sub(LAST_BYTES))))?;
+            file.read_to_end(&mut bytes)
+        });
+        let text = if read.is_ok() { String::from_utf8_lossy(&bytes) } else { "".into() };
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+    }
 }

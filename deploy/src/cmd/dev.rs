@@ -86,12 +86,7 @@ async fn agree(context: &Context) -> anyhow::Result<()> {
 }
 
 /// Serves until a signal comes, then puts everything away.
-async fn run_at(
-    context: &Context,
-    args: &DevArgs,
-    node: Option<OwnNode>,
-    signals: &mut Signals,
-) -> anyhow::Result<()> {
+async fn run_at(context: &Context, args: &DevArgs, node: Option<OwnNode>, signals: &mut Signals) -> anyhow::Result<()> {
     let mut session = Session { node, tail: None };
     let served = signals.race(session.serve(context, args)).await;
     // A second signal ends this too; a node that is dropped is killed.

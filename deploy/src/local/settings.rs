@@ -55,7 +55,10 @@ pub(crate) struct Ports {
 pub(crate) enum Entry<'a> {
     Founds,
     /// At the mesh address of the founder, with the token in a file.
-    Joins { at: SocketAddr, token_file: &'a str },
+    Joins {
+        at: SocketAddr,
+        token_file: &'a str,
+    },
 }
 
 impl NodeSettings {

@@ -19,7 +19,7 @@ const CODE: &str = "interface Env { COLOR: string; KEY?: string; CART: { get(key
     return Response.json({ color: env.COLOR, key: env.KEY ?? null, cart: await env.CART.get(\"item\"), code: 1 });\n} };\n";
 
 /// The node program, if it is built.
-fn program() -> Option<PathBuf> {
+pub(crate) fn program() -> Option<PathBuf> {
     let named = std::env::var_os("SKERRY_NODE_BIN").map(PathBuf::from);
     let beside = || Some(PathBuf::from(env!("CARGO_BIN_EXE_skerry")).with_file_name("skerry-node"));
     let found = named.or_else(beside).filter(|path| path.is_file());
@@ -37,24 +37,24 @@ struct Node {
 }
 
 /// The engine image that this very program compiled at its first start, kept for the next nodes of the tests.
-struct EngineCache(PathBuf);
+pub(crate) struct EngineCache(PathBuf);
 
 impl EngineCache {
-    fn of(program: &Path) -> Self {
+    pub(crate) fn of(program: &Path) -> Self {
         let made = program.metadata().unwrap();
         let since = made.modified().unwrap().duration_since(UNIX_EPOCH).unwrap().as_nanos();
         Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("engine-{}-{since}", made.len())))
     }
 
     /// Gives a node's empty data directory the cache, if there is one.
-    fn seed(&self, data_dir: &Path) {
+    pub(crate) fn seed(&self, data_dir: &Path) {
         if self.0.is_dir() {
             copy(&self.0, &data_dir.join("cache"));
         }
     }
 
     /// Keeps what a node has made. Another process may do so at the same time; the first whole copy stays.
-    fn keep(&self, data_dir: &Path) {
+    pub(crate) fn keep(&self, data_dir: &Path) {
         if !self.0.is_dir() {
             let copied = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
             copy(&data_dir.join("cache"), &copied.path().join("cache"));
@@ -120,7 +120,7 @@ impl Drop for Node {
 }
 
 /// The JSON that a worker answers, or what came instead.
-fn get(address: &str, host: &str) -> Result<Value, String> {
+pub(crate) fn get(address: &str, host: &str) -> Result<Value, String> {
     let mut stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     write!(stream, "GET /path HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")
