@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# demo.sh: starts a cluster of three nodes on loopback (real processes, mutual TLS between them), deploys each example at one
-# node and asks for it at another over HTTP and HTTPS, shows clone, diff, promote, rollback and the audit log, and then kills
-# a node: requests are answered and deploys work meanwhile. The cluster then runs until Ctrl-C.
+# demo.sh: starts a cluster of three nodes on loopback (real processes, mutual TLS between them), deploys each example at
+# one node and asks for it at another over HTTP and HTTPS, shows clone, diff, promote, rollback and the audit log, and
+# then kills a node: requests are answered and deploys work meanwhile. The cluster then runs until Ctrl-C.
 #
 #   SKERRY_BIN_DIR   where skerry-node and skerry are            [target/release]
 #   DEMO_DIR         the cluster's data; removed at the start    [.demo beside this repository's Makefile]
@@ -18,7 +18,9 @@ bold() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 show() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
 fail() { echo "demo: $*" >&2; exit 1; }
 
-for program in "$bin/skerry-node" "$bin/skerry"; do [ -x "$program" ] || fail "$program is missing: run make build"; done
+for program in "$bin/skerry-node" "$bin/skerry"; do
+    [ -x "$program" ] || fail "$program is missing: run make build"
+done
 
 case "$dir" in
     */.demo | /tmp/*) rm -rf "$dir" ;;
@@ -35,7 +37,8 @@ stop() {
     for process in $again $up; do kill -TERM "$process" 2>/dev/null && wait "$process" 2>/dev/null || true; done
 }
 trap stop EXIT
-# The nodes as arrays, from 0: name, http, https, api, config, log, pid.
+# The nodes as arrays, from 0.
+name=() http=() https=() api=() config=() log=() pid=()
 nodes() {
     python3 - "$dir/cluster.json" <<'PYTHON'
 import json, shlex, sys
@@ -53,6 +56,7 @@ done
 [ -n "${found:-}" ] || { cat "$dir/cluster.log" >&2; fail "the cluster was not ready within five minutes"; }
 eval "$found"
 # SKERRY_API, SKERRY_TOKEN_FILE and SKERRY_CA.
+# shellcheck source=/dev/null
 . "$cluster/env"
 show skerry cluster status
 
@@ -71,7 +75,7 @@ quietly() { quietly_at 1 "$@"; }
 
 # Names below .localhost need no DNS in browsers; curl is told where they are, so that this works anywhere.
 url() { printf 'http://%s:%s%s' "$2" "${http[$1 - 1]##*:}" "${3:-/}"; }
-# get N HOST PATH [CURL OPTION...]: asks node N. The node that was deployed to serves at once, the others within moments.
+# get N HOST PATH [CURL OPTION...]: asks node N. Where a deploy was made it is live at once, elsewhere within moments.
 get() {
     local node=$1 host=$2 path=$3; shift 3
     printf '\033[2m$ curl %s\033[0m\n  ' "$(url "$node" "$host" "$path")${*:+ $*}"
@@ -124,7 +128,7 @@ get 1 api.workers.localhost /notes/tide
 get 1 api.workers.localhost /notes
 get 1 staging.api.workers.localhost /notes
 
-bold "gateway: two services behind it, called in-process through bindings; deployed at node 1, asked for at nodes 2 and 3"
+bold "gateway: two services behind it, called in-process through bindings; deployed at node 1, asked for at 2 and 3"
 for service in auth orders gateway; do
     for environment in production staging; do
         extra=()
@@ -163,6 +167,7 @@ bold "Environments: clone, change, compare, promote, roll back"
 show skerry env clone production preview --service hello
 sed -i 's/Response.json({/Response.json({ news: "from the preview",/' hello/src/index.js
 quietly skerry deploy --config hello/wrangler.toml --env preview --message "Say the news"
+until_says 2 preview.hello.workers.localhost news
 get 2 preview.hello.workers.localhost /
 get 2 hello.workers.localhost /
 show skerry diff preview production --service hello
