@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# demo.sh: starts a cluster of three nodes on loopback (real processes, mutual TLS between them), deploys each example at
-# one node and asks for it at another over HTTP and HTTPS, shows clone, diff, promote, rollback and the audit log, and
+# demo.sh: starts a cluster of three nodes on loopback (real processes, mutual TLS between them), deploys each example
+# at one node and asks for it at another over HTTP and HTTPS, shows clone, diff, promote, rollback and the audit log, and
 # then kills a node: requests are answered and deploys work meanwhile. The cluster then runs until Ctrl-C.
 #
 #   SKERRY_BIN_DIR   where skerry-node and skerry are            [target/release]

@@ -132,6 +132,15 @@ pub(crate) fn get(address: &str, host: &str) -> Result<Value, String> {
 }
 
 #[test]
+fn the_settings_of_the_image_are_ones_that_a_node_takes() {
+    let Some(program) = program() else { return };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/skerry.toml");
+    let checked = Command::new(program).arg("--config").arg(file).arg("check-config").env_clear().output().unwrap();
+    let (said, wrong) = (String::from_utf8_lossy(&checked.stdout), String::from_utf8_lossy(&checked.stderr));
+    assert!(checked.status.success() && said.contains("0.0.0.0:8700"), "{said}{wrong}");
+}
+
+#[test]
 fn a_service_goes_from_deploy_over_staging_to_production_and_back() {
     let Some(program) = program() else { return };
     let node = Node::start(&program);
