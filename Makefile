@@ -7,7 +7,7 @@ SEED ?= 1
 # cargo-nextest runs each test in a process of its own; plain cargo test serves where it is not installed.
 RUN_TESTS := $(if $(shell command -v cargo-nextest),nextest run --no-fail-fast,test --no-fail-fast)
 
-.PHONY: build demo test bench chaos lint verify fix setup
+.PHONY: build demo test bench chaos lint lint-install verify fix setup
 
 setup:
 	@.ci/setup
@@ -39,6 +39,16 @@ lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --document-private-items
+
+# What installs nodes: the unit, the container file and the compose file. Not part of `lint`: its tools come from npm.
+lint-install:
+	bash -n deploy/demo.sh
+	npx --yes dockerfile-utils@0.16.3 lint deploy/docker/Containerfile
+	npx --yes dclint@3.1.0 --quiet deploy/docker/compose.yaml
+	@command -v systemd-analyze >/dev/null || { echo "skipped: systemd-analyze is not there"; exit 0; }; \
+	    unit=$$(mktemp -d)/skerry-node.service && \
+	    sed 's#/usr/local/bin/skerry-node#/bin/true#' deploy/systemd/skerry-node.service > $$unit && \
+	    systemd-analyze verify $$unit && rm -r $$(dirname $$unit)
 
 # Only reads.
 verify: lint test

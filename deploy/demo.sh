@@ -1,86 +1,134 @@
 #!/usr/bin/env bash
-# demo.sh: starts a node on loopback, deploys every example, to two environments where that shows something, asks them
-# over HTTP and HTTPS, and shows clone, diff, promote, rollback and the audit log. The node then runs until Ctrl-C.
+# demo.sh: starts a cluster of three nodes on loopback (real processes, mutual TLS between them), deploys each example
+# at one node and asks for it at another over HTTP and HTTPS, shows clone, diff, promote, rollback and the audit log, and
+# then kills a node: requests are answered and deploys work meanwhile. The cluster then runs until Ctrl-C.
 #
-#   SKERRY_BIN_DIR   where skerry-node and skerry are        [target/release]
-#   DEMO_DIR         the node's data; removed at the start   [.demo beside this repository's Makefile]
+#   SKERRY_BIN_DIR   where skerry-node and skerry are            [target/release]
+#   DEMO_DIR         the cluster's data; removed at the start    [.demo beside this repository's Makefile]
 #   DEMO_EXIT=1      end instead of waiting for Ctrl-C
-#   DEMO_HTTP_PORT, DEMO_HTTPS_PORT, DEMO_API_PORT           [8080, 8443, 8700; 0 picks free ones]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # Relative paths are the caller's: whole before this script goes elsewhere.
 bin=$(realpath -m "${SKERRY_BIN_DIR:-$root/target/release}")
 dir=$(realpath -m "${DEMO_DIR:-$root/.demo}")
 examples=$root/deploy/examples
-export PATH=$bin:$PATH
+export PATH=$bin:$PATH SKERRY_NODE_BIN=$bin/skerry-node
 
 bold() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 show() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
 fail() { echo "demo: $*" >&2; exit 1; }
 
-for program in "$bin/skerry-node" "$bin/skerry"; do [ -x "$program" ] || fail "$program is missing: run make build"; done
+for program in "$bin/skerry-node" "$bin/skerry"; do
+    [ -x "$program" ] || fail "$program is missing: run make build"
+done
 
 case "$dir" in
     */.demo | /tmp/*) rm -rf "$dir" ;;
     *) [ ! -e "$dir" ] || fail "$dir exists; remove it or choose another DEMO_DIR" ;;
 esac
 mkdir -p "$dir"
-: > "$dir/ready"
+cluster=$dir/cluster
 
-bold "A node on loopback, its data in $dir"
-skerry-node --data-dir "$dir/node" --bootstrap --node-name demo --domain workers.localhost --log-format json \
-    --http "127.0.0.1:${DEMO_HTTP_PORT:-8080}" --https "127.0.0.1:${DEMO_HTTPS_PORT:-8443}" \
-    --api "127.0.0.1:${DEMO_API_PORT:-8700}" --metrics 127.0.0.1:0 --mesh off --dns off \
-    > "$dir/ready" 2> "$dir/node.log" &
-node=$!
-stop() { kill -TERM "$node" 2>/dev/null && wait "$node" 2>/dev/null || true; }
+bold "Three nodes on loopback, their data in $cluster"
+# In sessions of their own: a Ctrl-C in the terminal is for this script, which then stops them once, in order.
+setsid skerry cluster up --nodes 3 --dir "$cluster" --json > "$dir/cluster.json" 2> "$dir/cluster.log" &
+up=$! again=
+stop() {
+    for process in $again $up; do kill -TERM "$process" 2>/dev/null && wait "$process" 2>/dev/null || true; done
+}
 trap stop EXIT
-for _ in $(seq 600); do
-    grep -q '"ready"' "$dir/ready" && break
-    kill -0 "$node" 2>/dev/null || { tail -n 20 "$dir/node.log" >&2; fail "skerry-node ended"; }
+# The nodes as arrays, from 0.
+name=() http=() https=() api=() config=() log=() pid=()
+nodes() {
+    python3 - "$dir/cluster.json" <<'PYTHON'
+import json, shlex, sys
+nodes = json.load(open(sys.argv[1]))["nodes"]
+for key in ["name", "http", "https", "api", "config", "log", "pid"]:
+    print(f"{key}=({' '.join(shlex.quote(str(node[key])) for node in nodes)})")
+PYTHON
+}
+# BOUND: three nodes on a busy machine; the first also compiles the engine.
+for _ in $(seq 3000); do
+    found=$(nodes 2>/dev/null) && break
+    kill -0 "$up" 2>/dev/null || { cat "$dir/cluster.log" >&2; fail "the cluster did not start"; }
     sleep 0.1
 done
-grep -q '"ready"' "$dir/ready" || { tail -n 20 "$dir/node.log" >&2; fail "skerry-node was not ready within a minute"; }
-address() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$dir/ready" | tail -n 1; }
-http=$(address http) https=$(address https)
-export SKERRY_API=http://$(address api) SKERRY_TOKEN_FILE=$dir/node/admin.token SKERRY_CA=$dir/node/ca.pem
-echo "HTTP $http, HTTPS $https, API $SKERRY_API"
+[ -n "${found:-}" ] || { cat "$dir/cluster.log" >&2; fail "the cluster was not ready within five minutes"; }
+eval "$found"
+# SKERRY_API, SKERRY_TOKEN_FILE and SKERRY_CA.
+# shellcheck source=/dev/null
+. "$cluster/env"
+show skerry cluster status
+
+# Every node has the whole API. at N COMMAND...: with node N (1 to 3) as the one that is asked.
+at() {
+    local api_at=http://${api[$1 - 1]}; shift
+    printf '\033[2m$ SKERRY_API=%s %s\033[0m\n' "$api_at" "$*"
+    SKERRY_API=$api_at "$@"
+}
+# The same without a word, unless it fails.
+quietly_at() {
+    local api_at=http://${api[$1 - 1]}; shift
+    SKERRY_API=$api_at "$@" > "$dir/last.log" 2>&1 || { cat "$dir/last.log" >&2; fail "$*"; }
+}
+quietly() { quietly_at 1 "$@"; }
 
 # Names below .localhost need no DNS in browsers; curl is told where they are, so that this works anywhere.
-url() { printf 'http://%s:%s%s' "$1" "${http##*:}" "${2:-/}"; }
-get() { # get HOST PATH [CURL OPTION...]
-    local host=$1 path=$2; shift 2
-    printf '\033[2m$ curl %s\033[0m\n  ' "$(url "$host" "$path")${*:+ $*}"
-    curl -sS --max-time 20 --connect-to "::$http" "$@" "$(url "$host" "$path")"; echo
+url() { printf 'http://%s:%s%s' "$2" "${http[$1 - 1]##*:}" "${3:-/}"; }
+# get N HOST PATH [CURL OPTION...]: asks node N. Where a deploy was made it is live at once, elsewhere within moments.
+get() {
+    local node=$1 host=$2 path=$3; shift 3
+    printf '\033[2m$ curl %s\033[0m\n  ' "$(url "$node" "$host" "$path")${*:+ $*}"
+    asked --connect-to "::${http[$node - 1]}" "$@" "$(url "$node" "$host" "$path")"
 }
-get_tls() { # get_tls HOST PATH: the certificate is checked against the cluster's CA
-    printf '\033[2m$ curl --cacert ca.pem https://%s:%s%s\033[0m\n  ' "$1" "${https##*:}" "$2"
-    curl -sS --max-time 20 --connect-to "::$https" --cacert "$dir/node/ca.pem" "https://$1:${https##*:}$2"; echo
+# get_tls N HOST PATH: the certificate is checked against the cluster's CA.
+get_tls() {
+    local node=$1 address=https://$2:${https[$1 - 1]##*:}$3
+    printf '\033[2m$ curl --cacert ca.pem %s\033[0m\n  ' "$address"
+    asked --connect-to "::${https[$node - 1]}" --cacert "$SKERRY_CA" "$address"
 }
+asked() {
+    for _ in $(seq 100); do
+        curl -sS --max-time 20 "$@" > "$dir/answer" || { sleep 0.1; continue; }
+        grep -q '<title>There is nothing here yet</title>' "$dir/answer" || break
+        sleep 0.1
+    done 2> "$dir/curl.log"
+    [ -s "$dir/answer" ] || { cat "$dir/curl.log" >&2; fail "no answer: curl $*"; }
+    cat "$dir/answer"; echo
+}
+# until_says N HOST TEXT: until node N answers with TEXT.
+until_says() {
+    for _ in $(seq 300); do
+        curl -sS --max-time 5 --connect-to "::${http[$1 - 1]}" "$(url "$1" "$2")" 2>/dev/null | grep -q "$3" && return
+        sleep 0.1
+    done
+    fail "node $1 does not answer with $3 at $2"
+}
+# Exit code 3: it is deployed, and a node has not said yet that it serves it.
+or_unknown() { "$@" || [ $? = 3 ]; }
 
 # Examples are copied, so that the demo can change one without touching the repository.
 cp -r "$examples" "$dir/examples"
 cd "$dir/examples"
-quietly() { "$@" > "$dir/last.log" 2>&1 || { cat "$dir/last.log" >&2; fail "$*"; }; }
 
-bold "hello: JavaScript, in two environments"
-show skerry deploy --config hello/wrangler.toml
-quietly skerry deploy --config hello/wrangler.toml --env staging
-get hello.workers.localhost /
-get staging.hello.workers.localhost /
-get_tls hello.workers.localhost /over-tls
-get_tls staging.hello.workers.localhost /over-tls
+bold "hello: JavaScript, in two environments; deployed at node 2, asked for at nodes 1 and 3"
+or_unknown at 2 skerry deploy --wait --config hello/wrangler.toml
+quietly_at 2 skerry deploy --config hello/wrangler.toml --env staging
+get 1 hello.workers.localhost /
+get 3 staging.hello.workers.localhost /
+get_tls 3 hello.workers.localhost /over-tls
+get_tls 1 staging.hello.workers.localhost /over-tls
 
-bold "api: TypeScript, hono from npm, KV; staging has notes of its own"
+bold "api: TypeScript, hono from npm, KV; staging has notes of its own; deployed at node 3, asked for at node 1"
 (cd api && quietly npm ci --ignore-scripts --no-audit --no-fund)
-show skerry deploy --config api/wrangler.jsonc
-quietly skerry deploy --config api/wrangler.jsonc --env staging
-get api.workers.localhost /notes/tide -X PUT -d "high water at noon"
-get api.workers.localhost /notes/tide
-get api.workers.localhost /notes
-get staging.api.workers.localhost /notes
+at 3 skerry deploy --config api/wrangler.jsonc
+quietly_at 3 skerry deploy --config api/wrangler.jsonc --env staging
+get 1 api.workers.localhost /notes/tide -X PUT -d "high water at noon"
+get 1 api.workers.localhost /notes/tide
+get 1 api.workers.localhost /notes
+get 1 staging.api.workers.localhost /notes
 
-bold "gateway: two services behind it, called in-process through bindings"
+bold "gateway: two services behind it, called in-process through bindings; deployed at node 1, asked for at 2 and 3"
 for service in auth orders gateway; do
     for environment in production staging; do
         extra=()
@@ -88,56 +136,78 @@ for service in auth orders gateway; do
             echo 'TOKEN=demo-token' > "$dir/secrets"
             extra=(--secrets-file "$dir/secrets")
         fi
-        quietly skerry deploy --config gateway/$service/wrangler.toml --env "$environment" "${extra[@]}"
+        quietly_at 1 skerry deploy --config gateway/$service/wrangler.toml --env "$environment" "${extra[@]}"
     done
 done
 rm -f "$dir/secrets"
-get gateway.workers.localhost /
-get gateway.workers.localhost / -H "authorization: Bearer demo-token"
-get staging.gateway.workers.localhost / -H "authorization: Bearer demo-token"
+get 2 gateway.workers.localhost /
+get 2 gateway.workers.localhost / -H "authorization: Bearer demo-token"
+get 3 staging.gateway.workers.localhost / -H "authorization: Bearer demo-token"
 
-bold "canary: binds two environments of one service, and repeats GET where the canary fails"
-for environment in production canary; do quietly skerry deploy --config canary/shop/wrangler.toml --env $environment; done
-quietly skerry deploy --config canary/canary/wrangler.toml --var CANARY_PERCENT=100
-get canary.workers.localhost / -i
-get canary.workers.localhost /broken -i
+bold "canary: binds two environments of one service, and repeats GET where the canary fails; at node 2, then node 3"
+for environment in production canary; do
+    quietly_at 2 skerry deploy --config canary/shop/wrangler.toml --env $environment
+done
+quietly_at 2 skerry deploy --config canary/canary/wrangler.toml --var CANARY_PERCENT=100
+get 3 canary.workers.localhost / -i
+get 3 canary.workers.localhost /broken -i
 
-bold "component: WebAssembly made by componentize-js"
+bold "component: WebAssembly made by componentize-js; deployed at node 3, asked for at node 2"
 # Its toolchain is found from the repository, not from the copy.
 quietly "$examples/component/build.sh"
 mkdir -p component/dist
 cp "$examples"/component/dist/worker.wasm component/dist/
 ln -sfn "$examples/component/node_modules" component/node_modules
 cp "$examples"/component/dist/.inputs component/dist/
-quietly skerry deploy --config component/wrangler.toml
-get component.workers.localhost /
-get component.workers.localhost /hello
+quietly_at 3 skerry deploy --config component/wrangler.toml
+get 2 component.workers.localhost /
+get 2 component.workers.localhost /hello
 
 bold "Environments: clone, change, compare, promote, roll back"
 show skerry env clone production preview --service hello
 sed -i 's/Response.json({/Response.json({ news: "from the preview",/' hello/src/index.js
 quietly skerry deploy --config hello/wrangler.toml --env preview --message "Say the news"
-get preview.hello.workers.localhost /
-get hello.workers.localhost /
+until_says 2 preview.hello.workers.localhost news
+get 2 preview.hello.workers.localhost /
+get 2 hello.workers.localhost /
 show skerry diff preview production --service hello
-show skerry promote preview production --service hello --yes --message "Ship the news"
-get hello.workers.localhost /
-show skerry rollback --service hello --yes --message "Too early"
-get hello.workers.localhost /
+at 2 skerry promote preview production --service hello --yes --message "Ship the news"
+until_says 3 hello.workers.localhost news
+get 3 hello.workers.localhost /
+at 3 skerry rollback --service hello --yes --message "Too early"
+get 3 hello.workers.localhost /
 show skerry deployments list --service hello
 show skerry audit --service hello --limit 12
+
+bold "A node dies: ${name[2]} is killed (SIGKILL); the others answer, and take a deploy"
+kill -KILL "${pid[2]}"
+get 1 hello.workers.localhost /
+get_tls 2 gateway.workers.localhost /
+sed -i 's/Response.json({/Response.json({ deployed: "while a node was down",/' hello/src/index.js
+or_unknown at 2 skerry deploy --wait=2 --config hello/wrangler.toml --message "While a node is down"
+until_says 1 hello.workers.localhost "while a node was down"
+get 1 hello.workers.localhost /
+
+bold "It is started again, and serves what it missed"
+# A node would take SKERRY_API for the address of its own API.
+printf '\033[2m$ env -u SKERRY_API skerry-node --config %s\033[0m\n' "${config[2]}"
+setsid env -u SKERRY_API skerry-node --config "${config[2]}" >> "${log[2]}" 2>&1 &
+again=$!
+until_says 3 hello.workers.localhost "while a node was down"
+get 3 hello.workers.localhost /
+show skerry cluster status
 
 bold "What runs"
 show skerry service list
 cat <<TEXT
 
 Try it:
-  export SKERRY_API=$SKERRY_API SKERRY_TOKEN_FILE=$SKERRY_TOKEN_FILE SKERRY_CA=$SKERRY_CA PATH=$bin:\$PATH
-  curl $(url hello.workers.localhost)
-  curl --cacert $dir/node/ca.pem https://hello.workers.localhost:${https##*:}/
-  skerry status; skerry tail --service hello
+  . $cluster/env; export PATH=$bin:\$PATH
+  curl --connect-to ::${http[0]} $(url 1 hello.workers.localhost)
+  curl --connect-to ::${https[1]} --cacert \$SKERRY_CA https://hello.workers.localhost:${https[1]##*:}/
+  skerry cluster status; skerry status; skerry tail --service hello
 TEXT
 [ "${DEMO_EXIT:-}" = 1 ] && exit 0
-bold "The node runs until Ctrl-C"
+bold "The cluster runs until Ctrl-C"
 trap 'exit 0' INT TERM
-wait "$node"
+wait "$up"

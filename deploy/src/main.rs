@@ -7,6 +7,8 @@ mod cmd;
 
 mod release;
 
+mod local;
+
 mod node;
 
 mod trace;

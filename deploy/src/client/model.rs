@@ -20,11 +20,39 @@ pub(crate) struct Cluster {
     pub(crate) revision: u64,
     pub(crate) feature_level: u32,
     pub(crate) leader: Option<u64>,
+    /// Absent where the node that answers is an edge.
     pub(crate) term: Option<u64>,
+    /// Who votes; empty where the node that answers is an edge.
+    pub(crate) voters: Vec<u64>,
+    /// How many nodes there are.
+    pub(crate) nodes: usize,
     pub(crate) version: String,
     /// Where workers answer, when not at 80 and 443.
     pub(crate) http_port: Option<u16>,
     pub(crate) https_port: Option<u16>,
+}
+
+/// How far a deployment has come.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Propagation {
+    pub(crate) total: u64,
+    pub(crate) acknowledged: u64,
+    /// Those that have not said yet.
+    pub(crate) waiting: Vec<Listed>,
+    pub(crate) refused: Vec<Listed>,
+    /// From its commit until the last node served it; `None` while one does not.
+    pub(crate) live_ms: Option<f64>,
+}
+
+/// A node in the answer to another question.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Listed {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    /// Why it refused.
+    pub(crate) reason: String,
 }
 
 /// A machine of the cluster; what is absent is not known.

@@ -3,6 +3,7 @@
 //! **Owns** the commands of whoever runs the cluster. **Must not know** raft or the mesh. **Enter at** [`run`].
 
 mod join;
+mod up;
 
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ const LOOKS: u32 = 240;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
+    /// Run a whole cluster on this machine, to try things; started again, it goes on where it was
+    Up(up::UpArgs),
     /// Show the cluster and its nodes on one screen
     Status,
     /// List the nodes
@@ -48,6 +51,7 @@ pub(crate) enum ClusterCommand {
 
 pub(crate) async fn run(context: &Context, command: ClusterCommand) -> anyhow::Result<()> {
     match command {
+        ClusterCommand::Up(args) => up::run(context, args).await,
         ClusterCommand::Status => status(context).await,
         ClusterCommand::Nodes => {
             let nodes = nodes(context.client().await?).await?;

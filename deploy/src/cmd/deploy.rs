@@ -5,6 +5,9 @@
 
 mod publish;
 mod triggers;
+mod wait;
+
+use std::time::Duration;
 
 use clap::Args;
 use skerry_proto::id::EnvironmentName;
@@ -22,6 +25,10 @@ use crate::release::{self, UploadArgs};
 pub(crate) struct DeployArgs {
     #[command(flatten)]
     upload: UploadArgs,
+    /// Wait until every node serves it, SECONDS at most [default without a value: 30]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "30",
+        value_parser = wait::seconds, conflicts_with = "dry_run")]
+    wait: Option<Duration>,
 }
 
 pub(crate) async fn run(context: &Context, args: DeployArgs) -> anyhow::Result<()> {
@@ -31,7 +38,18 @@ pub(crate) async fn run(context: &Context, args: DeployArgs) -> anyhow::Result<(
     let path = path_of(context, &release.plan).await?;
     let before = config(context, &path).await?;
     let deployed = publish(context, &release, args.upload.dry_run).await?;
-    context.out.document(&deployed.raw);
+    let waited = match args.wait {
+        Some(patience) => {
+            let _progress = context.out.progress("Waiting for all nodes");
+            Some(wait::settle(context.client().await?, &path, &deployed.result.version_id, patience).await)
+        }
+        None => None,
+    };
+    let mut document = deployed.raw;
+    if let Some(waited) = &waited {
+        document["propagation"] = waited.raw.clone();
+    }
+    context.out.document(&document);
     let Plan { service, environment, .. } = &release.plan;
     if args.upload.dry_run {
         context.out.line(format!("Would deploy {service} to {environment}; nothing was changed (--dry-run)"));
@@ -46,6 +64,9 @@ pub(crate) async fn run(context: &Context, args: DeployArgs) -> anyhow::Result<(
         }
     }
     urls(context, &deployed.result.hostnames).await;
+    if let Some(waited) = waited {
+        context.out.line(format!("\n{}", waited.outcome?));
+    }
     Ok(())
 }
 

@@ -15,6 +15,8 @@
 //! Every save goes live, and `.dev.vars` with it. So the node is one of our own, whatever SKERRY_API says; with
 //! `--remote` it is a cluster's, after a question and never in production.
 
+mod own;
+
 mod watch;
 
 use std::path::PathBuf;
@@ -29,10 +31,10 @@ use crate::client::path::EnvironmentPath;
 use crate::client::{Call, model};
 use crate::context::Context;
 use crate::exit::Usage;
-use crate::node::{LocalNode, NodeConfig};
 use crate::release::{self, Release, UploadArgs};
 use crate::signals::Signals;
 use crate::trace;
+use own::OwnNode;
 use watch::Watch;
 
 #[derive(Debug, Args)]
@@ -63,7 +65,7 @@ pub(crate) async fn run(context: &Context, args: DevArgs) -> anyhow::Result<()> 
     let mut signals = Signals::listen()?;
     let started = {
         let _progress = context.out.progress("Starting skerry-node");
-        signals.race(LocalNode::start(NodeConfig { data_dir: args.data_dir.clone(), port: args.port })).await
+        signals.race(OwnNode::start(args.data_dir.clone(), args.port)).await
     };
     let Some(node) = started else { return Ok(()) };
     let node = node?;
@@ -84,12 +86,7 @@ async fn agree(context: &Context) -> anyhow::Result<()> {
 }
 
 /// Serves until a signal comes, then puts everything away.
-async fn run_at(
-    context: &Context,
-    args: &DevArgs,
-    node: Option<LocalNode>,
-    signals: &mut Signals,
-) -> anyhow::Result<()> {
+async fn run_at(context: &Context, args: &DevArgs, node: Option<OwnNode>, signals: &mut Signals) -> anyhow::Result<()> {
     let mut session = Session { node, tail: None };
     let served = signals.race(session.serve(context, args)).await;
     // A second signal ends this too; a node that is dropped is killed.
@@ -99,7 +96,7 @@ async fn run_at(
 
 /// What is open while the project is served.
 struct Session {
-    node: Option<LocalNode>,
+    node: Option<OwnNode>,
     tail: Option<Tail>,
 }
 
@@ -151,7 +148,7 @@ impl Session {
 async fn round(
     context: &Context,
     args: &DevArgs,
-    node: Option<&LocalNode>,
+    node: Option<&OwnNode>,
     tail: &mut Option<Tail>,
 ) -> anyhow::Result<Release> {
     let upload = UploadArgs { script: args.script.clone(), var: args.var.clone(), ..UploadArgs::default() };
@@ -211,7 +208,7 @@ async fn next(tail: &mut Option<Tail>) -> Option<Value> {
     }
 }
 
-async fn ended(node: &mut Option<LocalNode>) -> String {
+async fn ended(node: &mut Option<OwnNode>) -> String {
     match node {
         Some(node) => node.ended().await,
         None => std::future::pending().await,

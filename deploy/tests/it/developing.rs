@@ -14,7 +14,7 @@ while [ "$1" != --data-dir ]; do shift; done
 printf node-token > "$2/admin.token"
 cp "$CA" "$2/ca.pem"
 echo $$ > "$2/pid"
-[ -z "$API" ] || echo "{\"event\":\"ready\",\"api\":\"${API#http://}\",\"http\":\"127.0.0.1:1\"}"
+[ -z "$API" ] || echo "ready node=dev http=127.0.0.1:1 api=${API#http://}"
 exec sleep 600
 "#;
 

@@ -12,3 +12,5 @@ mod projects;
 mod real_node;
 mod run;
 mod tailing;
+mod up;
+mod waiting;

@@ -19,7 +19,7 @@ const CODE: &str = "interface Env { COLOR: string; KEY?: string; CART: { get(key
     return Response.json({ color: env.COLOR, key: env.KEY ?? null, cart: await env.CART.get(\"item\"), code: 1 });\n} };\n";
 
 /// The node program, if it is built.
-fn program() -> Option<PathBuf> {
+pub(crate) fn program() -> Option<PathBuf> {
     let named = std::env::var_os("SKERRY_NODE_BIN").map(PathBuf::from);
     let beside = || Some(PathBuf::from(env!("CARGO_BIN_EXE_skerry")).with_file_name("skerry-node"));
     let found = named.or_else(beside).filter(|path| path.is_file());
@@ -37,24 +37,24 @@ struct Node {
 }
 
 /// The engine image that this very program compiled at its first start, kept for the next nodes of the tests.
-struct EngineCache(PathBuf);
+pub(crate) struct EngineCache(PathBuf);
 
 impl EngineCache {
-    fn of(program: &Path) -> Self {
+    pub(crate) fn of(program: &Path) -> Self {
         let made = program.metadata().unwrap();
         let since = made.modified().unwrap().duration_since(UNIX_EPOCH).unwrap().as_nanos();
         Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("engine-{}-{since}", made.len())))
     }
 
     /// Gives a node's empty data directory the cache, if there is one.
-    fn seed(&self, data_dir: &Path) {
+    pub(crate) fn seed(&self, data_dir: &Path) {
         if self.0.is_dir() {
             copy(&self.0, &data_dir.join("cache"));
         }
     }
 
     /// Keeps what a node has made. Another process may do so at the same time; the first whole copy stays.
-    fn keep(&self, data_dir: &Path) {
+    pub(crate) fn keep(&self, data_dir: &Path) {
         if !self.0.is_dir() {
             let copied = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
             copy(&data_dir.join("cache"), &copied.path().join("cache"));
@@ -120,7 +120,7 @@ impl Drop for Node {
 }
 
 /// The JSON that a worker answers, or what came instead.
-fn get(address: &str, host: &str) -> Result<Value, String> {
+pub(crate) fn get(address: &str, host: &str) -> Result<Value, String> {
     let mut stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     write!(stream, "GET /path HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")
@@ -129,6 +129,15 @@ fn get(address: &str, host: &str) -> Result<Value, String> {
     stream.read_to_string(&mut answer).map_err(|error| error.to_string())?;
     let body = &answer[answer.find('{').unwrap_or(0)..=answer.rfind('}').unwrap_or(answer.len().saturating_sub(1))];
     serde_json::from_str(body).map_err(|error| format!("{error}: {answer}"))
+}
+
+#[test]
+fn the_settings_of_the_image_are_ones_that_a_node_takes() {
+    let Some(program) = program() else { return };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/skerry.toml");
+    let checked = Command::new(program).arg("--config").arg(file).arg("check-config").env_clear().output().unwrap();
+    let (said, wrong) = (String::from_utf8_lossy(&checked.stdout), String::from_utf8_lossy(&checked.stderr));
+    assert!(checked.status.success() && said.contains("0.0.0.0:8700"), "{said}{wrong}");
 }
 
 #[test]
