@@ -1,6 +1,6 @@
 //! Keeps the right nodes voting.
 //!
-//! **Owns** looking, planning and performing, on the leader. **Must not know** how many voters there should be; [`plan`]
+//! **Owns** looking, planning and performing, on the leader. **Must not know** how many voters there should be; [`plan()`]
 //! does. **Enter at** [`run`].
 
 pub mod plan;
@@ -18,7 +18,7 @@ use crate::{
 /// How often the members are looked at besides every change of the catalog; a learner catches up without one.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Performs what [`plan`] says whenever this node leads, for as long as it runs.
+/// Performs what [`plan()`] says whenever this node leads, for as long as it runs.
 pub(crate) async fn run(seat: Seat, states: Arc<States>) {
     let mut states = states.watch();
     loop {

@@ -148,8 +148,9 @@ pub(crate) async fn seen(State(control): State<Control>, request: Request, next:
 async fn wait(control: &Control, uri: &Uri) -> Result<(), ApiError> {
     let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     let Some((_, wanted)) = query.into_iter().find(|(name, _)| name == MIN_REVISION) else { return Ok(()) };
-    let wanted = wanted.parse().map(Revision);
-    let wanted = wanted.map_err(|_| ApiError::field(MIN_REVISION, "use a revision: digits only"))?;
+    let Ok(wanted) = wanted.parse().map(Revision) else {
+        return Err(ApiError::field(MIN_REVISION, "use a revision: digits only"));
+    };
     let mut states = control.watch();
     let shown = states.wait_for(|catalog| catalog.revision() >= wanted);
     match tokio::time::timeout(REVISION_TIMEOUT, shown).await {

@@ -79,7 +79,7 @@ pub(super) struct Progress {
 }
 
 impl Store {
-    /// Starts the writing thread where [`load`] ended.
+    /// Starts the writing thread where [`load()`] ended.
     pub(super) fn start(folder: &Path, loaded: &Loaded) -> io::Result<Self> {
         let begin = Progress { persisted: loaded.last, ..Progress::default() };
         let (progress, watching) = watch::channel(begin);

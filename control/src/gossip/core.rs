@@ -1,6 +1,6 @@
 //! Pure. foca with our parts in it.
 //!
-//! **Owns** how they are put together. **Must not know** when foca is called. **Enter at** [`core`].
+//! **Owns** how they are put together. **Must not know** when foca is called. **Enter at** [`core()`].
 
 use foca::Foca;
 

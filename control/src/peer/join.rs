@@ -84,10 +84,10 @@ pub(crate) async fn join(joiner: &Joiner<'_>) -> Result<NodeIdentity, BuildError
         role: joiner.role.as_str().to_owned(),
     };
     let unusable = |what| JoinFailure::Answer { at: joiner.at.to_owned(), what };
-    let cluster_key = joined.cluster_key[..].try_into().map_err(|_| unusable("the cluster's key"))?;
+    let cluster_key = joined.cluster_key[..].try_into().ok().ok_or_else(|| unusable("the cluster's key"))?;
     Sealer::keep_key(joiner.data_dir, KeyFile::Cluster, cluster_key)?;
     if joiner.role == NodeRole::Voter {
-        let authority_key = joined.authority_key[..].try_into().map_err(|_| unusable("the authority's key"))?;
+        let authority_key = joined.authority_key[..].try_into().ok().ok_or_else(|| unusable("the authority's key"))?;
         Sealer::keep_key(joiner.data_dir, KeyFile::Authority, authority_key)?;
         // From here on a missing log means a lost one.
         Raft::create_log(joiner.data_dir).await?;
@@ -272,7 +272,7 @@ fn voters(catalog: &Catalog) -> String {
 
 /// What the catalog knows a key by: the BLAKE3 hash of a request's public key.
 pub(crate) fn request_key(request: &[u8]) -> Result<[u8; 32], String> {
-    let wrong = || "certificate_request: it is no PKCS#10 request".to_owned();
-    let (_, request) = X509CertificationRequest::from_der(request).map_err(|_| wrong())?;
+    let (_, request) = X509CertificationRequest::from_der(request)
+        .map_err(|error| format!("certificate_request: it is no PKCS#10 request: {error}"))?;
     Ok(*blake3::hash(request.certification_request_info.subject_pki.raw).as_bytes())
 }

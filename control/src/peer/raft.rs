@@ -54,7 +54,9 @@ impl Transport for MeshTransport {
             Question::Transfer(message) => mesh.call(to, &message, within).await.map(Answer::Transfer),
             Question::Snapshot { vote, snapshot } => {
                 let sent = tokio::time::timeout(within, send_snapshot(mesh, to, vote, snapshot, within)).await;
-                return sent.map_err(|_| TransportError::Lost { reason: "the snapshot took too long".to_owned() })?;
+                return sent.unwrap_or_else(|_late| {
+                    Err(TransportError::Lost { reason: "the snapshot took too long".to_owned() })
+                });
             }
         };
         answered.map_err(TransportError::from)

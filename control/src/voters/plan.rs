@@ -90,7 +90,7 @@ pub fn plan(view: &View) -> Option<Step> {
 /// stay, so that nothing moves without need. `None` when nobody is willing.
 fn wanted(view: &View) -> Option<BTreeSet<NodeId>> {
     let count = view.willing.len().min(VOTERS_MAX);
-    let count = if count % 2 == 0 { count.saturating_sub(1) } else { count };
+    let count = if count.is_multiple_of(2) { count.saturating_sub(1) } else { count };
     if count == 0 {
         return None;
     }

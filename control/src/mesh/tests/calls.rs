@@ -107,7 +107,7 @@ async fn what_is_not_served_is_refused_and_says_why() {
 async fn nobody_there_is_unsent_and_no_answer_is_lost() {
     let world = World::new();
     let one = world.start(MeshConfig { dial_timeout: Duration::from_millis(100), ..config() }, world.identity(1));
-    let nobody = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let nobody = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     world.book.put(2, nobody.local_addr().unwrap());
     assert!(unsent(echo(&one, 2, "").await).contains("does not answer within"));
     assert!(unsent(echo(&one, 2, "").await).contains("does not answer within"), "the second does not wait");
@@ -239,7 +239,7 @@ async fn a_connection_that_nobody_uses_is_closed_and_made_again() {
 #[tokio::test]
 async fn a_node_is_dialled_by_name_and_over_both_families() {
     let world = World::new();
-    let Ok(wildcard) = std::net::UdpSocket::bind("[::]:0") else { return };
+    let Ok(wildcard) = UdpSocket::bind("[::]:0") else { return };
     drop(wildcard);
     let everywhere = MeshConfig { listen: "[::]:0".parse().unwrap(), ..config() };
     let (one, two) = (world.start(everywhere.clone(), world.identity(1)), world.start(everywhere, world.identity(2)));

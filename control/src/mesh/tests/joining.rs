@@ -85,7 +85,7 @@ async fn an_answer_for_another_cluster_is_not_taken() {
 
 #[tokio::test]
 async fn nobody_at_the_address_changes_nothing() {
-    let nobody = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let nobody = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     for address in [nobody.local_addr().unwrap().to_string(), "no.such.host.invalid:1".to_owned(), "x".to_owned()] {
         let refused = join(&address, [0; 32], &request("secret"), Duration::from_millis(200)).await.unwrap_err();
         assert!(matches!(refused, JoinError::Unreachable { .. }), "{refused:?}");

@@ -8,7 +8,7 @@ use std::{
 use skerry_proto::id::NodeId;
 use tempfile::TempDir;
 
-use super::*;
+use super::{answer::AnswerError, *};
 
 /// The network between the voters of one test.
 #[derive(Default)]
@@ -36,7 +36,9 @@ impl Transport for End {
         if is_cut(to, self.from) {
             return Err(lost("the answer is cut"));
         }
-        answered.map_err(|_| lost("late"))?.map_err(|error| lost(&error.to_string()))
+        answered
+            .unwrap_or_else(|_late| Err(AnswerError::Stopped { reason: "late".to_owned() }))
+            .map_err(|error| lost(&error.to_string()))
     }
 }
 
