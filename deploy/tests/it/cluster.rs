@@ -69,13 +69,18 @@ fn status_shows_the_cluster_and_every_node_on_one_screen() {
 
 #[test]
 fn a_cluster_without_a_leader_says_what_that_means() {
-    let fake = Fake::start(|call| match call.what().as_str() {
-        "GET /cluster/nodes" => Some(Reply::Result(json!([]))),
-        _ => None,
-    });
-    let seen = Workspace::talking_to(&fake.url, &[]).run(&["cluster", "status"]).ok();
-    assert!(seen.stdout.contains("leader    none: nothing can be changed now"), "{}", seen.stdout);
-    assert!(seen.stdout.contains("no nodes yet"), "{}", seen.stdout);
+    for (term, words) in
+        [(json!(3), "leader    none: nothing can be changed now"), (json!(null), "known to voters only")]
+    {
+        let fake = Fake::start(move |call| match call.what().as_str() {
+            "GET /cluster" => Some(Reply::Result(json!({ "id": "c", "leader": null, "term": term }))),
+            "GET /cluster/nodes" => Some(Reply::Result(json!([]))),
+            _ => None,
+        });
+        let seen = Workspace::talking_to(&fake.url, &[]).run(&["cluster", "status"]).ok();
+        assert!(seen.stdout.contains(words), "{}", seen.stdout);
+        assert!(seen.stdout.contains("no nodes yet"), "{}", seen.stdout);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::{
     sync::Mutex,
 };
 
+use openraft::async_runtime::watch::WatchReceiver as _;
 use skerry_proto::id::NodeId;
 use tempfile::TempDir;
 
@@ -184,6 +185,12 @@ async fn a_voter_that_was_away_catches_up_by_snapshot() {
         voters.write(&[1, 2], &format!("tenant-{at}")).await;
     }
     let behind = away.catalog().revision();
+    let needs = away.status().last_log_index;
+    until("nobody has the log that it needs", || async {
+        let purged = |raft: &Raft| raft.raft.metrics().borrow_watched().purged.map(|purged| purged.index);
+        [1, 2].iter().all(|id| purged(&voters.node(*id)) > needs)
+    })
+    .await;
     voters.heal();
     voters.converge().await;
     assert!(away.catalog().revision() > behind);
