@@ -11,6 +11,7 @@ pub mod request_id;
 pub mod site;
 pub mod socket;
 pub mod spec;
+mod unowned;
 
 use std::{
     borrow::Cow,
@@ -40,7 +41,7 @@ use crate::{
     clock,
     router::Router,
     runtime::Runtime,
-    tails::{EventInfo, Tails, Trace},
+    tails::{EventInfo, Source, Tails, Trace},
     telemetry::Metrics,
     worker::{Body, Event, Outcome, RequestCf, WorkerError, WorkerSpec},
 };
@@ -118,31 +119,50 @@ impl Dispatch {
     }
 
     /// Shows a new state of the catalog. Versions that are new are made ready first, so that the first request does not wait
-    /// for their code.
-    pub async fn show(&self, catalog: &Arc<Catalog>) {
+    /// for their code; those that are not ready are returned, and [`Dispatch::make_ready`] tries again.
+    pub async fn show(&self, catalog: &Arc<Catalog>) -> Vec<EnvironmentKey> {
         let old = self.inner.router.load_full();
         let next = old.next(catalog, |key, environment, old| Site::next(catalog, key, environment, old));
         let first_table = old.catalog().cluster().is_none();
-        if !first_table {
-            self.prepare(&old, &next).await;
-        }
+        let unready = if first_table { Vec::new() } else { self.prepare(&old, &next).await };
         self.inner.router.store(Arc::new(next));
+        unready
     }
 
-    async fn prepare(&self, old: &Router<Site>, next: &Router<Site>) {
-        let mut budget = PREPARE_MAX;
-        for (key, site) in next.environments() {
-            let unchanged = old.environment(key).is_some_and(|before| Arc::ptr_eq(before, site));
-            if unchanged || budget == 0 {
-                continue;
-            }
-            for slot in site.all_live().filter(|slot| slot.spec.get().is_none()) {
-                budget = budget.saturating_sub(1);
-                if let Err(error) = self.inner.deps.specs.of(key, slot).await {
-                    tracing::warn!(environment = %key, version = %slot.version.id, error = &error as &dyn std::error::Error, "a version is not ready");
-                }
+    async fn prepare(&self, old: &Router<Site>, next: &Router<Site>) -> Vec<EnvironmentKey> {
+        let changed = next
+            .environments()
+            .filter(|(key, site)| !old.environment(key).is_some_and(|before| Arc::ptr_eq(before, site)));
+        let mut unready = Vec::new();
+        for (key, site) in changed.take(PREPARE_MAX) {
+            if self.prepare_one(key, site).await.is_some() {
+                unready.push(key.clone());
             }
         }
+        unready
+    }
+
+    /// Makes the live versions of these environments ready; says what is wrong with the first that is not.
+    pub async fn make_ready(&self, environments: &[EnvironmentKey]) -> Option<String> {
+        let router = self.inner.router.load_full();
+        for key in environments {
+            if let Some(site) = router.environment(key)
+                && let Some(reason) = self.prepare_one(key, site).await
+            {
+                return Some(reason);
+            }
+        }
+        None
+    }
+
+    async fn prepare_one(&self, key: &EnvironmentKey, site: &Site) -> Option<String> {
+        for slot in site.all_live().filter(|slot| slot.spec.get().is_none()) {
+            if let Err(error) = self.inner.deps.specs.of(key, slot).await {
+                tracing::warn!(environment = %key, version = %slot.version.id, error = &error as &dyn std::error::Error, "a version is not ready");
+                return Some(format!("{key}: {error}"));
+            }
+        }
+        None
     }
 
     /// The newest state of the catalog that requests see.
@@ -237,10 +257,10 @@ impl Dispatch {
         lineage: Lineage,
         info: impl FnOnce() -> EventInfo,
     ) -> (CallContext, Arc<Door>) {
-        let trace =
-            self.inner.deps.tails.channel(&site.key).map(|channel| {
-                Trace::new(channel, site.key.clone(), spec.key.version.clone(), info(), clock::unix_ms())
-            });
+        let trace = self.inner.deps.tails.channel(&site.key).map(|channel| {
+            let source = Source { environment: site.key.clone(), version: spec.key.version.clone() };
+            Trace::new(channel, source, info(), clock::unix_ms())
+        });
         let door = Arc::new(Door::new(self.clone(), trace, lineage.hops));
         let cx = CallContext {
             request_id: lineage.id.text,

@@ -16,6 +16,7 @@ mod paced;
 mod patience;
 mod peer;
 mod respond;
+mod streams;
 mod survey;
 mod tls;
 

@@ -26,8 +26,10 @@ pub mod config;
 mod frame;
 mod limits;
 mod meter;
+mod origins;
 mod pace;
 mod position;
+mod source_map;
 mod thread;
 pub mod websocket;
 

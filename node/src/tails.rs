@@ -19,7 +19,7 @@ use std::{
 use skerry_control::catalog::EnvironmentKey;
 use tokio::sync::broadcast;
 
-pub use self::item::{EventInfo, Trace};
+pub use self::item::{EventInfo, Source, Trace, send_line};
 
 /// BOUND: events that wait for one environment's slowest listener; past it the oldest are dropped for that listener. An event
 /// has up to 256 KiB of lines, so that a listener which reads nothing holds about 16 MiB.

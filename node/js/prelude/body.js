@@ -12,7 +12,7 @@
 // ```
 
 import { OP, currentRequestId, op } from "./host.js";
-import { concat, copyOf, isBufferSource, utf8, utf8Decode } from "./bytes.js";
+import { concat, copyOf, isBufferSource, utf8, utf8Decode, utf8Length } from "./bytes.js";
 import { blobBytes, blobFrom, isBlob } from "./blob.js";
 import { openZlib, zlib } from "./codec.js";
 import { encodeFormData, isFormData } from "./form-data.js";
@@ -30,6 +30,7 @@ import {
   isDisturbed,
   isLocked,
   knownLength,
+  pumpConstant,
   pumpToHost,
   readAllBytes,
   readHostBody,
@@ -312,6 +313,20 @@ function sendStream(stream, format) {
 function startPump(stream) {
   const id = op(OP.BODY_NEW, currentRequestId(), knownLength(stream));
   pump = pumpToHost(stream, id);
+  return id;
+}
+
+// The length of what `sendable` returned, in UTF-16 units or bytes; 0 for what is not here.
+export function lengthOf(content) {
+  if (typeof content === "string") return content.length;
+  return typeof content === "object" ? content.byteLength : 0;
+}
+
+// Lets a string or bytes flow as the body whose id is returned, piece by piece; `pump` is the promise of its end.
+export function flow(content) {
+  const length = typeof content === "string" ? utf8Length(content) : content.byteLength;
+  const id = op(OP.BODY_NEW, currentRequestId(), length);
+  pump = pumpConstant(content, id);
   return id;
 }
 

@@ -16,14 +16,18 @@ const COUNTED_AT_ONCE = 1 << 20;
 export function utf8Length(text) {
   let length = 0;
   for (let at = 0; at < text.length; ) {
-    let end = at + COUNTED_AT_ONCE;
-    // A pair of surrogates is four bytes together and six apart.
-    const last = text.charCodeAt(end - 1);
-    if (last >= 0xd800 && last <= 0xdbff) end -= 1;
+    const end = pieceEnd(text, at + COUNTED_AT_ONCE);
     length += host.utf8Encode(text.slice(at, end)).byteLength;
     at = end;
   }
   return length;
+}
+
+// Where a piece of a string that should end at `end` does: a pair of surrogates is one character together, and two that are
+// replaced apart.
+export function pieceEnd(text, end) {
+  const last = text.charCodeAt(end - 1);
+  return last >= 0xd800 && last <= 0xdbff ? end - 1 : end;
 }
 
 // The text of UTF-8 bytes, without a byte order mark, malformed parts as U+FFFD.

@@ -13,7 +13,7 @@
 
 import { EVENT, OP, complete, host, op } from "./host.js";
 import * as body from "./body.js";
-import { sendable } from "./body.js";
+import { flow, lengthOf, sendable } from "./body.js";
 import { callHandler, usesListeners } from "./entry.js";
 import { errorText, workerStack } from "./errors-report.js";
 import { cancel, drop, end, holdUntil, isLastHold, last, openEvent, release, requestIdOf } from "./event-context.js";
@@ -29,6 +29,9 @@ const { FETCH, SCHEDULED, COMPLETE, CANCEL, SOCKET, END } = EVENT;
 const { setContext, promiseState, promiseResult, react } = host;
 
 const FULFILLED = 1;
+// BOUND: bytes, or UTF-16 units, of a body that leaves whole with its answer: the frame that carries it takes as much again
+// of the isolate's memory.
+const WHOLE_MAX = 4 * 1024 * 1024;
 
 export function dispatch(kind, a, b, c, d, e, f, g) {
   switch (kind) {
@@ -127,10 +130,17 @@ function respond(context, response) {
       if (rare.statusText !== undefined) ({ statusText } = rare);
       if (rare.webSocket !== undefined) socketId = bindSocket(rare.webSocket, context);
     }
-    const content = sendable(response, bodyCoding(head, rare));
+    let content = sendable(response, bodyCoding(head, rare));
+    if (lengthOf(content) > WHOLE_MAX) content = flow(content);
     if (body.pump !== undefined) holdUntil(context, body.pump);
     over = isLastHold(context);
-    op(OP.RESPOND, requestIdOf(context), status, statusText, head, content, socketId, over);
+    if (op(OP.RESPOND, requestIdOf(context), status, statusText, head, content, socketId, over) === false) {
+      // The host has no room for the body as a whole.
+      over = false;
+      const id = flow(content);
+      holdUntil(context, body.pump);
+      op(OP.RESPOND, requestIdOf(context), status, statusText, head, id, socketId, over);
+    }
   } catch (error) {
     fail(context, error);
     return;

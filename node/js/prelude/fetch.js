@@ -6,7 +6,7 @@
 import { OP, op, start, startWith } from "./host.js";
 import { addAbortAlgorithm, removeAbortAlgorithm } from "./abort.js";
 import * as body from "./body.js";
-import { sendable } from "./body.js";
+import { flow, lengthOf, sendable } from "./body.js";
 import { cutBlock, listDelete, listGet } from "./headers.js";
 import { Request, headOf, isRequest } from "./request.js";
 import { fetchedResponse, isRedirectStatus } from "./response.js";
@@ -16,6 +16,9 @@ import { hashOf, hrefOf, originOf, parseUrl, protocolOf } from "./url-parts.js";
 
 // Fetch standard, "HTTP-redirect fetch".
 const REDIRECTS_MAX = 20;
+// BOUND: bytes, or UTF-16 units, of a body that leaves whole with its request: as much as the host holds of one that flows.
+// What is sent whole waits for room together with everything else that the worker asks of the host, so it has to be small.
+const WHOLE_MAX = 128 * 1024;
 
 export function fetch(input, init = undefined) {
   if (arguments.length < 1) {
@@ -45,7 +48,13 @@ export function fetchThrough(binding, input, init) {
 
 // One exchange with the host. Rejects with the signal's reason when it aborts, or with the failure of the request's body.
 function send(call, pump) {
-  const { binding, signal, method, head, content } = call;
+  const { binding, signal, method, head } = call;
+  let { content } = call;
+  if (lengthOf(content) > WHOLE_MAX) {
+    // Each exchange lets it flow anew.
+    content = flow(content);
+    ({ pump } = body);
+  }
   const url = withoutFragment(call.url);
   let abort;
   const complete = (reply) => {

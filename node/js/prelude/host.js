@@ -58,9 +58,10 @@ export const OP = Object.freeze({
 // A synchronous operation: returns the reply, throws an error reply.
 export const op = host.op;
 
-// Operations in flight: id -> { id, complete, dropped, context, before, after }. `complete` is called with the value, or an
-// Error, that the host answered; `dropped` when the event ends first. `before` and `after` chain those of one event, so that
-// they go with it at no cost for an event without any.
+// Operations in flight: id -> { id, complete, dropped, context, again, before, after }. `complete` is called with the value, or
+// an Error, that the host answered; `dropped` when the event ends first. `again`, { code, args }, is there while the operation
+// waits to be begun anew. `before` and `after` chain those of one event, so that they go with it at no cost for an event
+// without any.
 // BOUND: the host refuses operations past its per-isolate limit, and drops those of an event when it ends, as we do.
 const pending = new Map();
 let nextId = 1;
@@ -132,11 +133,12 @@ export function start(code, ...args) {
 export function startWith(code, complete, args, dropped = undefined) {
   const id = newId();
   const context = host.getContext();
-  host.opList(code, id, context === undefined ? -1 : requestIdOf(context), args);
+  const waits = host.opList(code, id, context === undefined ? -1 : requestIdOf(context), args) === false;
   const first = firstOf(context);
   // Begun in the very delivery that ended the event: the host drops it, and nobody hears of it.
   if (first === null) return id;
-  const entry = { id, complete, dropped, context, before: undefined, after: undefined };
+  const again = waits ? { code, args } : undefined;
+  const entry = { id, complete, dropped, context, again, before: undefined, after: undefined };
   pending.set(id, entry);
   chain(entry, first);
   return id;
@@ -154,10 +156,28 @@ export function forget(id) {
 
 // A COMPLETE event.
 export function complete(id, value) {
+  if (value === false) {
+    beginAgain(id);
+    return;
+  }
   const entry = remove(id);
   if (entry === undefined) return;
   host.setContext(entry.context);
   entry.complete(value);
+}
+
+// The host had no room for what the operation sends, and has it now: the operation is begun anew, under its id.
+function beginAgain(id) {
+  const entry = pending.get(id);
+  if (entry === undefined) return;
+  const { code, args } = entry.again;
+  host.setContext(entry.context);
+  try {
+    if (host.opList(code, id, requestIdOf(entry.context), args) !== false) entry.again = undefined;
+  } catch (error) {
+    remove(id);
+    entry.complete(error);
+  }
 }
 
 // Milliseconds since the epoch; stands still while JavaScript runs.

@@ -12,19 +12,23 @@ test("setTimeout returns a positive integer and passes arguments", async () => {
   deepEqual(got, ["a", 2]);
 });
 
-test("timers fire in the order of their delays", async () => {
+test("timers fire in the order of their times, those of one time in the order they were made", async () => {
   const seen = [];
-  setTimeout(() => seen.push("b"), 20);
-  setTimeout(() => seen.push("a"), 1);
-  await wait(40);
-  deepEqual(seen, ["a", "b"]);
+  const delays = [3, 1, 2, 1, 3, 0, 2, 1];
+  await Promise.all(delays.map((delay, index) => new Promise((resolve) => {
+    setTimeout(() => {
+      seen.push(index);
+      resolve();
+    }, delay);
+  })));
+  deepEqual(seen, [5, 1, 3, 7, 2, 6, 0, 4]);
 });
 
 test("a microtask runs before a timer of 0 ms", async () => {
   const seen = [];
-  setTimeout(() => seen.push("timer"), 0);
+  const fired = new Promise((resolve) => setTimeout(() => resolve(seen.push("timer")), 0));
   queueMicrotask(() => seen.push("microtask"));
-  await wait(5);
+  await fired;
   deepEqual(seen, ["microtask", "timer"]);
 });
 

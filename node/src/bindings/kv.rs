@@ -35,8 +35,8 @@ pub async fn serve(store: &dyn KvStore, namespace: &NamespaceId, call: KvCall) -
     }
 }
 
-/// The values of one call are held at once, outside the worker's own memory.
-fn too_many_bytes() -> KvError {
+/// What a worker is told that asks for more values at once than it may: they are held outside its own memory.
+pub(crate) fn too_many_bytes() -> KvError {
     let mib = limits::BULK_GET_BYTES_MAX >> 20;
     KvError::Invalid { status: 413, message: format!("KV GET failed: 413 The values have more than {mib} MiB in all.") }
 }

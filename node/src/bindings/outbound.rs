@@ -31,6 +31,11 @@ pub trait Outbound: Send + Sync {
     async fn kv(&self, cx: &CallContext, namespace: &NamespaceId, call: KvCall) -> Result<KvReply, KvError>;
     /// A line of the worker's log. Never blocks; a full log drops the line and counts it.
     fn log(&self, cx: &CallContext, record: LogRecord);
+    /// On whose behalf an isolate acts that `cx` was the first to need, where it acts for no event: its top-level scope, and
+    /// what goes on after its event has ended. Only lines leave so. By default through the same door.
+    fn detached(&self, cx: &CallContext) -> CallContext {
+        CallContext { request_id: Arc::default(), ..cx.clone() }
+    }
 }
 
 /// One KV operation, already within the limits of [`skerry_control::kv::limits`].
@@ -102,7 +107,7 @@ pub enum OutboundError {
 /// What is known about the event on whose behalf something is done. Cheap to clone.
 #[derive(Clone)]
 pub struct CallContext {
-    /// Identifies the request in logs and error pages: 32 hexadecimal digits.
+    /// Identifies the request in logs and error pages: 32 hexadecimal digits; empty where there is none.
     pub request_id: Arc<str>,
     /// The worker that runs.
     pub worker: WorkerKey,

@@ -19,6 +19,7 @@ use super::{
     Dispatch, DispatchError, Lineage, hops,
     site::Site,
     socket::{self, Role},
+    unowned::Unowned,
 };
 use crate::{
     bindings::{
@@ -160,12 +161,17 @@ impl Outbound for Door {
             trace.log(record);
         }
     }
+
+    fn detached(&self, cx: &CallContext) -> CallContext {
+        Unowned::context(&self.dispatch, cx.worker.clone())
+    }
 }
 
-/// A worker's line in the node's own log, with everything needed to find the request.
-fn write_line(request_id: &str, worker: &WorkerKey, record: &LogRecord) {
+/// A worker's line in the node's own log, with everything needed to find the request where there is one.
+pub(super) fn write_line(request_id: &str, worker: &WorkerKey, record: &LogRecord) {
     let WorkerKey { service, environment, version, .. } = worker;
     let position = record.position.as_deref();
+    let request_id = Some(request_id).filter(|id| !id.is_empty());
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(target: "worker", request_id, %service, %environment, %version, position, "{}", record.message)
@@ -211,7 +217,7 @@ async fn open_socket(egress: &Egress, mut request: Request<Body>) -> Result<Resp
     Ok(response)
 }
 
-fn environment_of(worker: &WorkerKey) -> EnvironmentKey {
+pub(super) fn environment_of(worker: &WorkerKey) -> EnvironmentKey {
     let service = ServiceKey { account: worker.account.clone(), name: worker.service.clone() };
     service.environment(worker.environment.clone())
 }

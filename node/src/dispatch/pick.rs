@@ -66,7 +66,7 @@ pub fn sticky_point(key: &str) -> u32 {
 mod tests {
     use proptest::prelude::*;
     use skerry_control::catalog::{Annotations, Percentage, Share};
-    use skerry_proto::id::DeploymentId;
+    use skerry_proto::id::{DeploymentId, Revision};
 
     use super::*;
 
@@ -86,6 +86,7 @@ mod tests {
             author: String::new(),
             source: String::new(),
             created_at_ms: 0,
+            revision: Revision::default(),
         })
     }
 

@@ -3,10 +3,12 @@
 //! **Owns** how the API is reached: in clear on loopback, over TLS elsewhere. **Must not know** its calls. **Enter at**
 //! [`ApiListener`].
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
-use axum::Router;
+use axum::{Router, body::Body};
+use http::Version;
+use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -23,12 +25,13 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
-    limits,
+    connection, limits,
     listener::Listener,
     paced::{Pace, Paced},
+    streams::Streams,
     tls,
 };
-use crate::task::Tasks;
+use crate::{task::Tasks, worker::BodyError};
 
 /// The API, bound to its address.
 pub struct ApiListener {
@@ -93,9 +96,9 @@ pub(super) async fn serve(api: ApiListener, tasks: Tasks) {
         let (tls, router, stopping) = (api.tls.clone(), api.router.clone(), stopping.clone());
         tasks.spawn("api connection", async move {
             match tls {
-                None => connection(stream, peer, router, stopping).await,
+                None => converse(stream, peer, router, stopping).await,
                 Some(tls) => match tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => connection(stream, peer, router, stopping).await,
+                    Ok(Ok(stream)) => converse(stream, peer, router, stopping).await,
                     Ok(Err(error)) => tracing::debug!(%error, %address, "TLS handshake with the API failed"),
                     Err(_) => tracing::debug!(%address, "TLS handshake with the API took too long"),
                 },
@@ -105,29 +108,32 @@ pub(super) async fn serve(api: ApiListener, tasks: Tasks) {
     }
 }
 
-async fn connection<S>(stream: S, peer: Peer, router: Router, stopping: CancellationToken)
+async fn converse<S>(stream: S, peer: Peer, router: Router, stopping: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let streams = Arc::new(Streams::default());
+    let watched = Arc::clone(&streams);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        let is_h2 = request.version() == Version::HTTP_2;
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request)
+        let (answering, streams) = (router.clone().oneshot(request), Arc::clone(&streams));
+        async move {
+            let response = answering.await?;
+            Ok::<_, Infallible>(if is_h2 { response.map(|body| paced(&streams, body)) } else { response })
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits::API_STALL_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(limits::H2_STREAMS_MAX);
     let pace = Pace { opening: limits::HANDSHAKE_TIMEOUT, writing: limits::API_STALL_TIMEOUT };
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(Paced::new(stream, pace)), service);
-    tokio::pin!(serving);
-    let result = tokio::select! {
-        biased;
-        result = &mut serving => result,
-        () = stopping.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
-    if let Err(error) = result {
+    let watch = watched.watch(limits::API_STALL_TIMEOUT);
+    if let Err(error) = connection::drive(serving, watch, stopping).await {
         tracing::debug!(address = %peer.address, %error, "a connection to the API ended");
     }
+}
+
+fn paced(streams: &Streams, body: Body) -> Body {
+    Body::new(streams.watched(body.map_err(|error| BodyError::Aborted(error.to_string().into())).boxed_unsync()))
 }

@@ -2,12 +2,12 @@
 //!
 //! **Owns** HTTP framing and its limits. **Must not know** what a request leads to. **Enter at** [`serve`].
 
-use std::sync::Arc;
+use std::{convert::Infallible, future::Future, sync::Arc};
 
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
+    server::{conn::auto, graceful::GracefulConnection},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,28 @@ pub(super) fn builder(config: &IngressLimits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
+/// Drives a connection to its end, and beside it what watches its streams. When told to stop, it finishes what is in flight,
+/// then closes.
+pub(super) async fn drive<C: GracefulConnection>(
+    serving: C,
+    watch: impl Future<Output = Infallible>,
+    stopping: CancellationToken,
+) -> Result<(), C::Error> {
+    tokio::pin!(serving, watch);
+    let mut is_told = false;
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut serving => return result,
+            () = stopping.cancelled(), if !is_told => {
+                is_told = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            never = &mut watch => match never {},
+        }
+    }
+}
+
 /// Serves a connection to its end. When told to stop, it finishes what is in flight, then closes.
 pub(super) async fn serve<S>(stream: S, connection: Arc<Connection>, front: Arc<Front>, stopping: CancellationToken)
 where
@@ -44,18 +66,12 @@ where
     let _open = front.open_connection();
     let peer = connection.peer;
     let builder = front.builder().clone();
-    let stream = Paced::new(stream, front.pace());
+    let pace = front.pace();
+    let stream = Paced::new(stream, pace);
+    let watched = Arc::clone(&connection);
     let service = service_fn(move |request| Arc::clone(&front).answer(Arc::clone(&connection), request));
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    tokio::pin!(serving);
-    let result = tokio::select! {
-        biased;
-        result = &mut serving => result,
-        () = stopping.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
+    let result = drive(serving, watched.streams.watch(pace.writing), stopping).await;
     if let Err(error) = result {
         // The peer broke off, was too slow or spoke nonsense: its business, and frequent.
         tracing::debug!(%peer, %error, "connection ended");

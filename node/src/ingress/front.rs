@@ -20,7 +20,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::{
     answer,
-    body::IncomingBody,
+    body::{IncomingBody, Rest},
     connection, host, limits,
     paced::Pace,
     peer::{Connection, Proxies, wants_socket},
@@ -136,8 +136,7 @@ impl Front {
         id: &RequestId,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Refusal> {
-        let limit_bytes = self.config.limits.body_bytes_max;
-        if request.body().size_hint().lower() > limit_bytes {
+        if request.body().size_hint().lower() > self.config.limits.body_bytes_max {
             return Err(Refusal::BodyTooLarge);
         }
         let (mut parts, body) = request.into_parts();
@@ -156,12 +155,16 @@ impl Front {
             // Workers look for it to tell a WebSocket from a plain request.
             parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
+        let is_h2 = parts.version == Version::HTTP_2;
         let mut too_large = None;
         let body = if body.is_end_stream() {
             answer::empty()
         } else {
             let mark = Arc::clone(too_large.insert(Arc::new(AtomicBool::new(false))));
-            IncomingBody::new(body, limit_bytes, self.config.limits.body_timeout, mark).boxed_unsync()
+            // A client that asked whether to send its body may not send it after an answer.
+            let is_followed = !is_h2 && !parts.headers.contains_key(header::EXPECT);
+            let rest = if is_followed { Rest::Drained } else { Rest::Left };
+            IncomingBody::new(body, &self.config.limits, rest, mark).boxed_unsync()
         };
         let request = Request::from_parts(parts, body);
         match self.deps.dispatch.answer(id.clone(), scheme, survey.hops, request).await {
@@ -170,7 +173,7 @@ impl Front {
             }
             Ok(mut response) => {
                 answer::finish(&mut response, is_head);
-                Ok(response)
+                Ok(if is_h2 { response.map(|body| connection.streams.watched(body)) } else { response })
             }
             // The worker failed over a body that was cut; the client should learn the reason.
             Err(_) if too_large.is_some_and(|mark| mark.load(Ordering::Relaxed)) => Err(Refusal::BodyTooLarge),

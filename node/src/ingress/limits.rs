@@ -12,6 +12,12 @@ pub const HEADER_BYTES_MAX: usize = 128 << 10;
 pub const H2_STREAMS_MAX: u32 = 250;
 /// BOUND: resets that an HTTP/2 peer may cause before it is cut off (CVE-2023-44487).
 pub const H2_RESETS_MAX: usize = 100;
+/// BOUND: bytes of a request's body that are read although its worker does not want them, so that the HTTP/1.1 connection
+/// can go on; more closes it. Go's server has the same number.
+pub const DRAINED_BYTES_MAX: u64 = 256 << 10;
+/// BOUND: bytes of an answer that one HTTP/2 stream is handed at once, and holds while its peer takes nothing: a frame of the
+/// size that every peer accepts (RFC 9113 section 4.2).
+pub const H2_PIECE_BYTES_MAX: usize = 16 << 10;
 /// BOUND: a TLS handshake that takes longer is an attack or a dead peer.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// BOUND: how long a client of the API may idle between requests, or take nothing of an answer; dashboards poll more often.

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use rustls::ServerConnection;
 use skerry_control::catalog::Scheme;
 
+use super::streams::Streams;
 use crate::{address::Cidr, task::Tasks, worker::RequestCf};
 
 const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
@@ -41,6 +42,8 @@ pub(super) struct Connection {
     is_proxy: bool,
     /// Where tasks that outlive the connection, such as WebSockets, are counted.
     pub(super) tasks: Tasks,
+    /// Answers on their way out over HTTP/2.
+    pub(super) streams: Streams,
     h1: RequestCf,
     h2: RequestCf,
 }
@@ -56,7 +59,8 @@ impl Connection {
         let ip = peer.ip().to_canonical();
         let address = HeaderValue::from_str(&ip.to_string()).expect("an address is printable ASCII");
         let (h1, h2) = (cf("HTTP/1.1", session), cf("HTTP/2", session));
-        Self { peer, scheme, address, is_proxy: proxies.trusts(ip), tasks, h1, h2 }
+        let streams = Streams::default();
+        Self { peer, scheme, address, is_proxy: proxies.trusts(ip), tasks, streams, h1, h2 }
     }
 
     /// `request.cf`.

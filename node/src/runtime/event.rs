@@ -10,7 +10,7 @@ use http::{Request, Version, header};
 use super::{
     frame::Writer,
     limits,
-    ops::{Ops, body::Incoming, headers, pending::Done},
+    ops::{Ops, body::Incoming, headers, kv, pending::Done},
     worker::{Body, EnvValue, ModuleKind, RequestCf, ServiceTarget, Syntax, WorkerSpec},
 };
 use crate::bindings::outbound::SocketMessage;
@@ -106,8 +106,12 @@ pub(crate) fn scheduled(out: &mut Writer, ops: &Ops, id: i32, cron: &str, schedu
 pub(crate) fn complete(out: &mut Writer, ops: &mut Ops, op: i32, request: i32, done: Done) {
     out.list(1).list(4).int(COMPLETE).int(op);
     match done {
-        Done::Value(value) => drop(out.raw(value.as_bytes())),
-        Done::Undefined => drop(out.undefined()),
+        Done::Again(granted) => {
+            ops.granted = Some(granted);
+            out.bool(false);
+        }
+        Done::Kv { reply, _room } => kv::describe(reply, out),
+        Done::Elapsed | Done::Undefined => drop(out.undefined()),
         Done::Failed { name, message } => drop(out.error(name, &message)),
         Done::Response(response) => ops.response(request, *response, out),
         Done::Chunk { id, incoming, chunk } => {

@@ -76,6 +76,11 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
+    /// How many bytes have not been read.
+    pub(crate) fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
     /// The next value, whatever it is.
     pub(crate) fn value(&mut self) -> Result<Value<'a>, FrameError> {
         self.value_at(0)
@@ -253,12 +258,6 @@ impl Writer {
     /// Empties the frame and keeps its memory.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
-    }
-
-    /// Appends values that are already encoded.
-    pub(crate) fn raw(&mut self, values: &[u8]) -> &mut Self {
-        self.bytes.extend_from_slice(values);
-        self
     }
 
     /// `undefined`

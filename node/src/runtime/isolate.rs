@@ -255,6 +255,9 @@ fn op(
     let mut out = std::mem::take(&mut host.reply);
     out.clear();
     let replied = host.ops.call(code, Reader::new(frame), &mut out)?;
+    if !host.ops.spared.is_zero() {
+        host.meter.spare(std::mem::take(&mut host.ops.spared));
+    }
     let out_length = out.len();
     if replied && out_length <= capacity as usize {
         span_mut(bytes, reply, out_length as u32)?.copy_from_slice(&out);

@@ -40,14 +40,27 @@ pub(crate) const COMPUTED_BYTES_MAX: usize = 256 * 1024;
 pub(crate) const HEADER_BLOCK_BYTES_MAX: usize = 128 * 1024;
 /// BOUND: timers of one isolate, Cloudflare's documented limit.
 pub(crate) const TIMERS_MAX: usize = 10_000;
-/// BOUND: one BODY_READ hands over at most this, so that a stream stays a stream.
+/// BOUND: one BODY_READ or BODY_WRITE hands over at most this, so that a stream stays a stream.
 pub(crate) const BODY_CHUNK_BYTES_MAX: usize = 64 * 1024;
-/// BOUND: a request body that is there already goes in whole up to this size, which saves a round trip.
+/// BOUND: a request body that is there already goes in whole up to this size, which saves a round trip; an answer's goes out
+/// whole, and takes no room that a client which reads slowly could hold.
 pub(crate) const BODY_INLINE_BYTES_MAX: usize = 16 * 1024;
-/// BOUND: chunks of an outgoing body that wait for its reader. BODY_WRITE completes when there is room again.
+/// BOUND: chunks of an outgoing body that wait for its reader; a write past them waits.
 pub(crate) const BODY_CHUNKS_MAX: usize = 8;
-/// BOUND: outgoing bytes that one isolate's pipes may hold; past it writes wait.
-pub(crate) const BODY_CHUNK_WRITE_BYTES_MAX: usize = 16 << 20;
+/// BOUND: bytes of these chunks: two of the largest, so that one is sent while the next is made.
+pub(crate) const BODY_PIPE_BYTES_MAX: usize = 2 * BODY_CHUNK_BYTES_MAX;
+/// BOUND: outgoing bytes of one isolate that wait for whoever reads its bodies, outside its own memory. Answers that are
+/// handed over whole take at most half. What is left fills the pipes of as many streams as an isolate has events in flight
+/// by default (256), so that they hold up nobody but their own readers.
+pub(crate) const BODY_BYTES_MAX: usize = 2 * 256 * BODY_PIPE_BYTES_MAX;
+/// BOUND: arguments of one isolate's operations in flight, such as the head and body of a request or the value of a KV put:
+/// the largest value (25 MiB) and room for others beside it. Past it operations wait.
+pub(crate) const ARGUMENT_BYTES_MAX: usize = 32 << 20;
+/// BOUND: arguments up to this size take no room: all operations in flight together have 40 MB of them.
+pub(crate) const ARGUMENT_BYTES_FREE: usize = 4 * 1024;
+/// BOUND: KV replies of one isolate that are being read or wait for its next turn. How long a value is shows only when it has
+/// been read, so each read takes room for the largest (25 MiB) until then: two at once.
+pub(crate) const REPLY_BYTES_MAX: usize = 64 << 20;
 /// BOUND: messages of a WebSocket that wait for their reader, each way.
 pub(crate) const SOCKET_MESSAGES_MAX: usize = 256;
 /// BOUND: bytes of the messages that wait, each way: two of the largest, so that one is sent while the next is made. They lie
@@ -55,8 +68,15 @@ pub(crate) const SOCKET_MESSAGES_MAX: usize = 256;
 pub(crate) const SOCKET_QUEUE_BYTES_MAX: usize = 2 << 20;
 /// BOUND: one WebSocket message, Cloudflare's limit.
 pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 1 << 20;
-/// BOUND: one line of a worker's log; the rest is cut.
+/// BOUND: one line of a worker's log, and its position or stack; the rest is cut.
 pub(crate) const LOG_LINE_BYTES_MAX: usize = 16 * 1024;
+/// BOUND: a source map that is used; reading it takes some ten milliseconds, once, at the first place that is asked for. The
+/// places of a version with a larger one stay those of its bundle.
+pub(crate) const SOURCE_MAP_BYTES_MAX: usize = 16 << 20;
+/// BOUND: sources of one map; their names are in memory for as long as the worker is.
+pub(crate) const SOURCES_MAX: usize = 20_000;
+/// BOUND: the name of a source, as much as a module's may have; each line of a stack has one.
+pub(crate) const SOURCE_NAME_BYTES_MAX: usize = 512;
 /// BOUND: what one zlib or brotli step may produce, so that a small input can not fill the host's memory.
 pub(crate) const INFLATED_BYTES_MAX: usize = 64 << 20;
 /// BOUND: random bytes of one call, the limit of the Web Cryptography API's getRandomValues.

@@ -95,6 +95,14 @@ impl Meter {
         if self.ticks >= limit { Verdict::Yield } else { Verdict::Continue }
     }
 
+    /// CPU time that the thread has just used is not the event's.
+    pub(crate) fn spare(&mut self, cpu_time: Duration) {
+        // A turn whose beginning is not known counts as a tick at most in any case.
+        if let Some(began) = &mut self.turn_began {
+            *began += cpu_time;
+        }
+    }
+
     /// CPU time that ticks have seen so far.
     pub(crate) fn used(&self) -> Duration {
         self.used
@@ -139,6 +147,20 @@ mod tests {
         }
         assert_eq!(meter.tick(6 * MS, MS), Verdict::Stop);
         assert!(meter.exceeded());
+    }
+
+    #[test]
+    fn what_is_spared_does_not_count() {
+        let mut meter = Meter::new();
+        meter.begin(5 * MS);
+        meter.turn(Place::Heavy, Duration::ZERO);
+        meter.spare(100 * MS);
+        assert_eq!(meter.tick(101 * MS, MS), Verdict::Continue);
+        assert_eq!(meter.used(), MS);
+        meter.begin(5 * MS);
+        meter.spare(100 * MS);
+        assert_eq!(meter.tick(200 * MS, MS), Verdict::Continue);
+        assert_eq!(meter.used(), MS);
     }
 
     #[test]

@@ -13,15 +13,20 @@ pub(crate) mod kv;
 pub(crate) mod pending;
 pub(crate) mod report;
 pub(crate) mod request;
+pub(crate) mod room;
 pub(crate) mod socket;
 pub(crate) mod text;
 pub(crate) mod timer;
 pub(crate) mod url;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use self::pending::Begun;
 use super::{
     frame::{FrameError, Reader, Writer},
+    limits,
+    origins::Origins,
+    thread,
     worker::WorkerSpec,
 };
 use crate::bindings::outbound::CallContext;
@@ -63,13 +68,19 @@ pub(crate) struct Ops {
     pub(crate) codecs: codec::Codecs,
     pub(crate) sockets: socket::Sockets,
     pub(crate) report: report::Report,
+    pub(crate) room: room::Room,
+    /// What the operation that begins next has waited for.
+    pub(crate) granted: Option<room::Granted>,
+    origins: Arc<Origins>,
+    /// CPU time that is not the event's.
+    pub(crate) spared: Duration,
     /// Milliseconds since the Unix epoch; stands still within an event.
     pub(crate) now_ms: f64,
 }
 
 impl Ops {
-    /// For an isolate of `worker`; what happens outside any request is logged through `context`.
-    pub(crate) fn new(worker: Arc<WorkerSpec>, context: CallContext) -> Self {
+    /// For an isolate of `worker`; what belongs to no event is logged through `context`.
+    pub(crate) fn new(worker: Arc<WorkerSpec>, origins: Arc<Origins>, context: CallContext) -> Self {
         Self {
             worker,
             requests: request::Requests::default(),
@@ -78,6 +89,10 @@ impl Ops {
             codecs: codec::Codecs::default(),
             sockets: socket::Sockets::default(),
             report: report::Report::new(context),
+            room: room::Room::new(),
+            granted: None,
+            origins,
+            spared: Duration::ZERO,
             now_ms: 0.0,
         }
     }
@@ -97,14 +112,25 @@ impl Ops {
         replied
     }
 
+    /// Asks where code was written. Reading the worker's source maps, at the first question, is not on the event's account.
+    fn in_sources<T>(&mut self, ask: impl FnOnce(&Origins) -> T) -> T {
+        if !self.origins.are_unread() {
+            return ask(&self.origins);
+        }
+        let began = thread::cpu_time();
+        let answer = ask(&self.origins);
+        self.spared += thread::cpu_time().saturating_sub(began);
+        answer
+    }
+
     fn run(&mut self, code: i32, mut arguments: Reader<'_>, reply: &mut Writer) -> Replied {
         let args = &mut arguments;
         match code {
             code::LOG => self.log(args),
-            code::RESPOND => self.respond(args),
+            code::RESPOND => self.respond(args, reply),
             code::FAIL => self.fail(args),
             code::DONE => self.done(args),
-            code::LOAD_FAILED => self.report.load_failed(args),
+            code::LOAD_FAILED => self.load_failed(args),
             code::LOADED => self.report.loaded(args),
             code::NOW => {
                 reply.number(self.now_ms);
@@ -132,29 +158,58 @@ impl Ops {
             code::SOCKET_NEW => self.sockets.create(reply),
             code::SOCKET_SEND => self.sockets.send(args),
             code::SOCKET_CLOSE => self.sockets.close(args),
-            code::TIMER..=code::ASYNC_LAST => self.start(code, args),
+            code::TIMER..=code::ASYNC_LAST => self.start(code, args, reply),
             _ => Err(OpError::Unknown(code)),
         }
     }
 
-    /// The asynchronous operations: each begins with its id and the request it belongs to.
-    fn start(&mut self, code: i32, args: &mut Reader<'_>) -> Replied {
+    /// The asynchronous operations: each begins with its id and the request it belongs to. Replies `false` when it has to
+    /// wait for room.
+    fn start(&mut self, code: i32, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
         let op = args.int()?;
         let request = args.int()?;
         let context = self.requests.context(request)?;
         self.pending.admit(op, code)?;
-        let future = match code {
-            code::TIMER => timer::sleep(args)?,
-            code::FETCH => self.fetch(context, None, args)?,
-            code::SERVICE_FETCH => self.service_fetch(context, args)?,
-            code::BODY_READ => self.bodies.read(op, args)?,
-            code::BODY_WRITE => self.bodies.write(args)?,
-            code::BODY_END => self.bodies.end(args)?,
-            code::KV_GET | code::KV_PUT | code::KV_DELETE | code::KV_LIST => self.kv(code, context, args)?,
-            _ => return Err(OpError::Unknown(code)),
+        let (work, waits) = match self.begin(code, op, context, args)? {
+            Begun::Operation(work) => (work, false),
+            Begun::Wait(work) => (work, true),
         };
-        self.pending.start(op, request, code, future);
+        self.pending.start(op, request, code, work);
         self.requests.operation_started(request);
-        Ok(false)
+        if waits {
+            reply.bool(false);
+        }
+        Ok(waits)
+    }
+
+    fn begin(&mut self, code: i32, op: i32, context: CallContext, args: &mut Reader<'_>) -> Result<Begun, OpError> {
+        let granted = self.granted.take();
+        let bytes = args.remaining();
+        let room = match code {
+            code::BODY_WRITE => return self.bodies.write(args, granted),
+            code::TIMER | code::BODY_READ | code::BODY_END => None,
+            _ if bytes <= limits::ARGUMENT_BYTES_FREE => None,
+            _ if bytes > limits::ARGUMENT_BYTES_MAX => return Err(OpError::throw("RangeError", TOO_LARGE)),
+            _ => match self.room.arguments(bytes, granted) {
+                Ok(room) => Some(room),
+                Err(wait) => return Ok(Begun::Wait(wait)),
+            },
+        };
+        Ok(Begun::Operation(match code {
+            code::TIMER => {
+                let (work, due_us) = timer::sleep(args, self.now_ms)?;
+                self.pending.is_due(op, due_us);
+                work
+            }
+            code::FETCH => self.fetch(context, None, args, room)?,
+            code::SERVICE_FETCH => self.service_fetch(context, args, room)?,
+            code::BODY_READ => self.bodies.read(op, args)?,
+            code::BODY_END => self.bodies.end(args)?,
+            code::KV_GET | code::KV_PUT | code::KV_DELETE | code::KV_LIST => self.kv(code, context, args, room)?,
+            _ => return Err(OpError::Unknown(code)),
+        }))
     }
 }
+
+/// What the guest is told of arguments that never have room; the prelude refuses them before, with better words.
+const TOO_LARGE: &str = "The operation's arguments are larger than 32 MiB.";

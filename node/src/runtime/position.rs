@@ -29,23 +29,31 @@ fn is_frame(line: &str) -> bool {
 
 /// File, line and column of a stack line in the worker's own files.
 fn frame(line: &str) -> Option<(&str, Option<u32>, Option<u32>)> {
+    place(line).map(parts)
+}
+
+/// The part of a stack line that says where in the worker's own files it is.
+pub(crate) fn place(line: &str) -> Option<&str> {
     let place = line.trim().strip_prefix("at ")?;
     let place = match place.rfind(" (") {
         Some(at) => place[at + 2..].strip_suffix(')')?,
         None => place,
     };
-    if place == "native" || place.starts_with(PRELUDE) || place.starts_with('<') {
-        return None;
+    (place != "native" && !place.starts_with(PRELUDE) && !place.starts_with('<')).then_some(place)
+}
+
+/// File, line and column of `file:line:column`, of which the last two may be missing.
+pub(crate) fn parts(place: &str) -> (&str, Option<u32>, Option<u32>) {
+    let Some((rest, last)) = number_at_end(place) else { return (place, None, None) };
+    match number_at_end(rest) {
+        Some((file, line)) => (file, Some(line), Some(last)),
+        None => (rest, Some(last), None),
     }
-    let mut parts = place.rsplitn(3, ':');
-    let (last, middle, first) = (parts.next()?, parts.next(), parts.next());
-    match (first, middle.map(str::parse), last.parse()) {
-        (Some(file), Some(Ok(line)), Ok(column)) => Some((file, Some(line), Some(column))),
-        _ => match (middle, last.parse()) {
-            (Some(file), Ok(line)) => Some((file, Some(line), None)),
-            _ => Some((place, None, None)),
-        },
-    }
+}
+
+fn number_at_end(text: &str) -> Option<(&str, u32)> {
+    let (rest, number) = text.rsplit_once(':')?;
+    Some((rest, number.parse().ok()?))
 }
 
 #[cfg(test)]

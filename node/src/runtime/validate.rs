@@ -13,6 +13,7 @@ use super::{
     frame::Writer,
     isolate::{Fault, Isolate},
     ops::Ops,
+    origins::Origins,
     worker::{LoadError, Syntax, WorkerSpec},
 };
 use crate::{bindings::outbound::CallContext, clock};
@@ -36,7 +37,7 @@ impl Runtime {
             return Ok(Validated { handlers, startup: Duration::ZERO });
         }
         let began = clock::monotonic();
-        let ops = Ops::new(Arc::clone(worker), context);
+        let ops = Ops::new(Arc::clone(worker), Arc::new(Origins::of(&worker.code)), context);
         let isolate = self.services.mould.isolate(ops, worker.limits.memory_bytes, None);
         let isolate = isolate.map_err(|error| plain(format!("an isolate can not be made: {error}")))?;
         let mut frame = Writer::new();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{
     call::Call,
     ops::Ops,
+    origins::Origins,
     pace::Pace,
     pool::{self, Bounds, Choice, Load},
     seat::{Reassign, Seat},
@@ -20,13 +21,15 @@ pub(crate) struct Workers {
     worker: Arc<WorkerSpec>,
     services: Arc<Services>,
     pace: Arc<Pace>,
+    origins: Arc<Origins>,
     // BOUND: Limits::isolates seats.
     seats: Mutex<Vec<Arc<Seat>>>,
 }
 
 impl Workers {
     pub(crate) fn new(worker: Arc<WorkerSpec>, services: Arc<Services>) -> Arc<Self> {
-        Arc::new(Self { worker, services, pace: Arc::default(), seats: Mutex::new(Vec::new()) })
+        let origins = Arc::new(Origins::of(&worker.code));
+        Arc::new(Self { worker, services, pace: Arc::default(), origins, seats: Mutex::new(Vec::new()) })
     }
 
     /// Gives an event to an isolate, or tells its caller why not.
@@ -88,7 +91,8 @@ impl Workers {
             Choice::Existing(at) => Ok(Arc::clone(&seats[at])),
             Choice::Overloaded => Err(WorkerError::Overloaded),
             Choice::New => {
-                let ops = Ops::new(Arc::clone(&self.worker), call.context.clone());
+                let context = call.context.outbound.detached(&call.context);
+                let ops = Ops::new(Arc::clone(&self.worker), Arc::clone(&self.origins), context);
                 let resident = self.services.census.enter();
                 let isolate =
                     self.services.mould.isolate(ops, limits.memory_bytes, Some(resident)).map_err(|error| {

@@ -39,12 +39,20 @@ pub enum EventInfo {
     },
 }
 
+/// Whose events and lines they are.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The environment.
+    pub environment: EnvironmentKey,
+    /// Its version.
+    pub version: VersionId,
+}
+
 /// What is collected about one event for those who listen.
 #[derive(Debug)]
 pub struct Trace {
     channel: broadcast::Sender<Arc<Value>>,
-    environment: EnvironmentKey,
-    version: VersionId,
+    source: Source,
     info: EventInfo,
     began_at_ms: i64,
     progress: Mutex<Progress>,
@@ -63,14 +71,8 @@ struct Progress {
 impl Trace {
     /// Begins an event.
     #[must_use]
-    pub fn new(
-        channel: broadcast::Sender<Arc<Value>>,
-        environment: EnvironmentKey,
-        version: VersionId,
-        info: EventInfo,
-        began_at_ms: i64,
-    ) -> Self {
-        Self { channel, environment, version, info, began_at_ms, progress: Mutex::default() }
+    pub fn new(channel: broadcast::Sender<Arc<Value>>, source: Source, info: EventInfo, began_at_ms: i64) -> Self {
+        Self { channel, source, info, began_at_ms, progress: Mutex::default() }
     }
 
     /// Adds a line; sends it at once when the event has been sent already.
@@ -116,23 +118,7 @@ impl Trace {
     }
 
     fn send(&self, progress: &Progress) {
-        let (exceptions, logs): (Vec<_>, Vec<_>) =
-            progress.lines.iter().partition(|line| line.level == LogLevel::Exception);
-        let item = json!({
-            "outcome": progress.outcome.unwrap_or("unknown"),
-            "scriptName": self.environment.service.name.as_str(),
-            "scriptVersion": { "id": self.version.as_str() },
-            "environment": self.environment.environment.as_str(),
-            "entrypoint": Value::Null,
-            "executionModel": "stateless",
-            "diagnosticsChannelEvents": [],
-            "exceptions": exceptions.iter().map(|line| exception(line)).collect::<Vec<_>>(),
-            "logs": logs.iter().map(|line| log(line)).collect::<Vec<_>>(),
-            "eventTimestamp": self.began_at_ms,
-            "wallTime": progress.wall_ms,
-            "truncated": progress.dropped > 0,
-            "event": self.event(progress.status),
-        });
+        let item = item(&self.source, progress, self.began_at_ms, self.event(progress.status));
         // Fails only when the last listener has just left.
         let _nobody = self.channel.send(Arc::new(item));
     }
@@ -165,6 +151,34 @@ impl Drop for Trace {
     }
 }
 
+/// Sends a line that belongs to no event: an item whose `event` is null.
+pub fn send_line(channel: &broadcast::Sender<Arc<Value>>, source: &Source, line: &LogRecord) {
+    let outcome = if line.level == LogLevel::Exception { "exception" } else { "ok" };
+    let progress = Progress { lines: vec![line.clone()], outcome: Some(outcome), ..Progress::default() };
+    // Fails only when the last listener has just left.
+    let _nobody = channel.send(Arc::new(item(source, &progress, line.at_ms, Value::Null)));
+}
+
+fn item(source: &Source, progress: &Progress, began_at_ms: i64, event: Value) -> Value {
+    let (exceptions, logs): (Vec<_>, Vec<_>) =
+        progress.lines.iter().partition(|line| line.level == LogLevel::Exception);
+    json!({
+        "outcome": progress.outcome.unwrap_or("unknown"),
+        "scriptName": source.environment.service.name.as_str(),
+        "scriptVersion": { "id": source.version.as_str() },
+        "environment": source.environment.environment.as_str(),
+        "entrypoint": Value::Null,
+        "executionModel": "stateless",
+        "diagnosticsChannelEvents": [],
+        "exceptions": exceptions.iter().map(|line| exception(line)).collect::<Vec<_>>(),
+        "logs": logs.iter().map(|line| log(line)).collect::<Vec<_>>(),
+        "eventTimestamp": began_at_ms,
+        "wallTime": progress.wall_ms,
+        "truncated": progress.dropped > 0,
+        "event": event,
+    })
+}
+
 fn exception(line: &LogRecord) -> Value {
     let text = line.message.strip_prefix("Uncaught ").unwrap_or(&line.message);
     let (name, message) = text.split_once(": ").unwrap_or(("Error", text));
@@ -192,12 +206,15 @@ mod tests {
 
     use super::*;
 
-    fn trace(channel: broadcast::Sender<Arc<Value>>) -> Trace {
+    fn source() -> Source {
         let account = AccountId::new(&"a".repeat(32)).unwrap();
         let environment = ServiceKey { account, name: ServiceName::new("app").unwrap() }.production();
-        let version = VersionId::new("1b4e28ba-2fa1-4d3b-a3f5-ef19b5a7633b").unwrap();
+        Source { environment, version: VersionId::new("1b4e28ba-2fa1-4d3b-a3f5-ef19b5a7633b").unwrap() }
+    }
+
+    fn trace(channel: broadcast::Sender<Arc<Value>>) -> Trace {
         let info = EventInfo::Fetch { url: "https://a/".into(), method: "GET".into(), headers: Vec::new(), cf: None };
-        Trace::new(channel, environment, version, info, 1000)
+        Trace::new(channel, source(), info, 1000)
     }
 
     fn line(level: LogLevel, message: &str) -> LogRecord {
@@ -233,6 +250,17 @@ mod tests {
         trace.answered("ok", Some(200), 1005);
         let event = heard.try_recv().unwrap();
         assert_eq!((event["logs"].as_array().unwrap().len(), &event["truncated"]), (16, &json!(true)));
+    }
+
+    #[test]
+    fn a_line_of_no_event_is_sent_without_one() {
+        let (channel, mut heard) = broadcast::channel(8);
+        send_line(&channel, &source(), &line(LogLevel::Log, "one"));
+        send_line(&channel, &source(), &line(LogLevel::Exception, "RangeError: two"));
+        let (first, second) = (heard.try_recv().unwrap(), heard.try_recv().unwrap());
+        assert_eq!((&first["event"], &first["outcome"]), (&Value::Null, &json!("ok")));
+        assert_eq!((&first["logs"][0]["message"][0], &first["scriptName"]), (&json!("one"), &json!("app")));
+        assert_eq!((&second["exceptions"][0]["name"], &second["outcome"]), (&json!("RangeError"), &json!("exception")));
     }
 
     #[test]

@@ -14,7 +14,10 @@ use tokio::{
     sync::Barrier,
 };
 
-use crate::harness::{Node, PATIENCE, says};
+use crate::{
+    harness::{Node, PATIENCE, says},
+    sockets::{Socket, connect_url},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_and_the_api_see_the_same_keys() {
@@ -168,6 +171,18 @@ async fn six_requests_of_one_event_wait_for_answers_at_once() {
     node.stop().await;
 }
 
+/// Live logs of `app`.
+pub(crate) async fn listen(node: &Node) -> Socket {
+    let path = "/accounts/ACCOUNT/workers/scripts/app/tails";
+    let tail = node.call(Method::POST, path, json!({})).await;
+    connect_url(tail["url"].as_str().unwrap(), &[("sec-websocket-protocol", "trace-v1")]).await.0
+}
+
+pub(crate) async fn next_item(socket: &mut Socket) -> Value {
+    let item = tokio::time::timeout(PATIENCE, socket.next_text()).await.unwrap();
+    serde_json::from_str(&item).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_line_of_an_event_reaches_its_listener() {
     let node = Node::start().await;
@@ -177,18 +192,48 @@ async fn every_line_of_an_event_reaches_its_listener() {
         return new Response("ok");
     } };"#;
     node.deploy("app", "production", code, json!([])).await;
-    let path = "/accounts/ACCOUNT/workers/scripts/app/tails";
-    let tail = node.call(Method::POST, path, json!({})).await;
-    let url = tail["url"].as_str().unwrap();
-    let (mut socket, _) = crate::sockets::connect_url(url, &[("sec-websocket-protocol", "trace-v1")]).await;
+    let mut socket = listen(&node).await;
     node.text("app.workers.test", "/path").await;
     let mut lines = Vec::new();
     for _event_then_late_line in 0..2 {
-        let item = tokio::time::timeout(PATIENCE, socket.next_text()).await.unwrap();
-        let item: Value = serde_json::from_str(&item).unwrap();
+        let item = next_item(&mut socket).await;
         assert!(item["event"]["request"]["url"].as_str().unwrap().ends_with("/path"), "{item}");
         lines.extend(item["logs"].as_array().unwrap().iter().map(|log| log["level"].clone()));
     }
     assert_eq!(lines, [json!("log"), json!("warn")]);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_belongs_to_no_event_is_not_taken_for_one_of_the_first() {
+    let node = Node::start().await;
+    let code = r#"console.log("top level");
+    let open;
+    export default { fetch(request) {
+        if (request.url.endsWith("/open")) open();
+        else new Promise((resolve) => { open = resolve }).then(() => console.log("after its event"));
+        return new Response("ok");
+    } };"#;
+    node.deploy("app", "production", code, json!([])).await;
+    let mut socket = listen(&node).await;
+    node.text("app.workers.test", "/wait").await;
+    node.text("app.workers.test", "/open").await;
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let item = next_item(&mut socket).await;
+        let path = item["event"]["request"]["url"].as_str().map(|url| url.rsplit('/').next().unwrap().to_owned());
+        let line = item["logs"][0]["message"][0].as_str().map(str::to_owned);
+        seen.push((path, line));
+    }
+    let of = |path: Option<&str>, line: Option<&str>| (path.map(str::to_owned), line.map(str::to_owned));
+    assert_eq!(
+        seen,
+        [
+            of(None, Some("top level")),
+            of(Some("wait"), None),
+            of(None, Some("after its event")),
+            of(Some("open"), None)
+        ]
+    );
     node.stop().await;
 }

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use skerry_node::{config::Settings, task};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
 
 use crate::{
     harness::{Node, PATIENCE, says},
-    http::raw,
+    http::{is_whole, raw},
 };
 
 const LIAR: &str = r#"export default { fetch(request) {
@@ -35,7 +35,7 @@ async fn pipelined(node: &Node, paths: &[&str]) -> String {
         requests.push_str(&format!("GET {path} HTTP/1.1\r\nhost: app.workers.test\r\n\r\n"));
     }
     requests.push_str("GET /last HTTP/1.1\r\nhost: app.workers.test\r\nconnection: close\r\n\r\n");
-    let mut stream = tokio::net::TcpStream::connect(node.http()).await.unwrap();
+    let mut stream = TcpStream::connect(node.http()).await.unwrap();
     stream.write_all(requests.as_bytes()).await.unwrap();
     let mut answers = String::new();
     tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answers)).await.unwrap().unwrap();
@@ -51,6 +51,42 @@ async fn a_length_that_a_worker_claims_does_not_frame_its_answer() {
     assert_eq!(answers.matches("content-length: 5\r\n").count(), 6, "{answers}");
     assert_eq!(answers.matches("content-length: 0\r\n").count(), 1, "{answers}");
     assert_eq!(answers.matches("\r\n\r\nhello").count(), 6, "{answers}");
+    node.stop().await;
+}
+
+/// Reads one answer that has a length.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&answer);
+        if text.contains("\r\n\r\n") && is_whole(&text) {
+            return text.into_owned();
+        }
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut piece)).await.unwrap().unwrap();
+        assert_ne!(read, 0, "the connection was closed after {text:?}");
+        answer.extend_from_slice(&piece[..read]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_its_worker_ignores_does_not_reach_into_the_next_request() {
+    let node = Node::start().await;
+    let code = "export default { fetch(request) { return new Response(`${request.method} ${new URL(request.url).pathname}`) } };";
+    node.deploy("app", "production", code, json!([])).await;
+    let inner = "POST /inner HTTP/1.1\r\nhost: app.workers.test\r\ncontent-length: 0\r\n\r\n";
+    for repeated in [0, 1, 100, 2000] {
+        // What follows looks like a request to whoever reads on.
+        let body = inner.repeat(repeated);
+        let mut stream = TcpStream::connect(node.http()).await.unwrap();
+        for path in ["/one", "/two", "/three"] {
+            let length = body.len();
+            let head = format!("POST {path} HTTP/1.1\r\nhost: app.workers.test\r\ncontent-length: {length}\r\n\r\n");
+            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            let answer = answer(&mut stream).await;
+            assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("POST {path}")), "{answer}");
+        }
+    }
     node.stop().await;
 }
 

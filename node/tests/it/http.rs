@@ -141,7 +141,7 @@ pub(crate) async fn raw(node: &Node, request: &str) -> String {
 }
 
 /// Whether an answer has come to the end that its `Content-Length` announces, or to that of its head.
-fn is_whole(answer: &str) -> bool {
+pub(crate) fn is_whole(answer: &str) -> bool {
     let Some((head, body)) = answer.split_once("\r\n\r\n") else { return false };
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     length.is_none_or(|length| body.len() >= length.parse().unwrap())

@@ -11,5 +11,6 @@ mod http;
 mod lifecycle;
 mod routing;
 mod sockets;
+mod sources;
 mod stalls;
 mod tls;

@@ -9,5 +9,7 @@ mod lifetimes;
 mod limits;
 mod loading;
 mod recursion;
+mod room;
+mod sources;
 mod streams;
 mod support;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use skerry_control::kv::KvError;
@@ -81,7 +82,11 @@ fn module(name: &str, source: &str) -> Module {
 pub(crate) struct World {
     pub(crate) log: Mutex<Vec<LogRecord>>,
     pub(crate) answer: Option<Box<dyn Fn(Request<Body>) -> Answer + Send + Sync>>,
+    pub(crate) kv: Option<Store>,
 }
+
+/// What a KV namespace answers.
+pub(crate) type Store = Box<dyn Fn(KvCall) -> BoxFuture<'static, KvReply> + Send + Sync>;
 
 pub(crate) enum Answer {
     Now(Result<Response<Body>, OutboundError>),
@@ -107,8 +112,11 @@ impl Outbound for World {
         self.fetch(cx, request).await
     }
 
-    async fn kv(&self, _: &CallContext, _: &NamespaceId, _: KvCall) -> Result<KvReply, KvError> {
-        Ok(KvReply::Entries(vec![None]))
+    async fn kv(&self, _: &CallContext, _: &NamespaceId, call: KvCall) -> Result<KvReply, KvError> {
+        Ok(match &self.kv {
+            Some(store) => store(call).await,
+            None => KvReply::Entries(vec![None]),
+        })
     }
 
     fn log(&self, _: &CallContext, record: LogRecord) {

@@ -101,6 +101,13 @@ async fn a_request_body_can_be_a_stream() {
 }
 
 #[tokio::test]
+async fn a_long_request_body_arrives_whole_and_can_be_sent_again() {
+    let stage = stage();
+    assert_eq!(stage.text_for("postLong", &at("/ok")).await, "true");
+    assert_eq!(stage.text_for("postLong", &at("/307")).await, "true");
+}
+
+#[tokio::test]
 async fn a_signal_stops_a_fetch() {
     let stage = stage();
     assert_eq!(stage.text_for("fetchAbort", &at("/slow")).await, "AbortError true");

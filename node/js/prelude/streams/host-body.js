@@ -9,6 +9,7 @@
 
 import { host, OP, op, start, startWith } from "../host.js";
 import { addAbortAlgorithm, removeAbortAlgorithm } from "../abort.js";
+import { pieceEnd } from "../bytes.js";
 import { atEnd, currentEvent } from "../event-context.js";
 import { toBytes } from "../errors.js";
 import { ByteController } from "./byte-controller.js";
@@ -258,6 +259,11 @@ function join(chunks) {
   return all;
 }
 
+// BOUND: what one BODY_WRITE carries; the host has the same number.
+const PIECE_BYTES_MAX = 64 * 1024;
+// UTF-16 units of a string that are sent at once: at most as many bytes as a piece may have.
+const PIECE_UNITS_MAX = PIECE_BYTES_MAX / 4;
+
 /**
  * Sends the stream into host body `id`, as fast as the host takes it. Resolves at the end; rejects, with the host told,
  * when the stream fails. Cancels the stream, and resolves, when the host no longer wants it.
@@ -278,14 +284,49 @@ export async function pumpToHost(shell, id) {
         await start(OP.BODY_END, id);
         return;
       }
-      if (chunk.byteLength > 0) await start(OP.BODY_WRITE, id, chunk);
+      await write(id, chunk);
     } catch (error) {
       cancelReadable(stream, error).catch(() => {});
-      // Whoever read the body has gone away: that is no failure of the worker's.
-      if (error.name === "AbortError") return;
+      if (isDisinterest(error)) return;
+      op(OP.BODY_ABORT, id, describe(error));
       throw error;
     }
   }
+}
+
+/** As `pumpToHost`, for a string or bytes. */
+export async function pumpConstant(content, id) {
+  try {
+    if (typeof content === "string") {
+      for (let at = 0; at < content.length; ) {
+        const end = pieceEnd(content, at + PIECE_UNITS_MAX);
+        await start(OP.BODY_WRITE, id, content.slice(at, end));
+        at = end;
+      }
+    } else {
+      await write(id, content);
+    }
+    await start(OP.BODY_END, id);
+  } catch (error) {
+    if (!isDisinterest(error)) throw error;
+  }
+}
+
+/** Resolves when the host has all of the bytes. */
+function write(id, bytes) {
+  if (bytes.byteLength === 0) return undefined;
+  return bytes.byteLength <= PIECE_BYTES_MAX ? start(OP.BODY_WRITE, id, bytes) : writePieces(id, bytes);
+}
+
+async function writePieces(id, bytes) {
+  for (let at = 0; at < bytes.byteLength; at += PIECE_BYTES_MAX) {
+    await start(OP.BODY_WRITE, id, bytes.subarray(at, at + PIECE_BYTES_MAX));
+  }
+}
+
+/** Whoever read the body has gone away: that is no failure of the worker's. */
+function isDisinterest(error) {
+  return error.name === "AbortError";
 }
 
 /** The next chunk as bytes, undefined at the end. */

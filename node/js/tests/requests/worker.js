@@ -213,6 +213,12 @@ const routes = {
     const response = await fetch(request.headers.get("x-test"), { method: "POST", body: "payload", headers: { authorization: "secret" } });
     return new Response(await response.text(), { status: response.status });
   },
+  async postLong(request) {
+    // Longer than what leaves whole, with pairs of surrogates wherever it may be cut.
+    const body = "a\u{1d11e}".repeat(70_000);
+    const response = await fetch(request.headers.get("x-test"), { method: "POST", body });
+    return new Response(String((await response.text()) === `POST ${body}`));
+  },
   async postStream(request) {
     const response = await fetch(request.headers.get("x-test"), { method: "POST", body: chunks("pay", "load") });
     return new Response(await response.text(), { status: response.status });

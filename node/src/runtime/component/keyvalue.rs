@@ -14,7 +14,10 @@ use super::{
     wit::wasi::keyvalue::{atomics, batch, store},
 };
 use crate::{
-    bindings::outbound::{KvCall, KvReply},
+    bindings::{
+        self,
+        outbound::{KvCall, KvReply},
+    },
     clock,
 };
 
@@ -197,8 +200,14 @@ impl batch::Host for KeyValueView<'_> {
         keys: Vec<String>,
     ) -> Result<Vec<Option<(String, Vec<u8>)>>, Failure> {
         let mut pairs = Vec::with_capacity(keys.len());
+        let mut bytes = 0;
         for keys in keys.chunks(limits::BULK_GET_KEYS_MAX) {
             let entries = self.read(&bucket, keys.to_vec()).await?;
+            bytes += entries.iter().flatten().map(|entry| entry.value.len()).sum::<usize>();
+            // They are held at once, outside the guest's own memory.
+            if bytes > limits::BULK_GET_BYTES_MAX {
+                return Err(bindings::kv::too_many_bytes().into());
+            }
             let found = |(key, entry): (&String, Option<KvEntry>)| Some((key.clone(), entry?.value.into()));
             pairs.extend(keys.iter().zip(entries).map(found));
         }

@@ -10,15 +10,18 @@
 #[path = "body/pipe.rs"]
 mod pipe;
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use tokio::sync::Semaphore;
 
 use self::pipe::Pipe;
+pub(crate) use self::pipe::Place;
 use super::{
     OpError, Ops, Replied,
-    pending::{Done, Work},
+    pending::{Begun, Done, Work},
+    room::{self, Granted, Taken},
 };
 use crate::runtime::{
     frame::{FrameError, Reader, Value, Writer},
@@ -103,8 +106,8 @@ impl Bodies {
         }
     }
 
-    fn create(&mut self, request: i32, length: Option<u64>) -> i32 {
-        let (pipe, reader) = pipe::pipe(length);
+    fn create(&mut self, request: i32, length: Option<u64>, room: Arc<Semaphore>) -> i32 {
+        let (pipe, reader) = pipe::pipe(length, room);
         self.insert(request, Entry::Pipe { pipe, reader: Some(reader) })
     }
 
@@ -128,14 +131,21 @@ impl Bodies {
         }))
     }
 
-    pub(super) fn write(&mut self, args: &mut Reader<'_>) -> Result<Work, OpError> {
+    pub(super) fn write(&mut self, args: &mut Reader<'_>, granted: Option<Granted>) -> Result<Begun, OpError> {
         let id = args.int()?;
         let chunk = args.bytes()?;
-        if chunk.len() > limits::BODY_CHUNK_WRITE_BYTES_MAX {
-            return Err(OpError::throw("RangeError", "This chunk is larger than 16 MiB; write it in pieces."));
+        if chunk.len() > limits::BODY_CHUNK_BYTES_MAX {
+            return Err(OpError::throw(
+                "RangeError",
+                "This chunk is larger than 64 KiB; the prelude writes it in pieces.",
+            ));
         }
+        let granted = match granted {
+            Some(Granted::Chunk(place)) => Some(place),
+            _ => None,
+        };
         match self.table.get(&id) {
-            Some(Held { entry: Entry::Pipe { pipe, .. }, .. }) => Ok(pipe.write(Bytes::copy_from_slice(chunk))),
+            Some(Held { entry: Entry::Pipe { pipe, .. }, .. }) => Ok(pipe.write(chunk, granted)),
             // As the pipe itself says when its reader has gone: the prelude takes it for the end of the interest, not a failure.
             _ => Err(OpError::throw("AbortError", "This body has ended.")),
         }
@@ -153,12 +163,16 @@ impl Bodies {
         Ok(Box::pin(std::future::ready(Done::Undefined)))
     }
 
-    /// The body that a RESPOND or FETCH names: nothing, text, bytes, or an id, which is also returned.
-    pub(super) fn take(&mut self, value: Option<Value<'_>>) -> Result<(Body, Option<i32>), OpError> {
+    /// The body that a RESPOND or FETCH names: nothing, text, bytes, which take `room`, or an id, which is also returned.
+    pub(super) fn take(
+        &mut self,
+        value: Option<Value<'_>>,
+        room: Option<Taken>,
+    ) -> Result<(Body, Option<i32>), OpError> {
         match value {
             None => Ok((empty(), None)),
-            Some(Value::Text(text)) => Ok((full(Bytes::copy_from_slice(text.as_bytes())), None)),
-            Some(Value::Bytes(bytes)) => Ok((full(Bytes::copy_from_slice(bytes)), None)),
+            Some(Value::Text(text)) => Ok((whole(text.as_bytes(), room), None)),
+            Some(Value::Bytes(bytes)) => Ok((whole(bytes, room), None)),
             Some(Value::Int(id)) => match self.table.remove(&id) {
                 Some(Held { entry: Entry::Incoming(incoming), .. }) => Ok((incoming.into_body(), None)),
                 Some(Held { request, entry: Entry::Pipe { pipe, reader: Some(reader) } }) => {
@@ -198,7 +212,7 @@ impl Ops {
         if self.bodies.is_full() {
             return Err(OpError::throw("Error", TOO_MANY));
         }
-        reply.int(self.bodies.create(request, length));
+        reply.int(self.bodies.create(request, length, Arc::clone(self.room.bodies())));
         Ok(true)
     }
 
@@ -257,6 +271,19 @@ pub(crate) fn empty() -> Body {
 }
 
 /// A body that is there already.
-pub(crate) fn full(bytes: Bytes) -> Body {
+fn whole(bytes: &[u8], room: Option<Taken>) -> Body {
+    let bytes = match room {
+        Some(room) => room::copied(bytes, room),
+        None => Bytes::copy_from_slice(bytes),
+    };
     http_body_util::Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// How many bytes a body has that is named as a whole.
+pub(super) fn whole_bytes(value: Option<&Value<'_>>) -> usize {
+    match value {
+        Some(Value::Text(text)) => text.len(),
+        Some(Value::Bytes(bytes)) => bytes.len(),
+        _ => 0,
+    }
 }

@@ -11,6 +11,7 @@ use super::{
     body::{self, Incoming},
     headers,
     pending::{Done, Work},
+    room::Taken,
 };
 use crate::{
     bindings::outbound::{CallContext, OutboundError},
@@ -23,29 +24,38 @@ use crate::{
 
 impl Ops {
     /// SERVICE_FETCH
-    pub(super) fn service_fetch(&mut self, context: CallContext, args: &mut Reader<'_>) -> Result<Work, OpError> {
+    pub(super) fn service_fetch(
+        &mut self,
+        context: CallContext,
+        args: &mut Reader<'_>,
+        room: Option<Taken>,
+    ) -> Result<Work, OpError> {
         let binding = args.text()?;
         let target = self.worker.env.iter().find_map(|(name, value)| match value {
             EnvValue::Service(target) if name == binding => Some(target.clone()),
             _ => None,
         });
         let target = target.ok_or_else(|| OpError::throw("TypeError", format!("{binding} is no service binding.")))?;
-        self.fetch(context, Some(target), args)
+        self.fetch(context, Some(target), args, room)
     }
 
-    /// FETCH; with a target, SERVICE_FETCH.
+    /// FETCH; with a target, SERVICE_FETCH. The head has its part of the room until the answer's comes, the body until it has
+    /// been read.
     pub(super) fn fetch(
         &mut self,
         context: CallContext,
         target: Option<ServiceTarget>,
         args: &mut Reader<'_>,
+        mut room: Option<Taken>,
     ) -> Result<Work, OpError> {
         let method = args.text()?;
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|_ignored| OpError::throw("TypeError", format!("Invalid HTTP method string: {method}")))?;
         let uri = uri(args.text()?)?;
         let fields = headers::read(args)?;
-        let (body, _pipe) = self.bodies.take(args.optional()?)?;
+        let content = args.optional()?;
+        let body_room = room.as_mut().and_then(|room| room.split(body::whole_bytes(content.as_ref())));
+        let (body, _pipe) = self.bodies.take(content, body_room)?;
         context
             .count_subrequest(self.worker.limits.subrequests)
             .map_err(|error| OpError::throw("Error", error.to_string()))?;
@@ -58,6 +68,7 @@ impl Ops {
                 Some(target) => context.outbound.service(&context, target, request).await,
                 None => context.outbound.fetch(&context, request).await,
             };
+            drop(room);
             Done::Response(Box::new(response))
         }))
     }

@@ -3,6 +3,8 @@
 //! **Owns** the arguments and replies of the KV operations. **Must not know** where values are kept. **Enter at**
 //! [`Ops::kv`].
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use skerry_control::kv::{KvError, KvListOptions, KvPut, limits as kv_limits};
 use skerry_proto::id::NamespaceId;
@@ -10,6 +12,7 @@ use skerry_proto::id::NamespaceId;
 use super::{
     OpError, Ops, code,
     pending::{Done, Work},
+    room::{self, Taken},
 };
 use crate::{
     bindings::outbound::{CallContext, KvCall, KvReply},
@@ -21,7 +24,13 @@ use crate::{
 
 impl Ops {
     /// KV_GET, KV_PUT, KV_DELETE, KV_LIST
-    pub(super) fn kv(&mut self, code: i32, context: CallContext, args: &mut Reader<'_>) -> Result<Work, OpError> {
+    pub(super) fn kv(
+        &mut self,
+        code: i32,
+        context: CallContext,
+        args: &mut Reader<'_>,
+        room: Option<Taken>,
+    ) -> Result<Work, OpError> {
         let binding = args.text()?;
         let namespace = self.namespace(binding)?;
         let now_seconds = (self.now_ms / 1000.0) as u64;
@@ -42,9 +51,21 @@ impl Ops {
         context
             .count_subrequest(self.worker.limits.subrequests)
             .map_err(|error| OpError::throw("Error", error.to_string()))?;
+        let most = reply_bytes_max(&call);
+        let replies = Arc::clone(self.room.replies());
         Ok(Box::pin(async move {
-            match context.outbound.kv(&context, &namespace, call).await {
-                Ok(reply) => Done::Value(describe(reply)),
+            let mut reply_room = match most {
+                0 => None,
+                bytes => Some(room::wait(replies, room::permits(bytes)).await),
+            };
+            let answer = context.outbound.kv(&context, &namespace, call).await;
+            drop(room);
+            match answer {
+                Ok(reply) => {
+                    let spare = most.saturating_sub(reply_bytes(&reply));
+                    drop(reply_room.as_mut().and_then(|room| room.split(spare)));
+                    Done::Kv { reply, _room: reply_room }
+                }
                 Err(KvError::Invalid { message, .. }) => Done::Failed { name: "Error", message },
                 Err(error) => Done::Failed { name: "Error", message: error.to_string() },
             }
@@ -60,6 +81,32 @@ impl Ops {
                 _ => None,
             })
             .ok_or_else(|| OpError::throw("TypeError", format!("{binding} is no KV namespace.")))
+    }
+}
+
+/// BOUND: a cursor names a key, encoded in base64.
+const CURSOR_BYTES_MAX: usize = 2 * kv_limits::KEY_BYTES_MAX;
+
+/// How many bytes the answer may have: known beforehand, unlike those it has.
+fn reply_bytes_max(call: &KvCall) -> usize {
+    match call {
+        KvCall::Get { keys, .. } => kv_limits::BULK_GET_BYTES_MAX + keys.len() * kv_limits::METADATA_BYTES_MAX,
+        KvCall::List(options) => {
+            let keys = options.limit.unwrap_or(kv_limits::LIST_KEYS_MAX);
+            keys * (kv_limits::KEY_BYTES_MAX + kv_limits::METADATA_BYTES_MAX)
+        }
+        KvCall::Put { .. } | KvCall::Delete { .. } | KvCall::Increment { .. } => 0,
+    }
+}
+
+fn reply_bytes(reply: &KvReply) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    match reply {
+        KvReply::Entries(entries) => {
+            entries.iter().flatten().map(|entry| entry.value.len() + text(&entry.metadata)).sum()
+        }
+        KvReply::Page(page) => page.keys.iter().map(|key| key.name.len() + text(&key.metadata)).sum(),
+        KvReply::Done | KvReply::Count(_) => 0,
     }
 }
 
@@ -84,7 +131,11 @@ fn check(call: &KvCall) -> Result<(), OpError> {
                 && put.metadata.as_ref().is_none_or(|metadata| metadata.len() <= kv_limits::METADATA_BYTES_MAX)
         }
         KvCall::Delete { key } => key_fits(key),
-        KvCall::List(options) => options.limit.is_none_or(|limit| (1..=kv_limits::LIST_KEYS_MAX).contains(&limit)),
+        KvCall::List(options) => {
+            options.limit.is_none_or(|limit| (1..=kv_limits::LIST_KEYS_MAX).contains(&limit))
+                && options.prefix.len() <= kv_limits::KEY_BYTES_MAX
+                && options.cursor.as_ref().is_none_or(|cursor| cursor.len() <= CURSOR_BYTES_MAX)
+        }
         KvCall::Increment { key, .. } => key_fits(key),
     };
     if fits { Ok(()) } else { Err(OpError::throw("Error", "KV call failed: 400 an argument is out of bounds.")) }
@@ -100,8 +151,8 @@ fn optional_integer(args: &mut Reader<'_>) -> Result<Option<u64>, OpError> {
     })
 }
 
-fn describe(reply: KvReply) -> Writer {
-    let mut out = Writer::new();
+/// The value of a completed operation.
+pub(crate) fn describe(reply: KvReply, out: &mut Writer) {
     match reply {
         KvReply::Done => drop(out.undefined()),
         KvReply::Count(count) => drop(out.number(count as f64)),
@@ -112,8 +163,8 @@ fn describe(reply: KvReply) -> Writer {
                     None => drop(out.null()),
                     Some(entry) => {
                         out.list(3).bytes(&entry.value);
-                        nullable_text(&mut out, entry.metadata.as_deref());
-                        nullable_number(&mut out, entry.expiration);
+                        nullable_text(out, entry.metadata.as_deref());
+                        nullable_number(out, entry.expiration);
                     }
                 }
             }
@@ -122,13 +173,12 @@ fn describe(reply: KvReply) -> Writer {
             out.list(2).list(page.keys.len());
             for key in &page.keys {
                 out.list(3).text(&key.name);
-                nullable_number(&mut out, key.expiration);
-                nullable_text(&mut out, key.metadata.as_deref());
+                nullable_number(out, key.expiration);
+                nullable_text(out, key.metadata.as_deref());
             }
-            nullable_text(&mut out, page.cursor.as_deref());
+            nullable_text(out, page.cursor.as_deref());
         }
     }
-    out
 }
 
 fn nullable_text(out: &mut Writer, text: Option<&str>) {

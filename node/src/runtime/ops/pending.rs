@@ -2,17 +2,26 @@
 //!
 //! **Owns** their bound, their ids and how they are stopped. **Must not know** what they do. **Enter at** [`Pending`].
 
+#[path = "pending/timers.rs"]
+mod timers;
+
 use std::{collections::HashMap, future::Future, pin::Pin};
 
 use bytes::Bytes;
 use http::Response;
 use tokio::task::AbortHandle;
 
-use super::{OpError, Ops, Replied, body::Incoming, code};
+use self::timers::Timers;
+use super::{
+    OpError, Ops, Replied,
+    body::Incoming,
+    code,
+    room::{Granted, Taken},
+};
 use crate::{
-    bindings::outbound::OutboundError,
+    bindings::outbound::{KvReply, OutboundError},
     runtime::{
-        frame::{Reader, Writer},
+        frame::Reader,
         limits,
         worker::{Body, BodyError},
     },
@@ -20,8 +29,17 @@ use crate::{
 
 /// What an operation came to; it becomes a value only when it is delivered, because some need the isolate's tables.
 pub(crate) enum Done {
-    /// An encoded value.
-    Value(Writer),
+    /// There is room for what it sends: it is to be begun anew, and finds the room taken.
+    Again(Granted),
+    /// An answer of KV, and the room that it takes until it is delivered.
+    Kv {
+        /// The answer.
+        reply: KvReply,
+        /// The room.
+        _room: Option<Taken>,
+    },
+    /// A timer's wait is over.
+    Elapsed,
     /// Nothing to say.
     Undefined,
     /// The operation failed with this error.
@@ -47,6 +65,14 @@ pub(crate) enum Done {
 /// An operation's work.
 pub(crate) type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
 
+/// What has begun.
+pub(crate) enum Begun {
+    /// The operation.
+    Operation(Work),
+    /// The wait for room for what it sends, of which nothing is kept.
+    Wait(Work),
+}
+
 /// An operation that the guest has begun and the driver has to run.
 pub(crate) struct Started {
     pub(crate) op: i32,
@@ -64,7 +90,7 @@ struct Operation {
 #[derive(Default)]
 pub(crate) struct Pending {
     operations: HashMap<i32, Operation>,
-    timers: usize,
+    timers: Timers,
     started: Vec<Started>,
     stopped: Vec<i32>,
 }
@@ -73,7 +99,7 @@ impl Pending {
     /// Refuses an operation past the bounds, or whose id is in use.
     pub(super) fn admit(&self, op: i32, code: i32) -> Result<(), OpError> {
         let full = self.operations.len() >= limits::OPERATIONS_MAX;
-        if full || (code == code::TIMER && self.timers >= limits::TIMERS_MAX) {
+        if full || (code == code::TIMER && self.timers.len() >= limits::TIMERS_MAX) {
             return Err(OpError::throw("Error", "Too many operations are in flight."));
         }
         if self.operations.contains_key(&op) {
@@ -82,8 +108,17 @@ impl Pending {
         Ok(())
     }
 
+    /// An operation that is a timer is due at some time.
+    pub(super) fn is_due(&mut self, op: i32, due_us: u64) {
+        self.timers.insert(op, due_us);
+    }
+
+    /// Which timer fires now that the wait of `op` is over.
+    pub(crate) fn elapsed(&mut self, op: i32) -> Option<i32> {
+        self.timers.elapsed(op)
+    }
+
     pub(super) fn start(&mut self, op: i32, request: i32, code: i32, work: Work) {
-        self.timers += usize::from(code == code::TIMER);
         self.operations.insert(op, Operation { request, code, task: None });
         self.started.push(Started { op, work });
     }
@@ -109,7 +144,7 @@ impl Pending {
     /// Forgets a completed operation; its request, or `None` when it had been stopped before.
     pub(crate) fn complete(&mut self, op: i32) -> Option<i32> {
         let operation = self.operations.remove(&op)?;
-        self.timers -= usize::from(operation.code == code::TIMER);
+        self.timers.remove(op);
         Some(operation.request)
     }
 
@@ -126,7 +161,6 @@ impl Pending {
     /// not taken for a hung one.
     pub(super) fn cut_off(&mut self, op: i32) {
         if let Some(operation) = self.stop(op) {
-            self.timers += usize::from(operation.code == code::TIMER);
             self.operations.insert(op, Operation { task: None, ..operation });
             self.stopped.push(op);
         }
@@ -134,7 +168,7 @@ impl Pending {
 
     fn stop(&mut self, op: i32) -> Option<Operation> {
         let operation = self.operations.remove(&op)?;
-        self.timers -= usize::from(operation.code == code::TIMER);
+        self.timers.remove(op);
         self.started.retain(|started| started.op != op);
         if let Some(task) = &operation.task {
             task.abort();

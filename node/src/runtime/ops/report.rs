@@ -29,16 +29,17 @@ impl Report {
         self.loaded = Some(Ok(names.into_iter().map(str::to_owned).collect()));
         Ok(false)
     }
-
-    pub(super) fn load_failed(&mut self, args: &mut Reader<'_>) -> Replied {
-        let message = args.text()?;
-        let stack = args.optional_text()?.unwrap_or_default();
-        self.loaded = Some(Err(position::load_error(message, stack)));
-        Ok(false)
-    }
 }
 
 impl Ops {
+    /// LOAD_FAILED
+    pub(super) fn load_failed(&mut self, args: &mut Reader<'_>) -> Replied {
+        let error = position::load_error(args.text()?, args.optional_text()?.unwrap_or_default());
+        let error = self.in_sources(|origins| origins.load_error(error));
+        self.report.loaded = Some(Err(error));
+        Ok(false)
+    }
+
     /// LOG
     pub(super) fn log(&mut self, args: &mut Reader<'_>) -> Replied {
         let level = match args.int()? {
@@ -50,8 +51,11 @@ impl Ops {
             _ => LogLevel::Log,
         };
         let request = args.int()?;
-        let message = cut(args.text()?);
+        let message = args.text()?;
         let position = args.optional_text()?.map(position::worker_frames).filter(|text| !text.is_empty());
+        let (message, position) = self.in_sources(|origins| {
+            (cut(&origins.stack(message)), position.map(|position| cut(&origins.position(&position))))
+        });
         let record = LogRecord { level, message, position, at_ms: self.now_ms as i64 };
         let context = self.requests.context(request).unwrap_or_else(|_| self.report.context.clone());
         context.outbound.log(&context, record);

@@ -19,12 +19,12 @@ use std::{
 use http::{Response, StatusCode};
 use tokio::sync::oneshot;
 
-use super::{OpError, Ops, Replied, headers};
+use super::{OpError, Ops, Replied, body, headers};
 use crate::{
     bindings::outbound::{CallContext, LogLevel, LogRecord},
     runtime::{
-        frame::{FrameError, Reader, Value},
-        position,
+        frame::{FrameError, Reader, Value, Writer},
+        limits, position,
         worker::{Outcome, WorkerError},
     },
 };
@@ -200,12 +200,23 @@ impl Request {
 
 impl Ops {
     /// RESPOND
-    pub(super) fn respond(&mut self, args: &mut Reader<'_>) -> Replied {
+    pub(super) fn respond(&mut self, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
         let id = args.int()?;
         let status = args.int()?;
         let status_text = args.text()?;
         let fields = headers::read(args)?;
-        let (body, pipe) = self.bodies.take(args.optional()?)?;
+        let content = args.optional()?;
+        let room = match body::whole_bytes(content.as_ref()) {
+            0..=limits::BODY_INLINE_BYTES_MAX => None,
+            bytes => match self.room.whole_body(bytes) {
+                Some(room) => Some(room),
+                None => {
+                    reply.bool(false);
+                    return Ok(true);
+                }
+            },
+        };
+        let (body, pipe) = self.bodies.take(content, room)?;
         let socket = match args.optional()? {
             None => None,
             Some(Value::Int(socket)) => Some(socket),
@@ -244,6 +255,7 @@ impl Ops {
         let id = args.int()?;
         let message = args.text()?.to_owned();
         let stack = position::worker_frames(args.optional_text()?.unwrap_or_default());
+        let stack = self.in_sources(|origins| origins.stack(&stack).into_owned());
         self.requests.answer(id, Err(WorkerError::Exception { message, stack }), self.now_ms);
         Ok(false)
     }
@@ -258,6 +270,8 @@ impl Ops {
 
     /// Ends the events that are over, of those that something happened to since the last call.
     pub(crate) fn settle(&mut self, now: Instant) {
+        // The guest has begun anew what it was granted room for, or never will.
+        self.granted = None;
         let mut touched = std::mem::take(&mut self.requests.touched);
         for id in touched.drain(..) {
             let Some(request) = self.requests.table.get_mut(&id) else { continue };

@@ -12,6 +12,7 @@ use crate::{
         frame::Writer,
         isolate::Fault,
         meter,
+        ops::pending::Done,
         services::Services,
         ticker,
         worker::{Event, Limits, LoadError, ServiceTarget, WorkerError, WorkerSpec},
@@ -138,6 +139,10 @@ fn open_mail(
     let ops = isolate.ops();
     match mail {
         Mail::Complete { op, done } => {
+            let op = match done {
+                Done::Elapsed => ops.pending.elapsed(op)?,
+                _ => op,
+            };
             let request = ops.pending.complete(op)?;
             ops.requests.operation_ended(request);
             event::complete(frame, ops, op, request, done);

@@ -1,4 +1,7 @@
 //! A pipe from the guest to whoever reads the body: a few chunks deep, and honest about how it ended.
+//!
+//! A chunk takes room in its pipe until it is taken out, and in the isolate until its bytes are gone. One that finds no room
+//! stays with the guest, which writes it again once there is.
 
 use std::{
     pin::Pin,
@@ -9,11 +12,14 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::runtime::{
     limits,
-    ops::pending::{Done, Work},
+    ops::{
+        pending::{Begun, Done},
+        room::{self, Granted, Taken},
+    },
     worker::{Body, BodyError},
 };
 
@@ -22,35 +28,78 @@ type End = Arc<OnceLock<Result<(), BodyError>>>;
 
 /// The guest's end.
 pub(super) struct Pipe {
-    // BOUND: BODY_CHUNKS_MAX chunks; a write past them completes when the reader has taken one.
-    chunks: Option<mpsc::Sender<Bytes>>,
+    // BOUND: BODY_CHUNKS_MAX chunks of BODY_PIPE_BYTES_MAX bytes.
+    chunks: Option<mpsc::Sender<Chunk>>,
+    room: Arc<Semaphore>,
+    /// What all pipes of the isolate share.
+    shared: Arc<Semaphore>,
     end: End,
 }
 
+struct Chunk {
+    bytes: Bytes,
+    _room: Taken,
+}
+
+/// Room for a chunk of a pipe.
+pub(crate) struct Place {
+    slot: mpsc::OwnedPermit<Chunk>,
+    room: Taken,
+    shared: Taken,
+}
+
 /// A new pipe and the body that comes out of it; it breaks unless it has `length` bytes, where that is announced.
-pub(super) fn pipe(length: Option<u64>) -> (Pipe, Body) {
+pub(super) fn pipe(length: Option<u64>, shared: Arc<Semaphore>) -> (Pipe, Body) {
     let (sender, chunks) = mpsc::channel(limits::BODY_CHUNKS_MAX);
     let end = End::default();
     let body = PipeBody { chunks, end: Arc::clone(&end), over: false, left: length };
-    (Pipe { chunks: Some(sender), end }, body.boxed_unsync())
+    let room = Arc::new(Semaphore::new(limits::BODY_PIPE_BYTES_MAX));
+    (Pipe { chunks: Some(sender), room, shared, end }, body.boxed_unsync())
 }
 
 impl Pipe {
-    pub(super) fn write(&self, chunk: Bytes) -> Work {
-        let Some(chunks) = &self.chunks else { return Box::pin(std::future::ready(closed())) };
-        match chunks.try_send(chunk) {
-            Ok(()) => Box::pin(std::future::ready(Done::Undefined)),
-            Err(mpsc::error::TrySendError::Closed(_)) => Box::pin(std::future::ready(closed())),
-            Err(mpsc::error::TrySendError::Full(chunk)) => {
-                let chunks = chunks.clone();
-                Box::pin(async move {
-                    match chunks.send(chunk).await {
-                        Ok(()) => Done::Undefined,
-                        Err(_) => closed(),
-                    }
-                })
-            }
+    /// Takes a chunk, in the place that it was granted or in one that is free.
+    pub(super) fn write(&self, chunk: &[u8], granted: Option<Place>) -> Begun {
+        let ended = |done| Begun::Operation(Box::pin(std::future::ready(done)));
+        let Some(chunks) = &self.chunks else { return ended(closed()) };
+        if chunks.is_closed() {
+            return ended(closed());
         }
+        let granted = granted.filter(|place| place.room.num_permits() >= chunk.len());
+        match granted.or_else(|| self.place(chunks, chunk.len())) {
+            Some(Place { slot, room, shared }) => {
+                slot.send(Chunk { bytes: room::copied(chunk, shared), _room: room });
+                ended(Done::Undefined)
+            }
+            None => self.wait(chunks.clone(), chunk.len()),
+        }
+    }
+
+    /// A place that is free now.
+    fn place(&self, chunks: &mpsc::Sender<Chunk>, bytes: usize) -> Option<Place> {
+        let bytes = room::permits(bytes);
+        Some(Place {
+            slot: chunks.clone().try_reserve_owned().ok()?,
+            room: Arc::clone(&self.room).try_acquire_many_owned(bytes).ok()?,
+            shared: Arc::clone(&self.shared).try_acquire_many_owned(bytes).ok()?,
+        })
+    }
+
+    fn wait(&self, chunks: mpsc::Sender<Chunk>, bytes: usize) -> Begun {
+        let (room, shared, bytes) = (Arc::clone(&self.room), Arc::clone(&self.shared), room::permits(bytes));
+        let reader = chunks.clone();
+        Begun::Wait(Box::pin(async move {
+            let place = async move {
+                let slot = chunks.reserve_owned().await.ok()?;
+                Some(Place { slot, room: room::wait(room, bytes).await, shared: room::wait(shared, bytes).await })
+            };
+            let place = tokio::select! {
+                place = place => place,
+                // Otherwise room would be waited for that the reader no longer gives back.
+                () = reader.closed() => None,
+            };
+            place.map_or_else(closed, |place| Done::Again(Granted::Chunk(place)))
+        }))
     }
 
     pub(super) fn end(&mut self) {
@@ -72,7 +121,7 @@ fn closed() -> Done {
 }
 
 struct PipeBody {
-    chunks: mpsc::Receiver<Bytes>,
+    chunks: mpsc::Receiver<Chunk>,
     end: End,
     over: bool,
     /// Bytes that are still to come, where the length is announced.
@@ -102,7 +151,7 @@ impl http_body::Body for PipeBody {
         }
         match self.chunks.poll_recv(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(chunk)) => Poll::Ready(Some(self.chunk(chunk))),
+            Poll::Ready(Some(chunk)) => Poll::Ready(Some(self.chunk(chunk.bytes))),
             Poll::Ready(None) => {
                 self.over = true;
                 match self.end.get() {
@@ -125,3 +174,7 @@ impl http_body::Body for PipeBody {
         self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
+
+#[cfg(test)]
+#[path = "pipe_tests.rs"]
+mod tests;

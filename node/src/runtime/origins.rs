@@ -1,0 +1,165 @@
+//! Where a worker's code was written.
+//!
+//! **Owns** the source maps of one worker, which are read when a place is first asked for. **Must not know** who asks.
+//! **Enter at** [`Origins`]. What has no map, or one with a mistake, stays where the engine says it is.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
+
+use super::{
+    position,
+    source_map::{self, Origin, SourceMap},
+    worker::{Code, LoadError, Module, ModuleKind},
+};
+
+/// The way from a worker's code to its sources.
+#[derive(Debug)]
+pub(crate) struct Origins {
+    code: Arc<Code>,
+    /// Whether it has a file that may be a map.
+    has_maps: bool,
+    files: OnceLock<Vec<File>>,
+}
+
+/// A file of the worker with its map.
+#[derive(Debug)]
+struct File {
+    name: String,
+    map: SourceMap,
+    /// Where its lines begin; `None` for a file of ASCII, whose columns are the same in bytes and in UTF-16 units.
+    lines: Option<Vec<u32>>,
+    text: bytes::Bytes,
+}
+
+impl Origins {
+    /// Of this code; looks at nothing yet.
+    pub(crate) fn of(code: &Arc<Code>) -> Self {
+        let has_maps = code.modules.iter().any(|module| module.kind == ModuleKind::SourceMap);
+        Self { code: Arc::clone(code), has_maps, files: OnceLock::new() }
+    }
+
+    /// Whether asking will take a moment: the maps have not been read.
+    pub(crate) fn are_unread(&self) -> bool {
+        self.has_maps && self.files.get().is_none()
+    }
+
+    /// The text with every stack line in the worker's sources.
+    pub(crate) fn stack<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if !self.has_maps || !text.contains("at ") {
+            return Cow::Borrowed(text);
+        }
+        let mut out = String::with_capacity(text.len());
+        for line in text.split_inclusive('\n') {
+            match position::place(line).and_then(|place| Some((place, self.place(place)?))) {
+                Some((place, origin)) => {
+                    let at = place.as_ptr().addr() - line.as_ptr().addr();
+                    out.push_str(&line[..at]);
+                    out.push_str(&origin);
+                    out.push_str(&line[at + place.len()..]);
+                }
+                None => out.push_str(line),
+            }
+        }
+        Cow::Owned(out)
+    }
+
+    /// Where a line of the log is from, a place or a stack, in the worker's sources.
+    pub(crate) fn position<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.place(text) {
+            Some(origin) => Cow::Owned(origin),
+            None => self.stack(text),
+        }
+    }
+
+    /// `file:line:column` in the sources; `None` where that is not known.
+    fn place(&self, place: &str) -> Option<String> {
+        let (file, line, column) = position::parts(place);
+        let Origin { source, line, column } = self.origin(file, line?, column)?;
+        Some(format!("{source}:{line}:{column}"))
+    }
+
+    /// A failed load with its position in the sources.
+    pub(crate) fn load_error(&self, error: LoadError) -> LoadError {
+        let origin =
+            error.file.as_deref().zip(error.line).and_then(|(file, line)| self.origin(file, line, error.column));
+        match origin {
+            Some(Origin { source, line, column }) => LoadError {
+                message: error.message,
+                file: Some(source.to_owned()),
+                line: Some(line),
+                column: Some(column),
+            },
+            None => error,
+        }
+    }
+
+    fn origin(&self, file: &str, line: u32, column: Option<u32>) -> Option<Origin<'_>> {
+        if !self.has_maps {
+            return None;
+        }
+        let files = self.files.get_or_init(|| read(&self.code));
+        let file = files.iter().find(|known| known.name == file)?;
+        let line = line.checked_sub(1)?;
+        file.map.origin(line, file.column(line, column.unwrap_or(1)))
+    }
+}
+
+impl File {
+    /// A column as the engine counts, in bytes, as maps do: in UTF-16 units from 0.
+    fn column(&self, line: u32, column: u32) -> u32 {
+        // The engine counts from 1, but for some tokens of the first line from 0: one too many is within the same token, one
+        // too few would be before it.
+        let bytes = if line == 0 { column } else { column.saturating_sub(1) };
+        let begins = self.lines.as_ref().and_then(|lines| lines.get(line as usize).copied());
+        let Some(begins) = begins else { return bytes };
+        let end = self.text.len().min((begins as usize).saturating_add(bytes as usize));
+        let before = &self.text[begins as usize..end];
+        // A byte that begins a character is a unit; one that begins a character of four bytes is two.
+        let units = before.iter().map(|byte| u32::from(byte & 0xc0 != 0x80) + u32::from(*byte >= 0xf0));
+        units.sum()
+    }
+}
+
+fn read(code: &Code) -> Vec<File> {
+    code.modules
+        .iter()
+        .filter(|module| module.kind == ModuleKind::EsModule)
+        .filter_map(|module| file(code, module))
+        .collect()
+}
+
+fn file(code: &Code, module: &Module) -> Option<File> {
+    let name = map_name(module);
+    let map = code.modules.iter().find(|map| map.kind == ModuleKind::SourceMap && map.name == name)?;
+    let folder = map.name.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let Some(read) = SourceMap::read(&map.bytes, folder) else {
+        tracing::debug!(map = map.name, "a source map can not be used");
+        return None;
+    };
+    let lines = (!module.bytes.is_ascii()).then(|| {
+        let ends = module.bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        std::iter::once(0).chain(ends.filter_map(|(at, _)| u32::try_from(at + 1).ok())).collect()
+    });
+    Some(File { name: module.name.clone(), map: read, lines, text: module.bytes.clone() })
+}
+
+/// The name of the file's map: what the file says at its end, else its own with `.map`.
+fn map_name(module: &Module) -> String {
+    const MARK: &[u8] = b"//# sourceMappingURL=";
+    // BOUND: a comment that is looked for in the last line that a tool has written.
+    const TAIL_BYTES: usize = 1024;
+    let tail = &module.bytes[module.bytes.len().saturating_sub(TAIL_BYTES)..];
+    let said = tail.windows(MARK.len()).rposition(|window| window == MARK).and_then(|at| {
+        let rest = std::str::from_utf8(&tail[at + MARK.len()..]).ok()?;
+        rest.split_whitespace().next().filter(|url| !url.contains(':'))
+    });
+    match said {
+        Some(url) => {
+            let folder = module.name.rsplit_once('/').map_or("", |(folder, _)| folder);
+            source_map::joined(folder, url)
+        }
+        None => format!("{}.map", module.name),
+    }
+}
