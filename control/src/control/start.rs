@@ -29,6 +29,7 @@ use crate::{
         feed::{FeedService, MeshDial},
         gossip::{MeshDatagrams, roster},
         join::JoinService,
+        kv::{self, Keeper, KvService},
         propose::{ProposeService, Proposer},
         raft::{MeshTransport, RaftService},
         renew::{self, RenewService, Renewal},
@@ -71,7 +72,8 @@ pub(super) async fn start(
         Some(sealer) => sealer,
         None => Sealer::open_key(&config.data_dir, KeyFile::Cluster, WhenMissing::Fail)?,
     };
-    let parts = Parts { bundles, sealer, api: Arc::default(), stopping: CancellationToken::new() };
+    let keeper = Arc::new(Keeper::new(base.node, Arc::clone(&base.states), &config.data_dir));
+    let parts = Parts { bundles, sealer, api: Arc::default(), keeper, stopping: CancellationToken::new() };
     let mut tasks = parts.tasks(config, &base);
     let connected = match (&config.mesh, identity) {
         (Some(settings), Some(identity)) => {
@@ -89,13 +91,13 @@ pub(super) async fn start(
     first_catalog(&base.states).await?;
     found::write_ca(&config.data_dir, &base.states.catalog())?;
     let Base { node, seat, states, proposer, .. } = base;
-    let Parts { bundles, sealer, api, stopping } = parts;
+    let Parts { bundles, sealer, api, keeper, stopping } = parts;
     let (mesh, feed, gossip) = match connected {
         Some(Connected { mesh, feed, gossip }) => (Some(mesh), Some(feed), Some(gossip)),
         None => (None, None, None),
     };
     let tasks = tasks.into();
-    Ok(Control { node, seat, states, proposer, bundles, sealer, mesh, feed, gossip, api, stopping, tasks })
+    Ok(Control { node, seat, states, proposer, bundles, sealer, mesh, feed, gossip, api, keeper, stopping, tasks })
 }
 
 /// Waits until there is a catalog; only a node that has just joined has none.
@@ -190,6 +192,7 @@ struct Parts {
     bundles: Bundles,
     sealer: Sealer,
     api: Arc<OnceLock<ServedApi>>,
+    keeper: Arc<Keeper>,
     stopping: CancellationToken,
 }
 
@@ -209,6 +212,7 @@ impl Parts {
         vec![
             task::spawn("certificates", certificates),
             task::spawn("bundle sweep", sweep),
+            task::spawn("kv sweep", kv::sweep::run(Arc::clone(&self.keeper))),
             task::spawn("voters", voters::run(seat, states)),
         ]
     }
@@ -284,6 +288,7 @@ impl Parts {
             (Method::Renew, Arc::new(RenewService { proposer, authority })),
             (Method::ApiForward, Arc::new(api)),
             (Method::FeedSubscribe, Arc::new(FeedService { feed })),
+            (Method::Kv, Arc::new(KvService::new(Arc::clone(&self.keeper)))),
         ]));
     }
 }
