@@ -27,8 +27,13 @@ use crate::{
     feed::{FeedHandle, FeedStatus, Propagation},
     gossip::{GossipHandle, Liveness, Members},
     identity::Issuer,
+    kv::{KvStore, LocalStore},
     mesh::{Mesh, NodeIdentity, PeerStatus},
-    peer::{self, propose::Proposer},
+    peer::{
+        self,
+        kv::{ClusterKv, Keeper},
+        propose::Proposer,
+    },
     raft::RaftStatus,
     seal::Sealer,
     seat::Seat,
@@ -71,6 +76,7 @@ pub struct Control {
     api: Arc<OnceLock<ServedApi>>,
     live: LiveTimes,
     restart: watch::Sender<bool>,
+    keeper: Arc<Keeper>,
     stopping: CancellationToken,
     tasks: Arc<[JoinHandle<()>]>,
 }
@@ -187,6 +193,14 @@ impl Control {
             return Err(StoreError::TooFew { hash, stored, needed });
         }
         Ok(hash)
+    }
+
+    /// The entries of every KV namespace, wherever they are. Those whose home is this node are kept in `local`; the first
+    /// one counts, until [`Control::shutdown`].
+    #[must_use]
+    pub fn kv(&self, local: Arc<dyn LocalStore>) -> Arc<dyn KvStore> {
+        self.keeper.open(local);
+        Arc::new(ClusterKv { keeper: Arc::clone(&self.keeper), mesh: self.mesh.clone() })
     }
 
     /// This node.
@@ -378,6 +392,7 @@ impl Control {
         if let Some(mesh) = &self.mesh {
             mesh.close(MESH_CLOSE_TIMEOUT).await;
         }
+        self.keeper.close();
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

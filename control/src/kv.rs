@@ -33,6 +33,13 @@ pub trait KvStore: Send + Sync {
     async fn delete_namespace(&self, namespace: &NamespaceId) -> Result<(), KvError>;
 }
 
+/// The store on a node's own disk: what it keeps for the cluster as the home of namespaces.
+#[async_trait::async_trait]
+pub trait LocalStore: KvStore {
+    /// The namespaces that have entries here, expired ones included.
+    async fn namespaces(&self) -> Result<Vec<NamespaceId>, KvError>;
+}
+
 /// A stored value with what was stored beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvEntry {
@@ -120,6 +127,12 @@ pub enum KvError {
         status: u16,
         /// Names the field and the bound.
         message: String,
+    },
+    /// The call did not get as far as the entries, which another node may keep. State: unchanged. Retry: yes.
+    #[error("the KV store is unavailable: {reason}")]
+    Undone {
+        /// What is in the way.
+        reason: String,
     },
     /// The store could not answer. State: unknown for writes, unchanged for reads. Retry: yes.
     #[error("the KV store is unavailable: {reason}")]

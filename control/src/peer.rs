@@ -16,6 +16,7 @@ pub(crate) mod feed;
 pub(crate) mod gossip;
 pub(crate) mod join;
 pub(crate) mod keys;
+pub(crate) mod kv;
 pub(crate) mod propose;
 pub(crate) mod raft;
 pub(crate) mod renew;

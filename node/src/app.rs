@@ -23,15 +23,14 @@ use skerry_control::{
     catalog::NodeRole,
     config::{Bootstrap, ControlConfig, MeshSettings},
     control::{self, Control, is_member},
-    kv::KvStore,
 };
 use tokio::sync::Semaphore;
 
+pub use self::ready::Ready;
 use self::{
     certificate::ApiCertificate,
     figures::{ControlFigures, MeshFigures, RuntimeFigures},
 };
-pub use self::ready::Ready;
 use crate::{
     bindings::egress::{Egress, EgressRule},
     config::{Config, Listen, Role},
@@ -110,6 +109,7 @@ impl App {
         let data_dir = DataDir::lock(&config.data_dir)?;
         let kv = LocalKv::build(&KvConfig { path: data_dir.join("kv.redb"), cache_bytes: config.kv_cache_bytes })?;
         let control = start_control(&config, data_dir.path().to_owned()).await?;
+        let all_kv = control.kv(Arc::new(kv.clone()));
         let runtime = start_runtime(config.cache_dir.clone()).await?;
         let parts: Vec<Box<dyn Process>> =
             vec![Box::new(RuntimeFigures(runtime.clone())), Box::new(ControlFigures(control.clone()))];
@@ -118,7 +118,7 @@ impl App {
         let dispatch = Dispatch::new(DispatchDeps {
             runtime: runtime.clone(),
             specs: Specs::new(control.bundles(), control.sealer()),
-            kv: Arc::new(kv.clone()),
+            kv: Arc::clone(&all_kv),
             egress: Egress::build(EgressRule { allow: config.egress_allow.clone() }),
             tails: Arc::clone(&tails),
             metrics: Arc::clone(&metrics),
@@ -136,7 +136,7 @@ impl App {
         let api = ApiDeps {
             control: control.clone(),
             validator: Arc::new(UploadValidator(runtime.clone())),
-            kv: Arc::new(kv.clone()) as Arc<dyn KvStore>,
+            kv: all_kv,
             tails: Arc::new(LiveTails(tails)),
             cluster: Arc::new(LiveView(control.clone())),
             clock: Arc::new(WallClock),

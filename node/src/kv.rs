@@ -1,8 +1,8 @@
 //! Key-value storage on this node.
 //!
 //! **Owns** the durable entries of every namespace and a cache of the hot ones. **Must not know** who asks: the REST API
-//! and the workers come through the same [`KvStore`]. **Enter at** [`LocalKv`]. The replicated store will stand behind the
-//! same trait.
+//! of this node, its workers, and the other nodes for the namespaces whose home it is, all come through the same
+//! [`KvStore`]. **Enter at** [`LocalKv`].
 
 mod cache;
 mod record;
@@ -11,7 +11,7 @@ mod writer;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use skerry_control::kv::{KvEntry, KvError, KvListOptions, KvPage, KvPut, KvStore};
+use skerry_control::kv::{KvEntry, KvError, KvListOptions, KvPage, KvPut, KvStore, LocalStore};
 use skerry_proto::id::NamespaceId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -188,6 +188,13 @@ impl KvStore for LocalKv {
     async fn delete_namespace(&self, namespace: &NamespaceId) -> Result<(), KvError> {
         while self.count(Write::Clear { namespace: namespace.clone() }).await? > 0 {}
         Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl LocalStore for LocalKv {
+    async fn namespaces(&self) -> Result<Vec<NamespaceId>, KvError> {
+        self.blocking(Tables::namespaces).await
     }
 }
 

@@ -31,7 +31,7 @@ pub mod gossip {
     include!(concat!(env!("OUT_DIR"), "/skerry.gossip.rs"));
 }
 
-/// What a KV store keeps.
+/// What a KV store keeps, and what its node is asked.
 #[allow(missing_docs, reason = "generated from kv.proto, whose comments are its documentation")]
 pub mod kv {
     include!(concat!(env!("OUT_DIR"), "/skerry.kv.rs"));

@@ -36,6 +36,8 @@ pub enum Kind {
     Snapshot = b'S',
     /// [`crate::kv::Entry`]
     Kv = b'K',
+    /// [`crate::kv::Mark`]
+    KvMark = b'k',
     /// [`crate::mesh::Identity`]
     Identity = b'I',
     /// [`crate::feed::Record`]

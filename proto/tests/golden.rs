@@ -275,6 +275,58 @@ fn kv_entries_are_stored_as_they_were() {
         value_hash: Vec::new().into(),
     };
     pinned("kv_entry", Kind::Kv, &message);
+    pinned("kv_mark", Kind::KvMark, &kv::Mark { revision: 42 });
+}
+
+/// Nodes of two builds keep namespaces for each other while a cluster is upgraded.
+#[test]
+fn a_namespaces_home_is_asked_and_answers_as_it_did() {
+    use kv::{answer::Outcome, request::Operation};
+    let (key, text) = ("k".to_owned(), "t".to_owned());
+    let asks = [
+        ("get", Operation::Get(kv::Get { key: key.clone() })),
+        ("put", Operation::Put(kv::Put { pairs: 2, size_bytes: 70_000 })),
+        ("delete", Operation::Delete(kv::Delete { keys: vec![key.clone(), "l".to_owned()] })),
+        ("increment", Operation::Increment(kv::Increment { key: key.clone(), delta: -2 })),
+        ("list", Operation::List(kv::List { prefix: "p".to_owned(), limit: Some(3), cursor: Some(text.clone()) })),
+        ("clear", Operation::Clear(kv::Clear {})),
+    ];
+    for (name, operation) in asks {
+        let request = kv::Request { namespace: "b".repeat(32), operation: Some(operation) };
+        pinned_bare(&format!("kv_ask_{name}"), &request);
+    }
+    let metadata = Some("{}".to_owned());
+    let inline = kv::Value { inline: Some(b"v".to_vec().into()), metadata, expiration: Some(9), size_bytes: 0 };
+    let apart = kv::Value { inline: None, size_bytes: 70_000, ..inline.clone() };
+    pinned_bare("kv_pair", &kv::Pair { key: key.clone(), value: Some(apart) });
+    let page = kv::Page { keys: vec![kv::Key { name: key, ..kv::Key::default() }], cursor: Some(text.clone()) };
+    let failure = kv::Failure { kind: kv::failure::Kind::Invalid.into(), status: 413, message: text };
+    let answers = [
+        ("done", Outcome::Done(kv::Done {})),
+        ("found", Outcome::Found(kv::Found { value: Some(inline) })),
+        ("page", Outcome::Page(page)),
+        ("sum", Outcome::Sum(-3)),
+        ("removed", Outcome::Removed(4)),
+        ("failure", Outcome::Failure(failure)),
+    ];
+    for (name, outcome) in answers {
+        pinned_bare(&format!("kv_answer_{name}"), &kv::Answer { outcome: Some(outcome) });
+    }
+}
+
+#[test]
+fn a_namespace_says_where_its_entries_are() {
+    let home = |home| catalog::Namespace {
+        id: "b".repeat(32),
+        account: "a".repeat(32),
+        title: "cache".to_owned(),
+        created_at_ms: 1_790_000_000_000,
+        home,
+    };
+    let catalog = catalog::Catalog { revision: 44, namespaces: vec![home(0), home(7)], ..catalog::Catalog::default() };
+    pinned("catalog_homes", Kind::Catalog, &catalog);
+    let put = catalog::PutNamespace { home: 7, ..catalog::PutNamespace::default() };
+    pinned_bare("put_namespace", &put);
 }
 
 #[test]

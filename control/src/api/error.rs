@@ -266,7 +266,7 @@ impl ApiError {
                 tracing::warn!(reason, "a KV write's outcome is unknown");
                 Self::Unknown
             }
-            invalid @ KvError::Invalid { .. } => Self::Kv(invalid),
+            unchanged @ (KvError::Invalid { .. } | KvError::Undone { .. }) => Self::Kv(unchanged),
         }
     }
 
@@ -304,7 +304,9 @@ impl ApiError {
             Self::Kv(KvError::Invalid { status, .. }) => {
                 (StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST), 10033)
             }
-            Self::Kv(KvError::Unavailable { .. }) | Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, 10997),
+            Self::Kv(KvError::Undone { .. } | KvError::Unavailable { .. }) | Self::Unavailable(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, 10997)
+            }
             Self::Unknown => (StatusCode::GATEWAY_TIMEOUT, 10998),
             Self::Internal { .. } => (StatusCode::INTERNAL_SERVER_ERROR, 10002),
         }

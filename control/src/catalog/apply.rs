@@ -193,7 +193,7 @@ impl Step {
             Change::ReplaceRoutes { environment, routes } => self.replace_routes(environment, routes),
             Change::PutDomain { id, hostname, environment } => self.put_domain(id, hostname, environment),
             Change::DeleteDomain { account, hostname } => self.delete_domain(account, hostname),
-            Change::CreateNamespace { account, id, title } => self.create_namespace(account, id, title),
+            Change::CreateNamespace { account, id, title, home } => self.create_namespace(account, id, title, *home),
             Change::RenameNamespace { account, id, title } => self.rename_namespace(account, id, title),
             Change::DeleteNamespace { account, id } => self.delete_namespace(account, id),
             Change::CreateToken(token) => self.create_token(token),

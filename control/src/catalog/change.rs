@@ -293,6 +293,8 @@ pub enum Change {
         id: NamespaceId,
         /// Its title, unique in the account.
         title: String,
+        /// The node that keeps its entries.
+        home: NodeId,
     },
     /// Another title.
     RenameNamespace {
@@ -351,7 +353,7 @@ pub enum Change {
     RemoveNode {
         /// Which.
         id: NodeId,
-        /// Whether it may go although it votes.
+        /// Whether it may go although it votes or keeps KV namespaces.
         voter: WhenVoter,
     },
     /// A new join token.

@@ -124,13 +124,14 @@ impl From<Sealed> for Binding {
     }
 }
 
-/// Whether a node may be removed although it votes. Removing cuts it off at once, while raft counts on it until the
-/// others have agreed to go on without it: where another voter is down already, they can not.
+/// Whether a node may be removed although others count on it. Removing cuts it off at once, while raft counts on a voter
+/// until the others have agreed to go on without it: where another voter is down already, they can not. What a node keeps
+/// of KV goes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenVoter {
     /// Refuse, and say how it goes safely.
     Refuse,
-    /// Remove it: the machine is lost.
+    /// Remove it: the machine is lost. KV namespaces whose home it was stay without entries until they are deleted.
     Remove,
 }
 

@@ -173,7 +173,9 @@ impl Lab {
 
     pub(super) fn create_namespace(&mut self, title: &str) -> (NamespaceId, Change) {
         let id = hex_id(NamespaceId::new, self.number());
-        let change = Change::CreateNamespace { account: self.account.clone(), id: id.clone(), title: title.to_owned() };
+        let home = self.catalog.nodes().last().map_or(Namespace::FIRST_HOME, |node| node.id);
+        let (account, title) = (self.account.clone(), title.to_owned());
+        let change = Change::CreateNamespace { account, id: id.clone(), title, home };
         (id, change)
     }
 

@@ -36,6 +36,7 @@ use crate::{
         gossip::{MeshDatagrams, roster},
         join::JoinService,
         keys::KeysService,
+        kv::{self, Keeper, KvService},
         propose::{ProposeService, Proposer},
         raft::{MeshTransport, RaftService},
         renew::{self, RenewService, Renewal},
@@ -78,12 +79,14 @@ pub(super) async fn start(
         Some(sealer) => sealer,
         None => Sealer::open_key(&config.data_dir, KeyFile::Cluster, WhenMissing::Fail)?,
     };
+    let keeper = Arc::new(Keeper::new(base.node, Arc::clone(&base.states), &config.data_dir));
     let parts = Parts {
         bundles,
         sealer,
         api: Arc::default(),
         live: LiveTimes::default(),
         restart: watch::Sender::new(false),
+        keeper,
         stopping: CancellationToken::new(),
     };
     let mut tasks = parts.tasks(config, &base);
@@ -103,7 +106,7 @@ pub(super) async fn start(
     first_catalog(&base.states).await?;
     found::write_ca(&config.data_dir, &base.states.catalog())?;
     let Base { node, seat, states, proposer, .. } = base;
-    let Parts { bundles, sealer, api, live, restart, stopping } = parts;
+    let Parts { bundles, sealer, api, live, restart, keeper, stopping } = parts;
     let (mesh, feed, gossip) = match connected {
         Some(Connected { mesh, feed, gossip }) => (Some(mesh), Some(feed), Some(gossip)),
         None => (None, None, None),
@@ -122,6 +125,7 @@ pub(super) async fn start(
         api,
         live,
         restart,
+        keeper,
         stopping,
         tasks,
     })
@@ -232,6 +236,7 @@ struct Parts {
     api: Arc<OnceLock<ServedApi>>,
     live: LiveTimes,
     restart: watch::Sender<bool>,
+    keeper: Arc<Keeper>,
     stopping: CancellationToken,
 }
 
@@ -251,6 +256,7 @@ impl Parts {
         vec![
             task::spawn("certificates", certificates),
             task::spawn("bundle sweep", sweep),
+            task::spawn("kv sweep", kv::sweep::run(Arc::clone(&self.keeper))),
             task::spawn("voters", voters::run(seat, states)),
         ]
     }
@@ -331,6 +337,7 @@ impl Parts {
             (Method::VoterKeys, Arc::new(KeysService { proposer, authority })),
             (Method::ApiForward, Arc::new(api)),
             (Method::FeedSubscribe, Arc::new(FeedService { feed })),
+            (Method::Kv, Arc::new(KvService::new(Arc::clone(&self.keeper)))),
         ]));
     }
 }

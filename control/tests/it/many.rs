@@ -12,17 +12,24 @@ use skerry_control::{
     config::{Bootstrap, ControlConfig, MeshSettings},
     control::{self, Control},
     error::BuildError,
+    kv::KvStore,
 };
 use skerry_proto::id::{Hostname, NodeId};
 use tower::ServiceExt;
 
 use crate::api::fakes::{FakeClock, FakeKv, FakeTails, FakeValidator};
 
+mod kv;
+
 /// One node. It keeps its folder and its mesh's port when it is started again.
 struct Node {
     control: Control,
     router: Router,
     config: ControlConfig,
+    /// What it keeps itself.
+    local: Arc<FakeKv>,
+    /// What the cluster keeps.
+    kv: Arc<dyn KvStore>,
 }
 
 struct Cluster {
@@ -44,18 +51,31 @@ fn config(data_dir: PathBuf, name: &str, role: NodeRole, bootstrap: Bootstrap) -
 
 impl Node {
     async fn start(config: ControlConfig) -> Result<Self, BuildError> {
+        Self::start_with(config, Arc::default()).await
+    }
+
+    /// With the entries that it had before.
+    async fn start_with(config: ControlConfig, local: Arc<FakeKv>) -> Result<Self, BuildError> {
         let control = control::build(config.clone()).await?;
+        let kv = control.kv(local.clone());
         let deps = ApiDeps {
             control: control.clone(),
             validator: Arc::new(FakeValidator),
-            kv: Arc::new(FakeKv::default()),
+            kv: Arc::clone(&kv),
             tails: Arc::new(FakeTails::default()),
             cluster: Arc::new(LiveView(control.clone())),
             clock: Arc::new(FakeClock::default()),
         };
         let router = api::router(ApiConfig::default(), deps);
         api::serve_carried(&control, router.clone());
-        Ok(Self { control, router, config })
+        Ok(Self { control, router, config, local, kv })
+    }
+
+    /// Stops it and starts it again as it was.
+    async fn restart(self) -> Self {
+        self.control.shutdown().await;
+        let config = ControlConfig { bootstrap: Bootstrap::Never, ..self.config };
+        Self::start_with(config, self.local).await.unwrap()
     }
 
     fn address(&self) -> String {

@@ -44,6 +44,19 @@ pub(super) fn namespace_prefix(namespace: &NamespaceId) -> [u8; NAMESPACE_BYTES]
     prefix
 }
 
+/// A stored key's namespace as a number: the next one's keys come after it.
+pub(super) fn namespace_number(stored: &[u8]) -> Result<u128, KvError> {
+    match stored.first_chunk() {
+        Some(prefix) => Ok(u128::from_be_bytes(*prefix)),
+        None => Err(corrupt("a key has no namespace")),
+    }
+}
+
+/// The namespace of that number.
+pub(super) fn namespace_of(number: u128) -> NamespaceId {
+    NamespaceId::new(&format!("{number:032x}")).expect("32 hexadecimal digits are a namespace's id")
+}
+
 /// The user's key in a stored one.
 pub(super) fn user_key(stored: &[u8]) -> Result<String, KvError> {
     match std::str::from_utf8(stored.get(NAMESPACE_BYTES..).unwrap_or_default()) {

@@ -66,6 +66,22 @@ impl Tables {
         }
     }
 
+    /// The namespaces that have entries, expired ones included: one look for each, however many entries it has.
+    pub(super) fn namespaces(&self) -> Result<Vec<NamespaceId>, KvError> {
+        let transaction = self.database.begin_read().map_err(unavailable)?;
+        let records = transaction.open_table(RECORDS).map_err(unavailable)?;
+        let (mut found, mut from) = (Vec::new(), Some(0_u128));
+        while let Some(prefix) = from {
+            let place = prefix.to_be_bytes();
+            let Some(row) = records.range::<&[u8]>(&place[..]..).map_err(unavailable)?.next() else { break };
+            let (key, _) = row.map_err(unavailable)?;
+            let prefix = record::namespace_number(key.value())?;
+            found.push(record::namespace_of(prefix));
+            from = prefix.checked_add(1);
+        }
+        Ok(found)
+    }
+
     /// One page of live keys. The cursor is the last key looked at, so pages never overlap, whatever is written between.
     pub(super) fn list(
         &self,

@@ -115,6 +115,22 @@ async fn deleting_a_namespace_leaves_its_neighbours() {
 }
 
 #[tokio::test]
+async fn every_namespace_that_has_entries_is_found_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let kv = store(&dir);
+    assert_eq!(kv.namespaces().await.unwrap(), []);
+    for digit in ['0', 'a', 'f'] {
+        for n in 0..3 {
+            // The byte after the namespace is the greatest there is.
+            kv.put(&namespace(digit), &format!("\u{10ffff}{n}"), put("v")).await.unwrap();
+        }
+    }
+    assert_eq!(kv.namespaces().await.unwrap(), ['0', 'a', 'f'].map(namespace));
+    kv.delete_namespace(&namespace('a')).await.unwrap();
+    assert_eq!(kv.namespaces().await.unwrap(), ['0', 'f'].map(namespace));
+}
+
+#[tokio::test]
 async fn increments_from_many_tasks_are_all_counted() {
     let dir = tempfile::tempdir().unwrap();
     let kv = store(&dir);

@@ -45,15 +45,37 @@ impl Node {
         // Lines are captured by the test runner and shown for a test that fails.
         std::mem::forget(telemetry::start(skerry_node::config::LogFormat::Text, "info,openraft=warn").unwrap());
         let app = App::build(Config::resolve(None, settings.or(defaults(dir.path()))).unwrap()).await.unwrap();
-        let token = std::fs::read_to_string(dir.path().join("admin.token")).unwrap().trim().to_owned();
+        // Only the founder of a cluster has one; whoever starts another node gives it the founder's.
+        let token = std::fs::read_to_string(dir.path().join("admin.token")).unwrap_or_default().trim().to_owned();
         let addresses = app.ready().addresses;
         let client = Client::builder().no_proxy().build().unwrap();
         let mut node = Self { app: Some(app), dir, addresses, account: String::new(), token, client };
-        if !addresses.api.unwrap().ip().is_loopback() {
+        if !addresses.api.unwrap().ip().is_loopback() || node.token.is_empty() {
             return node;
         }
         let accounts = node.api(Method::GET, "/accounts").send().await.unwrap().json::<Value>().await.unwrap();
         node.account = accounts["result"][0]["id"].as_str().unwrap().to_owned();
+        node
+    }
+
+    /// Another node of this one's cluster, which has a mesh.
+    pub(crate) async fn joined(&self, name: &str, role: &str) -> Self {
+        let invited = self.call(Method::POST, "/cluster/join-tokens", json!({ "role": role })).await;
+        let dir = Arc::new(TempDir::new().unwrap());
+        let token_file = dir.path().join("join.token");
+        std::fs::write(&token_file, invited["token"].as_str().unwrap()).unwrap();
+        let settings = Settings {
+            data_dir: Some(dir.path().join("data")),
+            node_name: Some(name.into()),
+            role: Some(role.into()),
+            mesh: Some("127.0.0.1:0".into()),
+            bootstrap: Some(false),
+            join: Some(self.app.as_ref().unwrap().ready().mesh.unwrap().to_string()),
+            join_token_file: Some(token_file),
+            ..Settings::default()
+        };
+        let mut node = Self::start_in(dir, settings).await;
+        (node.token, node.account) = (self.token.clone(), self.account.clone());
         node
     }
 

@@ -9,6 +9,7 @@ mod framing;
 mod harness;
 mod http;
 mod lifecycle;
+mod many;
 mod routing;
 mod sockets;
 mod sources;

@@ -128,7 +128,7 @@ pub(super) fn mount(endpoints: &mut Endpoints) {
     let undrain = Endpoint::post("/cluster/nodes/{node}/undrain", "undrainNode", "Gives a drained node work again");
     endpoints.add(undrain.needs(CLUSTER_WRITE).tag("cluster").repeatable().answers::<NodeInfo>(), undrain_one);
     let remove = Endpoint::delete(one, "removeNode", "Cuts a node off for good").needs(CLUSTER_WRITE).tag("cluster");
-    let remove = remove.query("force", "true: although it votes, because the machine is lost.");
+    let remove = remove.query("force", "true: although it votes or keeps KV namespaces, because the machine is lost.");
     endpoints.add(remove.repeatable(), remove_one);
 }
 

@@ -26,6 +26,7 @@ use crate::{
         writer::Writer,
     },
     catalog::{Change, Namespace, limits::TEXT_BYTES_MAX},
+    kv::KvError,
     mint,
 };
 
@@ -38,11 +39,14 @@ pub(crate) struct NamespaceView {
     pub title: String,
     /// Keys may be percent-encoded in URLs.
     pub supports_url_encoding: bool,
+    /// The id of the node that keeps its entries; ours.
+    pub home: u64,
 }
 
 impl NamespaceView {
     fn of(namespace: &Namespace) -> Self {
-        Self { id: namespace.id.to_string(), title: namespace.title.clone(), supports_url_encoding: true }
+        let (id, title) = (namespace.id.to_string(), namespace.title.clone());
+        Self { id, title, supports_url_encoding: true, home: namespace.home.0 }
     }
 }
 
@@ -120,8 +124,9 @@ async fn create(
     JsonBody(body): JsonBody<TitleBody>,
 ) -> Reply<NamespaceView> {
     check_title(&body.title)?;
-    let change =
-        Change::CreateNamespace { account: account.id.clone(), id: mint::namespace_id(), title: body.title.clone() };
+    // Only the leader gets here: as long as one node keeps a whole namespace, it is one that is never far from the others.
+    let (title, home) = (body.title.clone(), deps.control.node());
+    let change = Change::CreateNamespace { account: account.id.clone(), id: mint::namespace_id(), title, home };
     let applied = writer.propose(&account.id, Vec::new(), vec![change]).await?;
     // A repeated call finds what the first one made.
     let catalog = deps.control.catalog();
@@ -144,13 +149,13 @@ async fn rename_one(
     let change =
         Change::RenameNamespace { account: account.clone(), id: namespace.id.clone(), title: body.title.clone() };
     let applied = writer.propose(&account, Vec::new(), vec![change]).await?;
-    let view = NamespaceView { id: namespace.id.to_string(), title: body.title, supports_url_encoding: true };
+    let view = NamespaceView::of(&Namespace { title: body.title, ..Namespace::clone(&namespace) });
     Ok(Answer::ok(view).at(applied.revision))
 }
 
 async fn delete_one(State(deps): State<Deps>, account: Account, params: Params, writer: Writer) -> Reply<()> {
     // The catalog first: once nothing can name it, its entries can go. A crash between leaves bytes that no one sees;
-    // the same request again removes them.
+    // the same request again removes them, and so does their home when it sweeps.
     let (id, applied) = match writer.replay(&account.id)? {
         Some(applied) => (params.id("namespace")?, applied),
         None => {
@@ -160,8 +165,16 @@ async fn delete_one(State(deps): State<Deps>, account: Account, params: Params, 
             (id, applied)
         }
     };
-    deps.kv.delete_namespace(&id).await.map_err(ApiError::kv_write)?;
+    deps.kv.delete_namespace(&id).await.map_err(half_done)?;
     Ok(Answer::ok(()).at(applied.revision))
+}
+
+/// The catalog has changed whatever became of the entries, so it is never said that nothing was.
+fn half_done(error: KvError) -> ApiError {
+    ApiError::kv_write(match error {
+        KvError::Undone { reason } => KvError::Unavailable { reason },
+        error => error,
+    })
 }
 
 fn check_title(title: &str) -> Result<(), ApiError> {

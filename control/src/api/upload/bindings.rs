@@ -16,7 +16,7 @@ use crate::{
         script_name::{self, Meaning},
         secrets,
     },
-    catalog::{Binding, BindingKind, Catalog, Change, EnvironmentKey, Keep, ServiceBinding, ServiceKey},
+    catalog::{Binding, BindingKind, Catalog, Change, EnvironmentKey, Keep, Namespace, ServiceBinding, ServiceKey},
     mint,
 };
 
@@ -96,7 +96,9 @@ impl Bindings {
         made.unwrap_or_else(|| {
             let id = mint::namespace_id();
             let (account, title) = (account.clone(), title.to_owned());
-            self.namespaces.push(Change::CreateNamespace { account, id: id.clone(), title });
+            // Nothing is kept, so any home that there is will do.
+            let home = scene.catalog.nodes().next().map_or(Namespace::FIRST_HOME, |node| node.id);
+            self.namespaces.push(Change::CreateNamespace { account, id: id.clone(), title, home });
             id
         })
     }

@@ -51,6 +51,8 @@ pub const TEXT_BYTES_MAX: usize = 512;
 pub const ROUTES_MAX: usize = 1000;
 /// BOUND: custom domains of an account.
 pub const DOMAINS_MAX: usize = 1000;
+/// BOUND: things that a refusal names one by one; a line is for people.
+pub const NAMED_MAX: usize = 5;
 /// BOUND: KV namespaces of an account; Cloudflare's limit.
 pub const NAMESPACES_MAX: usize = 1000;
 /// BOUND: tokens of the cluster.

@@ -92,6 +92,9 @@ impl Step {
                       is lost";
             return Err(Rejection::InUse { noun: Noun::Node, name: node.name.clone(), by: by.to_owned() });
         }
+        if voter == WhenVoter::Refuse {
+            self.keeps_nothing(&node)?;
+        }
         self.catalog.nodes.remove(&id);
         self.catalog.node_keys.remove(&node.public_key);
         self.log("node.remove", &node.name, [("id", id.to_string()), ("role", node.role.to_string())]);
@@ -188,6 +191,24 @@ impl Step {
             return Ok(());
         }
         let by = "the cluster: it is the last voter; make another node a voter first".to_owned();
+        Err(Rejection::InUse { noun: Noun::Node, name: node.name.clone(), by })
+    }
+
+    /// Fails when a node is the home of KV namespaces, and names them.
+    fn keeps_nothing(&self, node: &Node) -> Result<(), Rejection> {
+        let titles: Vec<_> = self.catalog.namespaces_at(node.id).map(|kept| format!("{:?}", kept.title)).collect();
+        let named = titles.iter().take(limits::NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = match titles.len().saturating_sub(limits::NAMED_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        if titles.is_empty() {
+            return Ok(());
+        }
+        let by = format!(
+            "KV: it keeps the entries of {named}{more}; delete these namespaces, or use force if the machine is lost and \
+             their entries with it"
+        );
         Err(Rejection::InUse { noun: Noun::Node, name: node.name.clone(), by })
     }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use skerry_proto::id::{AccountId, CertificateId, NamespaceId, TokenId};
+use skerry_proto::id::{AccountId, CertificateId, NamespaceId, NodeId, TokenId};
 
 use super::{Step, config::check_text, limits};
 use crate::catalog::{Certificate, EnvironmentKey, Namespace, Noun, Rejection, Scope, SealScope, Token, effective};
@@ -15,9 +15,11 @@ impl Step {
         account: &AccountId,
         id: &NamespaceId,
         title: &str,
+        home: NodeId,
     ) -> Result<(), Rejection> {
         self.known_account(account)?;
         self.free_title(account, id, title)?;
+        self.check_home(home)?;
         if self.catalog.namespaces.contains_key(id) {
             return Err(Rejection::exists(Noun::Namespace, id));
         }
@@ -25,10 +27,10 @@ impl Step {
             let rule = format!("an account has at most {} namespaces", limits::NAMESPACES_MAX);
             return Err(Rejection::invalid("title", rule));
         }
-        let namespace =
-            Namespace { id: id.clone(), account: account.clone(), title: title.to_owned(), created_at_ms: self.at_ms };
+        let (account, title_kept) = (account.clone(), title.to_owned());
+        let namespace = Namespace { id: id.clone(), account, title: title_kept, created_at_ms: self.at_ms, home };
         self.catalog.namespaces.insert(id.clone(), Arc::new(namespace));
-        self.log("kv_namespace.create", title, [("id", id.to_string())]);
+        self.log("kv_namespace.create", title, [("id", id.to_string()), ("home", home.to_string())]);
         Ok(())
     }
 
@@ -48,7 +50,8 @@ impl Step {
 
     pub(super) fn delete_namespace(&mut self, account: &AccountId, id: &NamespaceId) -> Result<(), Rejection> {
         let found = self.catalog.namespaces.get(id).filter(|found| found.account == *account);
-        let title = found.ok_or_else(|| Rejection::not_found(Noun::Namespace, id))?.title.clone();
+        let found = found.ok_or_else(|| Rejection::not_found(Noun::Namespace, id))?;
+        let (title, home) = (found.title.clone(), found.home);
         if let Some(user) = self.namespace_user(account, id) {
             return Err(Rejection::InUse {
                 noun: Noun::Namespace,
@@ -57,7 +60,8 @@ impl Step {
             });
         }
         self.catalog.namespaces.remove(id);
-        self.log("kv_namespace.delete", &title, [("id", id.to_string())]);
+        let (action, detail) = Namespace::DELETED;
+        self.log(action, &title, [("id", id.to_string()), (detail, home.to_string())]);
         Ok(())
     }
 
@@ -130,6 +134,15 @@ impl Step {
         match self.catalog.namespaces(account).find(taken) {
             Some(_) => Err(Rejection::exists(Noun::Namespace, title)),
             None => Ok(()),
+        }
+    }
+
+    /// A cluster that has never had a mesh lists no nodes, and is its first one.
+    fn check_home(&self, home: NodeId) -> Result<(), Rejection> {
+        let is_alone = self.catalog.nodes.is_empty() && home == Namespace::FIRST_HOME;
+        match is_alone || self.catalog.nodes.contains_key(&home) {
+            true => Ok(()),
+            false => Err(Rejection::not_found(Noun::Node, home)),
         }
     }
 

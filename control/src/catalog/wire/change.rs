@@ -4,7 +4,12 @@
 
 use skerry_proto::catalog::{self as pb, change::Kind};
 
-use super::{WireError, annotations, cluster, environment::exposure, id, list, maybe_id, need, parse};
+use super::{
+    WireError, annotations, cluster,
+    environment::exposure,
+    id, list, maybe_id, need, parse,
+    resource::{home, home_number},
+};
 use crate::catalog::{Change, EnvironmentKey, Exposure, Guard, NewRoute, ServiceKey, WhenBound, WhenShared};
 
 impl From<&Change> for pb::Change {
@@ -139,15 +144,17 @@ fn resource_kind(change: &Change) -> Kind {
         Change::DeleteDomain { account, hostname } => {
             Kind::DeleteDomain(pb::DeleteDomain { account: account.to_string(), hostname: hostname.to_string() })
         }
-        Change::CreateNamespace { account, id, title } => Kind::CreateNamespace(pb::PutNamespace {
+        Change::CreateNamespace { account, id, title, home } => Kind::CreateNamespace(pb::PutNamespace {
             account: account.to_string(),
             id: id.to_string(),
             title: title.clone(),
+            home: home_number(*home),
         }),
         Change::RenameNamespace { account, id, title } => Kind::RenameNamespace(pb::PutNamespace {
             account: account.to_string(),
             id: id.to_string(),
             title: title.clone(),
+            home: 0,
         }),
         Change::DeleteNamespace { account, id } => {
             Kind::DeleteNamespace(pb::DeleteNamespace { account: account.to_string(), id: id.to_string() })
@@ -298,6 +305,7 @@ fn resource_from_kind(kind: Kind) -> Result<Change, WireError> {
             account: id("change.account", &from.account)?,
             id: id("change.id", &from.id)?,
             title: from.title,
+            home: home(from.home),
         },
         Kind::RenameNamespace(from) => Change::RenameNamespace {
             account: id("change.account", &from.account)?,

@@ -2,7 +2,7 @@
 //!
 //! **Owns** their translation. **Must not know** commands. **Enter at** the `From` and `TryFrom` here.
 
-use skerry_proto::catalog as pb;
+use skerry_proto::{catalog as pb, id::NodeId};
 
 use super::{WireError, hash, id, list, maybe_id, need, parse, revision};
 use crate::catalog::{
@@ -110,8 +110,20 @@ impl From<&Namespace> for pb::Namespace {
             account: namespace.account.to_string(),
             title: namespace.title.clone(),
             created_at_ms: namespace.created_at_ms,
+            home: home_number(namespace.home),
         }
     }
+}
+
+/// The first node is written as if nothing were said, so what was stored before there were several stays as it is, byte
+/// for byte, and so does its digest.
+pub(super) fn home_number(home: NodeId) -> u64 {
+    if home == Namespace::FIRST_HOME { 0 } else { home.0 }
+}
+
+/// The inverse of [`home_number`].
+pub(super) fn home(number: u64) -> NodeId {
+    if number == 0 { Namespace::FIRST_HOME } else { NodeId(number) }
 }
 
 impl TryFrom<pb::Namespace> for Namespace {
@@ -123,6 +135,7 @@ impl TryFrom<pb::Namespace> for Namespace {
             account: id("namespace.account", &namespace.account)?,
             title: namespace.title,
             created_at_ms: namespace.created_at_ms,
+            home: home(namespace.home),
         })
     }
 }

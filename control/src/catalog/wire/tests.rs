@@ -5,8 +5,8 @@ use prost::Message;
 use super::*;
 use crate::catalog::{
     Account, Admission, Annotations, Base, BindingKind, Certificate, CertificateIssuer, Change, Cluster, ConfigEdit,
-    Expectation, Exposure, Guard, Idempotency, JoinToken, Keep, LimitsConfig, Node, NodeRole, NodeState, Pipeline,
-    Scope, SealScope, Sealed, Token, TokenHash, WhenBound, WhenShared, WhenVoter,
+    Expectation, Exposure, Guard, Idempotency, JoinToken, Keep, LimitsConfig, Namespace, Node, NodeRole, NodeState,
+    Pipeline, Scope, SealScope, Sealed, Token, TokenHash, WhenBound, WhenShared, WhenVoter,
     testing::{Lab, authority, hex_id, set, text},
 };
 use skerry_proto::id::{CertificateId, DomainId, Hostname, NamespaceId, NodeId, RouteId, ServiceName, TokenId};
@@ -31,6 +31,12 @@ fn resources(lab: &mut Lab) -> Vec<Change> {
         Change::PutDomain { id: hex_id(DomainId::new, 5), hostname: hostname.clone(), environment },
         Change::DeleteDomain { account: account.clone(), hostname },
         lab.create_namespace("cache").1,
+        Change::CreateNamespace {
+            account: account.clone(),
+            id: namespace.clone(),
+            title: "far".to_owned(),
+            home: NodeId(7),
+        },
         Change::RenameNamespace { account: account.clone(), id: namespace.clone(), title: "t".to_owned() },
         Change::DeleteNamespace { account: account.clone(), id: namespace },
         Change::CreateToken(Token {
@@ -163,6 +169,19 @@ fn a_cluster_from_before_there_were_nodes_is_read_and_gets_an_identity_that_stay
     // Stored again, it keeps its identity whatever becomes of the CA.
     let stored = Cluster { ca_certificate: Bytes::from_static(b"another"), ..cluster.as_ref().clone() };
     assert_eq!(Cluster::try_from(pb::Cluster::from(&stored)).unwrap().id, cluster.id);
+}
+
+#[test]
+fn a_namespace_from_before_there_were_several_nodes_lives_on_the_first_and_stays_as_it_was() {
+    let mut lab = Lab::new();
+    let create = lab.create_namespace("cache").1;
+    lab.run(vec![create]).unwrap();
+    let account = lab.account.clone();
+    let stored = pb::Namespace::from(lab.catalog.namespaces(&account).next().unwrap().as_ref());
+    assert_eq!(stored.home, 0, "as if nothing were said");
+    let read = Namespace::try_from(stored.clone()).unwrap();
+    assert_eq!(read.home, NodeId(1));
+    assert_eq!(pb::Namespace::from(&Namespace { home: NodeId(7), ..read }), pb::Namespace { home: 7, ..stored });
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
 };
 
@@ -13,7 +13,7 @@ use skerry_control::{
     api::ports::{Clock, ClusterView, LiveView, NodeView, Tails, ValidateError, ValidateInput, Validated, Validator},
     catalog::{EnvironmentKey, Syntax},
     control::Control,
-    kv::{KvEntry, KvError, KvKey, KvListOptions, KvPage, KvPut, KvStore},
+    kv::{KvEntry, KvError, KvKey, KvListOptions, KvPage, KvPut, KvStore, LocalStore},
 };
 use skerry_proto::id::{NamespaceId, NodeId};
 use tokio::sync::broadcast;
@@ -49,6 +49,10 @@ pub(crate) struct FakeKv {
     entries: Mutex<Entries>,
     /// Whether nothing is answered.
     pub(crate) is_down: AtomicBool,
+    /// Whether writes never end.
+    pub(crate) is_stuck: AtomicBool,
+    /// Writes that never end.
+    pub(crate) stuck: AtomicUsize,
 }
 
 impl FakeKv {
@@ -80,8 +84,17 @@ impl KvStore for FakeKv {
         self.delete_many(namespace, vec![key.to_owned()]).await.map(|_| ())
     }
 
-    async fn increment(&self, _: &NamespaceId, _: &str, _: i64) -> Result<i64, KvError> {
-        unimplemented!("the API never counts")
+    async fn increment(&self, namespace: &NamespaceId, key: &str, delta: i64) -> Result<i64, KvError> {
+        self.up()?;
+        let mut entries = self.entries.lock().unwrap();
+        let entry = entries.entry((namespace.clone(), key.to_owned()));
+        let entry = entry.or_insert_with(|| KvEntry { value: "0".into(), metadata: None, expiration: None });
+        let Ok(number) = str::from_utf8(&entry.value).unwrap().parse::<i64>() else {
+            let message = "KV INCREMENT failed: 400 the stored value is not a whole number.".to_owned();
+            return Err(KvError::Invalid { status: 400, message });
+        };
+        entry.value = (number + delta).to_string().into();
+        Ok(number + delta)
     }
 
     async fn list(&self, namespace: &NamespaceId, options: KvListOptions) -> Result<KvPage, KvError> {
@@ -105,6 +118,10 @@ impl KvStore for FakeKv {
 
     async fn put_many(&self, namespace: &NamespaceId, new: Vec<(String, KvPut)>) -> Result<(), KvError> {
         self.up()?;
+        if self.is_stuck.load(Ordering::Relaxed) {
+            self.stuck.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        }
         let mut entries = self.entries.lock().unwrap();
         for (key, put) in new {
             let KvPut { value, metadata, expiration } = put;
@@ -124,6 +141,14 @@ impl KvStore for FakeKv {
         self.up()?;
         self.entries.lock().unwrap().retain(|(own, _), _| own != namespace);
         Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl LocalStore for FakeKv {
+    async fn namespaces(&self) -> Result<Vec<NamespaceId>, KvError> {
+        self.up()?;
+        Ok(FakeKv::namespaces(self))
     }
 }
 

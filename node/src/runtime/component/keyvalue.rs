@@ -124,7 +124,7 @@ impl KeyValueView<'_> {
 fn within<T>(operation: &str, checked: Result<T, KvError>) -> Result<T, Failure> {
     checked.map_err(|error| match error {
         KvError::Invalid { status, message } => told(format!("KV {operation} failed: {status} {message}")),
-        unavailable @ KvError::Unavailable { .. } => unavailable.into(),
+        unavailable @ (KvError::Undone { .. } | KvError::Unavailable { .. }) => unavailable.into(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Who becomes a node, and what keeps a cluster whole.
 
-use skerry_proto::id::NodeId;
+use skerry_proto::id::{NamespaceId, NodeId};
 
 use super::*;
 use crate::catalog::{
@@ -278,6 +278,66 @@ fn an_edge_goes_at_once() {
     lab.run(vec![Change::RemoveNode { id, voter: WhenVoter::Refuse }]).unwrap();
     assert!(lab.catalog.node(id).is_none() && lab.catalog.node_by_key(&key).is_none());
     refuses(&mut lab, Change::RemoveNode { id, voter: WhenVoter::Refuse }, &["does not exist"]);
+}
+
+/// A namespace whose entries a node keeps.
+fn keep(lab: &mut Lab, title: &str, home: NodeId) -> Result<NamespaceId, Rejection> {
+    let (id, mut change) = lab.create_namespace(title);
+    if let Change::CreateNamespace { home: of, .. } = &mut change {
+        *of = home;
+    }
+    lab.run(vec![change]).map(|_| id)
+}
+
+#[test]
+fn a_namespaces_home_is_a_node_that_there_is() {
+    let mut alone = Lab::new();
+    keep(&mut alone, "cache", NodeId(1)).unwrap();
+    let reason = keep(&mut alone, "other", NodeId(2)).unwrap_err().to_string();
+    assert_eq!(reason, "node \"2\" does not exist");
+    let mut lab = founded();
+    let token = token(&mut lab, None, 1);
+    let second = join(&mut lab, "n2", &token).unwrap();
+    for (title, home) in [("near", NodeId(1)), ("far", second)] {
+        let id = keep(&mut lab, title, home).unwrap();
+        assert_eq!(lab.catalog.namespace(&id).unwrap().home, home);
+    }
+    keep(&mut lab, "lost", NodeId(second.0 + 100)).unwrap_err();
+}
+
+#[test]
+fn a_home_goes_by_force_only_and_is_told_what_it_keeps() {
+    let mut lab = founded();
+    let token = token(&mut lab, None, 1);
+    let home = join_edge(&mut lab, "n2", &token).unwrap();
+    let kept: Vec<_> = (1..=6).map(|n| keep(&mut lab, &format!("cache-{n}"), home).unwrap()).collect();
+    keep(&mut lab, "elsewhere", NodeId(1)).unwrap();
+    let remove = |voter| Change::RemoveNode { id: home, voter };
+    let named =
+        "\"cache-1\", \"cache-2\", \"cache-3\", \"cache-4\", \"cache-5\" and 1 more; delete these namespaces, or";
+    refuses(&mut lab, remove(WhenVoter::Refuse), &["node \"n2\" is in use by KV", named, "use force"]);
+    let delete = |lab: &Lab, id: &NamespaceId| Change::DeleteNamespace { account: lab.account.clone(), id: id.clone() };
+    let change = delete(&lab, &kept[5]);
+    lab.run(vec![change]).unwrap();
+    refuses(&mut lab, remove(WhenVoter::Refuse), &["\"cache-5\"; delete"]);
+    lab.run(vec![remove(WhenVoter::Remove)]).unwrap();
+    assert_eq!(lab.catalog.namespace(&kept[0]).unwrap().home, home, "it keeps its dead home");
+    let change = delete(&lab, &kept[0]);
+    lab.run(vec![change]).unwrap();
+    assert!(lab.catalog.namespace(&kept[0]).is_none());
+}
+
+#[test]
+fn a_node_that_keeps_nothing_any_more_goes_freely() {
+    let mut lab = founded();
+    let token = token(&mut lab, None, 1);
+    let home = join_edge(&mut lab, "n2", &token).unwrap();
+    let id = keep(&mut lab, "cache", home).unwrap();
+    assert_eq!(lab.catalog.last_home(&id), None, "it is not deleted yet");
+    let account = lab.account.clone();
+    lab.run(vec![Change::DeleteNamespace { account, id: id.clone() }]).unwrap();
+    assert_eq!(lab.catalog.last_home(&id), Some(home), "its entries must be found");
+    lab.run(vec![Change::RemoveNode { id: home, voter: WhenVoter::Refuse }]).unwrap();
 }
 
 #[test]
