@@ -145,6 +145,8 @@ impl App {
             http_port: bound.http.as_ref().map(|listener| listener.address().port()),
             https_port: bound.https.as_ref().map(|listener| listener.address().port()),
         };
+        let router = shown.settle(api::router(ports, api));
+        api::serve_carried(&control, router.clone());
         let api = match bound.api {
             Some(listener) => {
                 let certificate = ApiCertificate::first(&control, &certificates, listener.address())?;
@@ -152,14 +154,9 @@ impl App {
                 if let Some(certificate) = certificate {
                     tasks.spawn("api certificate", certificate.run(tasks.stopping()));
                 }
-                let router = shown.settle(api::router(ports, api));
-                api::serve_carried(&control, router.clone());
                 Some(ApiListener::new(listener, tls, router))
             }
-            None => {
-                api::serve_carried(&control, shown.settle(api::router(ports, api)));
-                None
-            }
+            None => None,
         };
         let ingress = Ingress { http: bound.http, https: bound.https, api, metrics: bound.metrics };
         let addresses = ingress.addresses();

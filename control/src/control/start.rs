@@ -97,14 +97,7 @@ pub(super) async fn start(
         (None, Some(_)) => return Err(BuildError::NoMesh),
         (_, None) => None,
     };
-    if let Some(raft) = base.seat.raft()
-        && !raft.recover(RECOVERY_PATIENCE).await?
-    {
-        let revision = raft.catalog().revision();
-        tracing::warn!(%revision, "the other voters do not answer; this node serves what it has");
-    }
-    first_catalog(&base.states).await?;
-    found::write_ca(&config.data_dir, &base.states.catalog())?;
+    catch_up(config, &base).await?;
     let Base { node, seat, states, proposer, .. } = base;
     let Parts { bundles, sealer, api, live, restart, keeper, stopping } = parts;
     let (mesh, feed, gossip) = match connected {
@@ -129,6 +122,18 @@ pub(super) async fn start(
         stopping,
         tasks,
     })
+}
+
+/// Returns once this node has what it can know was agreed.
+async fn catch_up(config: &ControlConfig, base: &Base) -> Result<(), BuildError> {
+    if let Some(raft) = base.seat.raft()
+        && !raft.recover(RECOVERY_PATIENCE).await?
+    {
+        let revision = raft.catalog().revision();
+        tracing::warn!(%revision, "the other voters do not answer; this node serves what it has");
+    }
+    first_catalog(&base.states).await?;
+    found::write_ca(&config.data_dir, &base.states.catalog())
 }
 
 /// Waits until there is a catalog; only a node that has just joined has none.

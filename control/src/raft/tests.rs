@@ -1,3 +1,7 @@
+//! Raft's promises.
+//!
+//! **Owns** what one voter and its store keep; `many` has several. **Must not know** the mesh. **Enter at** the tests.
+
 use std::path::Path;
 
 use openraft::{

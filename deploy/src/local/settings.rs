@@ -1,4 +1,4 @@
-//! Pure. The settings of one node of a local cluster, as `skerry-node --config` reads them.
+//! The settings of one node of a local cluster, as `skerry-node --config` reads them.
 //!
 //! **Owns** which keys are written, and reading them back. **Must not know** files, ports or processes. **Enter at**
 //! [`NodeSettings`].
