@@ -231,7 +231,9 @@ async fn start_control(config: &Config, data_dir: PathBuf) -> Result<Control, Ap
         Role::Edge => NodeRole::Edge,
     };
     let mesh = config.mesh.as_ref().map(|mesh| MeshSettings { listen: mesh.listen, advertise: mesh.advertise.clone() });
-    let api = config.api.address().map(|address| address.to_string()).unwrap_or_default();
+    // What other nodes could not reach is not told: an address of all interfaces, or a port that is not picked yet.
+    let told = config.api.address().filter(|address| address.port() != 0 && !address.ip().is_unspecified());
+    let api = told.map(|address| address.to_string()).unwrap_or_default();
     let alone = ControlConfig::new(data_dir, config.node_name.clone(), config.domain.clone(), bootstrap);
     let (region, zone) = (config.region.clone(), config.zone.clone());
     let config = ControlConfig { region, zone, role, api, mesh, ..alone };
