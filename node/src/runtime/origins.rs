@@ -163,3 +163,70 @@ fn map_name(module: &Module) -> String {
         None => format!("{}.map", module.name),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::runtime::worker::Syntax;
+
+    fn module(name: &str, kind: ModuleKind, text: &str) -> Module {
+        Module { name: name.to_owned(), kind, bytes: Bytes::copy_from_slice(text.as_bytes()) }
+    }
+
+    /// A file whose second line has one place, the UTF-16 unit 8, from `a.ts:1:1`; what comes after is from `b.ts`.
+    fn origins(second_line: &str, map_name: &str, end: &str) -> Origins {
+        let map = r#"{"version":3,"sources":["a.ts","b.ts"],"mappings":";QAAA,CCAA"}"#;
+        let code = format!("first\n{second_line}\n{end}");
+        let modules =
+            vec![module("dir/index.js", ModuleKind::EsModule, &code), module(map_name, ModuleKind::SourceMap, map)];
+        Origins::of(&Arc::new(Code { syntax: Syntax::Modules, main_module: "dir/index.js".to_owned(), modules }))
+    }
+
+    #[test]
+    fn columns_in_bytes_are_found_among_those_in_utf16_units() {
+        for (line, before, at, after) in [
+            ("........x", "8", "9", "10"),
+            // Two bytes and one unit; four bytes and two.
+            ("\u{e9}\u{e9}\u{e9}\u{e9}....x", "12", "13", "14"),
+            ("\u{1d11e}\u{1d11e}....x", "12", "13", "14"),
+        ] {
+            let origins = origins(line, "dir/index.js.map", "");
+            let place = |column: &str| origins.place(&format!("dir/index.js:2:{column}"));
+            assert_eq!(place(before), None, "{line}");
+            assert_eq!(place(at).as_deref(), Some("dir/a.ts:1:1"), "{line}");
+            assert_eq!(place(after).as_deref(), Some("dir/b.ts:1:1"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_file_says_where_its_map_is() {
+        for (map, end) in [
+            ("dir/index.js.map", ""),
+            ("dir/index.js.map", "//# sourceMappingURL=index.js.map"),
+            ("maps/m.json", "//# sourceMappingURL=../maps/m.json\n"),
+            ("dir/index.js.map", "//# sourceMappingURL=data:application/json;base64,e30="),
+        ] {
+            assert!(origins("........x", map, end).place("dir/index.js:2:9").is_some(), "{map} {end}");
+        }
+    }
+
+    #[test]
+    fn only_places_that_are_known_change() {
+        let origins = origins("........x", "dir/index.js.map", "");
+        assert!(origins.are_unread());
+        let text = "Error: at dir/index.js:2:9\n  at f (dir/index.js:2:9)\n    at dir/index.js:1:1\n    at g (other.js:2:9)\r\n";
+        let expected =
+            "Error: at dir/index.js:2:9\n  at f (dir/a.ts:1:1)\n    at dir/index.js:1:1\n    at g (other.js:2:9)\r\n";
+        assert_eq!(origins.stack(text), expected);
+        assert_eq!(origins.position("dir/index.js:2:9"), "dir/a.ts:1:1");
+        for odd in
+            ["", "at ", "    at (", "dir/index.js:0:0", "dir/index.js:4294967295:4294967295", "    at dir/index.js"]
+        {
+            assert_eq!(origins.stack(odd), odd);
+            assert_eq!(origins.position(odd), odd);
+        }
+        assert!(!origins.are_unread());
+    }
+}
