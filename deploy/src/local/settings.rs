@@ -71,7 +71,7 @@ impl NodeSettings {
         };
         let address = |key: &str| {
             let address = text(key)?.parse::<SocketAddr>();
-            address.map_err(|_| format!("{key} must be ADDRESS:PORT, such as \"127.0.0.1:8080\""))
+            address.map_err(|_wrong| format!("{key} must be ADDRESS:PORT, such as \"127.0.0.1:8080\""))
         };
         let role = match text("role")? {
             "voter" => Role::Voter,

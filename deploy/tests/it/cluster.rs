@@ -103,7 +103,8 @@ fn a_join_token_comes_with_the_command_to_run() {
         .run(&["cluster", "join-token", "--role", "edge", "--uses", "3", "--ttl", "2d", "--name", "rack 7"])
         .ok();
     assert_eq!(made.stdout, "skj_text\n", "the token alone, so that it can be caught by a shell");
-    let command = "skerry-node --join n2.example:7000 --join-token-file join.token --role edge --mesh 0.0.0.0:7000";
+    let command = "skerry-node --join n2.example:7000 --join-token-file join.token --role edge --mesh 0.0.0.0:7000 \
+        --mesh-advertise HERE";
     assert!(made.stderr.contains(command), "{}", made.stderr);
     assert!(made.stderr.contains("admits 3 machines until 2026-11-22 04:00:00"), "{}", made.stderr);
     let sent = fake.call("POST /cluster/join-tokens").json();

@@ -56,19 +56,21 @@ pub(super) async fn run(context: &Context, args: JoinTokenArgs) -> anyhow::Resul
     context.out.note(format!("This admits {machines} until {}. It is shown this once:", time(&made.result.expires_on)));
     context.out.line(made.result.token);
     if !context.out.is_json() {
-        context.out.note(format!("\nOn the new machine, with the token in {FILE}:\n\n  {command}"));
+        context.out.note(format!(
+            "\nOn the new machine, with the token in {FILE} (HERE is its own name or address):\n\n  {command}"
+        ));
     }
     Ok(())
 }
 
 const FILE: &str = "join.token";
 
-/// The command that makes a machine a node.
+/// The command that makes a machine a node. Only there is it known by which address the others reach it.
 fn command(nodes: &[model::Node], role: Option<&str>) -> String {
     let address = address(nodes).unwrap_or("HOST:PORT");
     let port = address.rsplit_once(':').map_or("PORT", |(_, port)| port);
     let role = role.map(|role| format!(" --role {role}")).unwrap_or_default();
-    format!("skerry-node --join {address} --join-token-file {FILE}{role} --mesh 0.0.0.0:{port}")
+    format!("skerry-node --join {address} --join-token-file {FILE}{role} --mesh 0.0.0.0:{port} --mesh-advertise HERE")
 }
 
 /// Where the new machine knocks: at the leader, else at a voter, else at whoever is there.
