@@ -6,6 +6,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -210,18 +211,20 @@ impl Cluster {
         process.kill().await.map(drop).with_context(|| member.name.clone())
     }
 
-    /// Starts a killed node on the directory that it had.
+    /// Starts killed nodes at once, each on the directory that it had.
     ///
     /// # Errors
-    /// When it does not become ready.
-    pub async fn restart(&mut self, at: usize) -> Result<()> {
-        let mut member = self.members.remove(at);
-        let booted = self.boot(&mut member).await;
-        if booted.is_ok() {
-            member.life.begin();
-        }
-        self.members.insert(at, member);
-        booted
+    /// When one does not become ready.
+    pub async fn restart(&mut self, nodes: &[usize]) -> Result<()> {
+        let all = std::mem::take(&mut self.members).into_iter().enumerate();
+        let (mut down, mut members): (Vec<_>, Vec<_>) = all.partition(|(at, _)| nodes.contains(at));
+        let booted = try_join_all(down.iter_mut().map(|(_, member)| self.boot(member))).await;
+        members.extend(down);
+        members.sort_by_key(|(at, _)| *at);
+        self.members = members.into_iter().map(|(_, member)| member).collect();
+        booted?;
+        nodes.iter().for_each(|at| self.members[*at].life.begin());
+        Ok(())
     }
 
     /// SIGSTOP. The node is excused until it goes on.

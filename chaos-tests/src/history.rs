@@ -108,6 +108,14 @@ impl History {
         self.deploys.iter().filter(|deploy| deploy.outcome == Outcome::Acknowledged).count()
     }
 
+    /// The longest time in which no deploy was acknowledged, between two that were.
+    #[must_use]
+    pub fn longest_standstill(&self) -> Duration {
+        let acknowledged = self.deploys.iter().filter(|deploy| deploy.outcome == Outcome::Acknowledged);
+        let times: Vec<Duration> = acknowledged.map(|deploy| deploy.done).collect();
+        times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default()
+    }
+
     /// The highest number of a lane that was acknowledged, and the highest that was asked for; 0 for none.
     #[must_use]
     pub fn numbers(&self, lane: usize) -> (u64, u64) {

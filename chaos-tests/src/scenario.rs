@@ -8,7 +8,9 @@ use crate::{
     cluster::{Cluster, Role},
     fault::{
         cut::{self, Direction},
-        full_disk, hostile, kill, outage, pause,
+        full_disk, hostile, kill,
+        outage::{self, Return},
+        pause,
     },
     programs::Programs,
     stage::{Report, Stage},
@@ -27,6 +29,8 @@ pub enum Scenario {
     Pauses,
     /// The control plane down while an edge starts and serves.
     Outage,
+    /// The same, and one voter comes back before the others.
+    Alone,
     /// One voter's disk full.
     FullDisk,
     /// Noise and strangers at the mesh's port.
@@ -52,7 +56,7 @@ impl Size {
     /// For `make test`: below a minute in a debug build.
     pub const SMALL: Self = Self { rounds: 1, deploys: 3, visits: 30, datagrams: 400 };
     /// For `make chaos`: 500 deploys and more around the kills, two minutes without a control plane.
-    pub const LARGE: Self = Self { rounds: 4, deploys: 20, visits: 600, datagrams: 20_000 };
+    pub const LARGE: Self = Self { rounds: 4, deploys: 20, visits: 1500, datagrams: 20_000 };
 }
 
 /// Services that are deployed to at once.
@@ -64,8 +68,16 @@ const DISK_MIB: u32 = 64;
 
 impl Scenario {
     /// Every scenario.
-    pub const ALL: [Self; 7] =
-        [Self::Kills, Self::Cuts, Self::Pauses, Self::Outage, Self::FullDisk, Self::Hostile, Self::Membership];
+    pub const ALL: [Self; 8] = [
+        Self::Kills,
+        Self::Cuts,
+        Self::Pauses,
+        Self::Outage,
+        Self::Alone,
+        Self::FullDisk,
+        Self::Hostile,
+        Self::Membership,
+    ];
 
     /// As it is called on the command line.
     #[must_use]
@@ -75,6 +87,7 @@ impl Scenario {
             Self::Cuts => "cuts",
             Self::Pauses => "pauses",
             Self::Outage => "outage",
+            Self::Alone => "alone",
             Self::FullDisk => "full-disk",
             Self::Hostile => "hostile",
             Self::Membership => "membership",
@@ -119,11 +132,10 @@ impl Scenario {
             Self::Kills => kills(stage, size).await,
             Self::Cuts => cuts(stage, size).await,
             Self::Pauses => pauses(stage, size).await,
-            Self::Outage => {
-                stage.coverage.require(outage::BOOTS, 1);
-                stage.coverage.require(outage::SERVED, size.visits);
-                outage::outage(stage, &VOTERS, EDGE, size.visits).await?;
-                stage.workload.progress(size.deploys).await
+            Self::Outage => outage(stage, size, Return::Together).await,
+            Self::Alone => {
+                stage.coverage.require(outage::ALONE, 1);
+                outage(stage, size, Return::Alone).await
             }
             Self::FullDisk => {
                 stage.coverage.require(full_disk::FILLED, 1);
@@ -179,4 +191,11 @@ async fn pauses(stage: &mut Stage, size: Size) -> Result<()> {
         pause::pause(stage, &VOTERS, size.deploys).await?;
     }
     Ok(())
+}
+
+async fn outage(stage: &mut Stage, size: Size, back: Return) -> Result<()> {
+    stage.coverage.require(outage::BOOTS, 1);
+    stage.coverage.require(outage::SERVED, size.visits);
+    outage::outage(stage, &VOTERS, EDGE, size.visits, back).await?;
+    stage.workload.progress(size.deploys).await
 }

@@ -2,7 +2,7 @@
 //!
 //! **Owns** the way from a start to a judgement. **Must not know** which faults there are. **Enter at** [`Stage`].
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::Method;
@@ -29,6 +29,8 @@ pub struct Stage {
     pub coverage: Coverage,
     /// The source of every choice.
     pub rng: Rng,
+    /// How long things took; figures, not promises.
+    pub times: Vec<(String, Duration)>,
     lanes: usize,
 }
 
@@ -41,6 +43,8 @@ pub struct Report {
     unknown: usize,
     visits: usize,
     sightings: usize,
+    standstill: Duration,
+    times: Vec<(String, Duration)>,
 }
 
 impl Stage {
@@ -59,7 +63,14 @@ impl Stage {
     /// When its nodes do not serve.
     pub async fn with(mut cluster: Cluster, lanes: usize, seed: u64) -> Result<Self> {
         match Workload::start(cluster.doors(), lanes, seed).await {
-            Ok(workload) => Ok(Self { workload, cluster, coverage: Coverage::default(), rng: Rng::new(seed), lanes }),
+            Ok(workload) => Ok(Self {
+                workload,
+                cluster,
+                coverage: Coverage::default(),
+                rng: Rng::new(seed),
+                times: Vec::new(),
+                lanes,
+            }),
             Err(error) => bail!("{error:#}; the nodes' logs are kept in {}", cluster.keep_logs().display()),
         }
     }
@@ -77,7 +88,7 @@ impl Stage {
         let judged = self.settle().await;
         let history = self.workload.finish();
         match judged.and_then(|finals| judge(History { finals, ..history }, self.coverage)) {
-            Ok(report) => Ok(report),
+            Ok(report) => Ok(Report { times: self.times, ..report }),
             Err(error) => bail!("{error:#}; the nodes' logs are kept in {}", self.cluster.keep_logs().display()),
         }
     }
@@ -96,7 +107,7 @@ impl Stage {
             if invariant::agree(&so_far) || clock::now() > deadline {
                 return Ok(so_far.finals);
             }
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 }
@@ -114,6 +125,8 @@ fn judge(history: History, coverage: Coverage) -> Result<Report> {
         unknown: count(|outcome| *outcome == Outcome::Unknown),
         visits: history.visits.len(),
         sightings: history.sightings.len(),
+        standstill: history.longest_standstill(),
+        times: Vec::new(),
     })
 }
 
@@ -133,11 +146,12 @@ async fn last(door: &Door, lanes: usize) -> Final {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { coverage, acknowledged, refused, unknown, visits, sightings } = self;
+        let Self { coverage, acknowledged, refused, unknown, visits, sightings, standstill, times } = self;
         write!(
             f,
             "{coverage}; {acknowledged} deploys acknowledged, {refused} refused, {unknown} unknown; {visits} visits, \
-             {sightings} revisions seen; nothing broken"
-        )
+             {sightings} revisions seen; {standstill:.1?} without a deploy at most; nothing broken"
+        )?;
+        times.iter().try_for_each(|(what, took)| write!(f, "\n    {took:.1?} {what}"))
     }
 }

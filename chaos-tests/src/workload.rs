@@ -26,6 +26,8 @@ use crate::{
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How long an end user waits between two requests to a node: short enough to meet every moment in which a node fails.
 const VISIT_PAUSE: Duration = Duration::from_millis(60);
+/// BOUND: visits that are waited for at once; a node that is up answers ten each second.
+const VISITS_AT_ONCE: u64 = 100;
 /// Each so many visits the node is asked for its revision.
 const SIGHTING_EVERY: u64 = 4;
 
@@ -149,9 +151,13 @@ impl Workload {
     /// # Errors
     /// When they do not come.
     pub async fn visited(&self, name: &str, visits: u64) -> Result<()> {
-        let enough = self.visits(name) + visits;
-        let what = format!("{visits} more visits to {name}");
-        until(&what, async || (self.visits(name) >= enough).then_some(())).await
+        let (start, mut left) = (self.visits(name), visits);
+        while left > 0 {
+            left -= left.min(VISITS_AT_ONCE);
+            let (enough, what) = (start + visits - left, format!("{VISITS_AT_ONCE} more visits to {name}"));
+            until(&what, async || (self.visits(name) >= enough).then_some(())).await?;
+        }
+        Ok(())
     }
 
     /// Lets the deployers finish what they do; end users go on.

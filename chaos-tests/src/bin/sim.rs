@@ -1,6 +1,8 @@
 //! Simulates the agreement of voters with many seeds.
 
-use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+use anyhow::Result;
 use clap::Parser;
 use skerry_chaos_tests::sim;
 
@@ -17,7 +19,7 @@ struct Options {
 
 // One thread: what happens at once depends less on the machine.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+async fn main() -> Result<ExitCode> {
     let Options { seed, runs } = Options::parse();
     let mut failed = Vec::new();
     for seed in (seed..).take(usize::try_from(runs)?) {
@@ -29,8 +31,9 @@ async fn main() -> Result<()> {
             }
         }
     }
-    if !failed.is_empty() {
-        bail!("seeds {failed:?} failed");
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
     }
-    Ok(())
+    println!("seeds {failed:?} failed");
+    Ok(ExitCode::FAILURE)
 }

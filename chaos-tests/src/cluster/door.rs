@@ -96,7 +96,14 @@ impl Door {
         let visit = async move { Visitor::connect(address).await?.get(&host, "/").await };
         let visit = self.inside.spawn(timeout(VISIT_TIMEOUT, visit)).await?.context("no answer in time")??;
         let text = String::from_utf8_lossy(&visit.body).into_owned();
-        ensure!(visit.status == StatusCode::OK, "{}: {}", visit.status, text.lines().take(40).collect::<String>());
+        ensure!(visit.status == StatusCode::OK, "{}: {}", visit.status, said(&text));
         Ok(text)
     }
+}
+
+/// What an error page says, without the page.
+fn said(page: &str) -> &str {
+    let from = page.find("<p>").map_or(0, |at| at + "<p>".len());
+    let rest = &page[from..];
+    &rest[..rest.find("</p>").unwrap_or(rest.len())]
 }

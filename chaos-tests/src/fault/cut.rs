@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 
-use crate::stage::Stage;
+use crate::{clock, stage::Stage};
 
 /// Packets dropped.
 pub const DROPPED: &str = "packets dropped";
@@ -39,10 +39,13 @@ pub async fn cut(stage: &mut Stage, voters: &[usize], direction: Direction, depl
             stage.cluster.network().cut(*other, old)?;
         }
     }
+    let start = clock::now();
     stage.cluster.leader(&others).await?;
     stage.coverage.saw(ELECTED, 1);
+    stage.times.push((format!("until another leader, cut {direction:?}"), start.elapsed()));
     let before = stage.workload.acknowledged();
     stage.workload.progress(deploys).await?;
+    stage.times.push((format!("until {deploys} deploys, cut {direction:?}"), start.elapsed()));
     stage.coverage.saw(MEANWHILE, stage.workload.acknowledged() - before);
     stage.coverage.saw(DROPPED, stage.cluster.network().heal()?);
     stage.workload.progress(deploys).await

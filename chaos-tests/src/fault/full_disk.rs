@@ -34,6 +34,6 @@ pub async fn fill(stage: &mut Stage, at: usize, deploys: u64) -> Result<()> {
     stage.cluster.empty_disk(at)?;
     // What was not written is not known to be whole, so the node does not go on by itself; an operator starts it again.
     stage.cluster.kill(at).await?;
-    stage.cluster.restart(at).await.context("with room on its disk again")?;
+    stage.cluster.restart(&[at]).await.context("with room on its disk again")?;
     stage.workload.progress(deploys).await
 }

@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 
-use crate::{cluster::until, stage::Stage};
+use crate::{clock, cluster::until, stage::Stage};
 
 /// The coverage of [`kill`].
 pub const KILLS: &str = "kills with deploys in flight";
@@ -19,9 +19,11 @@ pub async fn kill(stage: &mut Stage, at: usize, deploys: u64) -> Result<()> {
     until("a deploy is in flight", async || (stage.workload.in_flight() > 0).then_some(())).await?;
     stage.cluster.kill(at).await?;
     stage.coverage.saw(KILLS, 1);
-    let before = stage.workload.acknowledged();
+    let (start, before) = (clock::now(), stage.workload.acknowledged());
+    stage.workload.progress(1).await?;
+    stage.times.push((format!("until a deploy without n{}", at + 1), start.elapsed()));
     stage.workload.progress(deploys).await?;
     stage.coverage.saw(WITHOUT, stage.workload.acknowledged() - before);
-    stage.cluster.restart(at).await?;
+    stage.cluster.restart(&[at]).await?;
     stage.workload.progress(deploys).await
 }

@@ -37,8 +37,3 @@ async fn an_edge_starts_and_serves_without_a_control_plane() -> Result<()> {
 async fn strangers_and_noise_at_the_mesh_change_nothing() -> Result<()> {
     play(Scenario::Hostile).await
 }
-
-#[tokio::test]
-async fn a_full_disk_on_one_voter_stops_nobody_else() -> Result<()> {
-    play(Scenario::FullDisk).await
-}
