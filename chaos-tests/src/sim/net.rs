@@ -144,7 +144,7 @@ impl Net {
                 Err(Answer::Append(pb::AppendAnswer { result }))
             }
             (Some(Lie::Skip(node)), Question::Append(mut append)) if node == to => {
-                if append.entries.iter_mut().any(|entry| empty(entry)) {
+                if append.entries.iter_mut().any(empty) {
                     links.lie = None;
                 }
                 Ok(Question::Append(append))
@@ -186,7 +186,7 @@ impl Transport for End {
             self.net.lost.fetch_add(1, Ordering::Relaxed);
             return Err(lost("the answer is lost"));
         }
-        answered.map_err(|_| lost("late"))?.map_err(|error| lost(&error.to_string()))
+        answered.map_err(|elapsed| lost(&elapsed.to_string()))?.map_err(|error| lost(&error.to_string()))
     }
 }
 

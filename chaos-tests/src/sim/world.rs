@@ -28,7 +28,7 @@ use super::{
 
 /// A tenth of what voters use, so that a run of seconds has as many elections as one of a minute.
 const HEARTBEAT: Duration = Duration::from_millis(25);
-const PROPOSE_TIMEOUT: Duration = Duration::from_millis(1500);
+const PROPOSE_TIMEOUT: Duration = Duration::from_millis(600);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Voters and the network between them.
