@@ -309,22 +309,22 @@ impl Cluster {
         }
     }
 
-    /// Which node leads, by the account of a node among `asked` that says so of itself.
+    /// Which node leads: the one that says so of itself in the newest term that any of `asked` knows. A leader that was cut
+    /// off goes on saying it of an older term.
     ///
     /// # Errors
     /// When none of them leads in time.
     pub async fn leader(&self, asked: &[usize]) -> Result<usize> {
         let doors = self.doors();
-        let asked: Vec<(usize, &Door)> = asked.iter().map(|at| (*at, &doors[*at])).collect();
         until("one of the nodes leads", async || {
-            for (at, door) in &asked {
-                let Ok(nodes) = door.call(Method::GET, "/cluster/nodes", None).await.done() else { continue };
-                let own = nodes.as_array().into_iter().flatten().find(|node| node["name"] == *door.name);
-                if own.is_some_and(|own| own["raft"] == "leader") {
-                    return Some(*at);
+            let mut claims = Vec::new();
+            for at in asked {
+                if let Ok((term, leads)) = claim(&doors[*at]).await {
+                    claims.push((term, leads, *at));
                 }
             }
-            None
+            let (_, leads, at) = claims.into_iter().max()?;
+            leads.then_some(at)
         })
         .await
     }
@@ -346,6 +346,15 @@ impl Cluster {
         })
         .await
     }
+}
+
+/// The term that a node knows, and whether it says that it leads.
+async fn claim(door: &Door) -> Result<(u64, bool)> {
+    let cluster = door.cluster().await?;
+    let nodes = door.call(Method::GET, "/cluster/nodes", None).await.done()?;
+    let own = nodes.as_array().into_iter().flatten().find(|node| node["name"] == *door.name);
+    let own = own.context("a node knows itself")?;
+    Ok((cluster["term"].as_u64().context("a voter knows a term")?, own["raft"] == "leader"))
 }
 
 /// Looks until there is something; fails after [`AGREE_TIMEOUT`].
