@@ -30,10 +30,12 @@ bench: build
 	$(TARGET)/release/bench --bin-dir $(TARGET)/release --tools .tools --component deploy/examples/component/dist/worker.wasm \
 	    --json $(TARGET)/bench.json
 
-# Real processes under kill -9 until SEED's schedule is through; the same seed replays the same schedule.
+# The agreement in a simulation, one node under kill -9, and clusters under every fault; the same seed makes the same choices.
 chaos: build
 	$(CARGO) build --release -p skerry-chaos-tests --bins
+	$(TARGET)/release/sim --seed $(SEED)
 	$(TARGET)/release/soak --bin-dir $(TARGET)/release --seed $(SEED)
+	$(TARGET)/release/chaos --bin-dir $(TARGET)/release --seed $(SEED)
 
 lint: setup
 	$(CARGO) fmt --all --check

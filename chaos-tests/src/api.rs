@@ -2,6 +2,8 @@
 //!
 //! **Owns** the few calls that workloads make. **Must not know** what they are made for. **Enter at** [`Api`].
 
+use std::{net::SocketAddr, time::Duration};
+
 use anyhow::{Context, Result, bail};
 use reqwest::{
     Method, RequestBuilder, StatusCode,
@@ -61,6 +63,18 @@ impl Api {
         Ok(api)
     }
 
+    /// The API at an address of this machine; a call without an answer after `patience` is unknown.
+    ///
+    /// # Errors
+    /// When there is no HTTP client.
+    pub fn at(address: SocketAddr, token: &str, account: &str, patience: Duration) -> Result<Self> {
+        // Fails only when a provider is already there, which is as good.
+        let _already_there = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().timeout(patience).build().context("make an HTTP client")?;
+        let base = format!("http://{address}/client/v4");
+        Ok(Self { http, base, token: token.to_owned(), account: account.to_owned() })
+    }
+
     /// The token it uses.
     #[must_use]
     pub fn token(&self) -> &str {
@@ -84,9 +98,22 @@ impl Api {
 
     /// Deploys a worker to one environment.
     pub async fn deploy(&self, service: &str, environment: &str, worker: &Worker) -> Answer {
+        self.upload(service, environment, worker, None).await
+    }
+
+    /// Deploys a worker once, however often it is asked for under this key.
+    pub async fn deploy_once(&self, service: &str, environment: &str, worker: &Worker, key: &str) -> Answer {
+        self.upload(service, environment, worker, Some(key)).await
+    }
+
+    async fn upload(&self, service: &str, environment: &str, worker: &Worker, key: Option<&str>) -> Answer {
         let path = format!("/accounts/{}/workers/services/{service}/environments/{environment}", self.account);
+        let mut request = self.request(Method::PUT, &path);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
         match worker.form() {
-            Ok(form) => answer(self.request(Method::PUT, &path).multipart(form)).await,
+            Ok(form) => answer(request.multipart(form)).await,
             Err(error) => Answer::Refused(StatusCode::BAD_REQUEST, format!("{error:#}")),
         }
     }

@@ -23,7 +23,7 @@ use crate::programs::Programs;
 
 /// BOUND: how long a node may take to say `ready`: the first start compiles the engine image, in a debug build on a busy
 /// machine.
-const READY_TIMEOUT: Duration = Duration::from_secs(180);
+pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The zone that test nodes serve; every name below it resolves to loopback in browsers, and tests set `Host` themselves.
 pub const DOMAIN: &str = "workers.localhost";
@@ -134,7 +134,8 @@ fn command(programs: &Programs, data_dir: &Path, flags: &[&str], log: File) -> R
     Ok(command)
 }
 
-async fn ready(lines: &mut tokio::io::Lines<BufReader<ChildStdout>>) -> Result<Addresses> {
+/// Reads a node's output until it says that it is ready.
+pub(crate) async fn ready(lines: &mut tokio::io::Lines<BufReader<ChildStdout>>) -> Result<Addresses> {
     while let Some(line) = lines.next_line().await.context("read the node's output")? {
         let Ok(value) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
         if value["event"] == "ready" {
@@ -144,7 +145,8 @@ async fn ready(lines: &mut tokio::io::Lines<BufReader<ChildStdout>>) -> Result<A
     bail!("the node exited before it was ready")
 }
 
-fn tail(path: &Path) -> String {
+/// The last lines of a log.
+pub(crate) fn tail(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")

@@ -1,0 +1,42 @@
+//! Pure. What was seen in a simulation.
+//!
+//! **Owns** the facts that invariants judge. **Must not know** where they were seen. **Enter at** [`Record`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skerry_control::catalog::Digest;
+use skerry_proto::id::{NodeId, Revision};
+
+/// A run.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// Who has sent log entries or heartbeats as the leader of each term.
+    pub leaders: BTreeMap<u64, BTreeSet<NodeId>>,
+    /// What nodes have shown at each revision.
+    pub digests: BTreeMap<Revision, BTreeMap<NodeId, Digest>>,
+    /// Revisions in the order in which they were shown.
+    pub shown: Vec<(NodeId, Revision)>,
+    /// The labels of the commands that were acknowledged.
+    pub acknowledged: BTreeSet<String>,
+    /// What each node has in the end.
+    pub finals: BTreeMap<NodeId, Last>,
+}
+
+/// What a node has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Last {
+    /// Its revision.
+    pub revision: Revision,
+    /// Its state's digest.
+    pub digest: Digest,
+    /// The labels of the commands in its catalog.
+    pub labels: BTreeSet<String>,
+}
+
+impl Record {
+    /// A node shows a state.
+    pub fn show(&mut self, node: NodeId, revision: Revision, digest: Digest) {
+        self.shown.push((node, revision));
+        self.digests.entry(revision).or_default().insert(node, digest);
+    }
+}

@@ -1,0 +1,39 @@
+//! Clusters of real nodes under faults, small. `make chaos` runs the same, larger, and with other seeds.
+//!
+//! One network exists at a time on a machine, so these wait for each other.
+
+use anyhow::Result;
+use skerry_chaos_tests::{
+    cluster::network,
+    programs::Programs,
+    scenario::{Scenario, Size},
+};
+
+async fn play(scenario: Scenario) -> Result<()> {
+    if !network::is_allowed() {
+        return Ok(());
+    }
+    let report = scenario.run(&Programs::beside_this_one()?, 1, Size::SMALL).await?;
+    println!("{}: {report}", scenario.name());
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_node_is_killed_in_turn_while_deploys_run() -> Result<()> {
+    play(Scenario::Kills).await
+}
+
+#[tokio::test]
+async fn a_leader_in_the_minority_is_replaced_and_comes_back() -> Result<()> {
+    play(Scenario::Cuts).await
+}
+
+#[tokio::test]
+async fn an_edge_starts_and_serves_without_a_control_plane() -> Result<()> {
+    play(Scenario::Outage).await
+}
+
+#[tokio::test]
+async fn strangers_and_noise_at_the_mesh_change_nothing() -> Result<()> {
+    play(Scenario::Hostile).await
+}
