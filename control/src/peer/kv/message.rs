@@ -23,7 +23,7 @@ pub(super) const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// A request's parts, as far as they can be checked before anything else is read.
 pub(super) fn asked(request: pb::Request) -> Result<(NamespaceId, Operation), &'static str> {
-    let namespace = NamespaceId::new(&request.namespace).map_err(|_| "namespace: use 32 hexadecimal digits")?;
+    let namespace = NamespaceId::new(&request.namespace).map_err(|_invalid| "namespace: use 32 hexadecimal digits")?;
     let operation = request.operation.ok_or("operation: this node does not know what is asked")?;
     let key_fits = |key: &String| key.len() <= limits::KEY_BYTES_MAX;
     let fits = match &operation {
