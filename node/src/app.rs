@@ -38,7 +38,7 @@ use crate::{
     dispatch::{Dispatch, DispatchDeps, spec::Specs},
     ingress::{
         Addresses, ApiListener, BindError, CertificateError, Certificates, Front, FrontConfig, FrontDeps, Ingress,
-        IngressDeps, Listener, Operations, Proxies, Readiness, Running, limits,
+        IngressDeps, Listener, Operations, Proxies, Readiness, Running, Sockets, limits,
     },
     kv::{KvBuildError, KvConfig, LocalKv},
     ports::{LiveTails, UploadValidator, WallClock},
@@ -105,7 +105,7 @@ pub struct App {
 
 impl App {
     /// Starts a node. When this returns, it accepts.
-    pub async fn build(config: Config) -> Result<Self, AppError> {
+    pub async fn build(config: Config, sockets: &mut Sockets) -> Result<Self, AppError> {
         let data_dir = DataDir::lock(&config.data_dir)?;
         let kv = LocalKv::build(&KvConfig { path: data_dir.join("kv.redb"), cache_bytes: config.kv_cache_bytes })?;
         let control = start_control(&config, data_dir.path().to_owned()).await?;
@@ -132,7 +132,7 @@ impl App {
         let leader = control.clone();
         let crons = triggers::run(dispatch.clone(), Arc::clone(&metrics), tasks.clone(), move || leader.leads());
         tasks.spawn_essential("cron triggers", crons, readiness.abort());
-        let bound = bind(&config)?;
+        let bound = bind(&config, sockets)?;
         let api = ApiDeps {
             control: control.clone(),
             validator: Arc::new(UploadValidator(runtime.clone())),
@@ -212,10 +212,10 @@ struct Bound {
     metrics: Option<Listener>,
 }
 
-fn bind(config: &Config) -> Result<Bound, BindError> {
+fn bind(config: &Config, sockets: &mut Sockets) -> Result<Bound, BindError> {
     let front = Arc::new(Semaphore::new(config.ingress.connections_max));
     let back = || Arc::new(Semaphore::new(limits::BACK_CONNECTIONS_MAX));
-    let bind = |name, listen: Listen, room| listen.address().map(|at| Listener::bind(name, at, room)).transpose();
+    let mut bind = |name, listen: Listen, room| listen.address().map(|at| sockets.listen(name, at, room)).transpose();
     Ok(Bound {
         http: bind("http", config.http, Arc::clone(&front))?,
         https: bind("https", config.https, front)?,

@@ -25,7 +25,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 pub use self::{
     api::{ApiListener, ApiTls},
     front::{Front, FrontConfig, FrontDeps},
-    listener::{BindError, Listener},
+    listener::{BindError, Listener, Sockets},
     operations::{Operations, Readiness},
     peer::Proxies,
     tls::{CertificateError, Certificates},

@@ -10,7 +10,9 @@ use skerry_node::{
     app::App,
     command::{backup, init},
     config::{Config, LogFormat, Settings},
-    descriptors, task, telemetry,
+    descriptors,
+    ingress::Sockets,
+    task, telemetry,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -96,8 +98,9 @@ fn serve(config: Config) -> anyhow::Result<()> {
         // Before the start, so that a signal during a long one is not lost.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut sockets = Sockets::default();
         let app = loop {
-            let app = App::build(config.clone()).await?;
+            let app = App::build(config.clone(), &mut sockets).await?;
             match config.log_format {
                 LogFormat::Json => println!("{}", app.ready().json()),
                 LogFormat::Text => println!("{}", app.ready()),
@@ -108,6 +111,8 @@ fn serve(config: Config) -> anyhow::Result<()> {
                 () = app.restart_wanted() => app.stop().await,
             }
         };
+        // From here on new connections are refused and not kept waiting.
+        drop(sockets);
         // Whoever insists does not wait for the drain.
         let _second = task::spawn("second signal", async move {
             tokio::select! {

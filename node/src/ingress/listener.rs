@@ -1,9 +1,9 @@
 //! Accepting connections.
 //!
 //! **Owns** sockets that listen and how many connections there are. **Must not know** what is said on a connection.
-//! **Enter at** [`Listener`].
+//! **Enter at** [`Sockets`] and [`Listener`].
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 
 use skerry_control::catalog::Scheme;
 use tokio::{
@@ -14,6 +14,13 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{connection, front::Front, limits, peer::Connection};
 use crate::task::Tasks;
+
+/// The sockets of a process. They outlive the listeners, so that a node that starts anew in place refuses nobody: whoever
+/// connects meanwhile waits in the backlog.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    kept: BTreeMap<&'static str, std::net::TcpListener>,
+}
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -36,15 +43,28 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-impl Listener {
-    /// Binds the socket; port 0 picks a free one. Listeners that are given the same `room` share its connections.
-    pub fn bind(name: &'static str, address: SocketAddr, room: Arc<Semaphore>) -> Result<Self, BindError> {
+impl Sockets {
+    /// Listens with the socket of this name, which is bound the first time; port 0 picks a free one. Listeners that are given
+    /// the same `room` share its connections.
+    pub fn listen(
+        &mut self,
+        name: &'static str,
+        address: SocketAddr,
+        room: Arc<Semaphore>,
+    ) -> Result<Listener, BindError> {
         let wrong = |source| BindError { name, address, source };
-        let socket = bind(address).map_err(wrong)?;
+        let kept = match self.kept.remove(name) {
+            Some(kept) => kept,
+            None => bind(address).and_then(TcpListener::into_std).map_err(wrong)?,
+        };
+        let socket = kept.try_clone().and_then(TcpListener::from_std).map_err(wrong)?;
+        self.kept.insert(name, kept);
         let address = socket.local_addr().map_err(wrong)?;
-        Ok(Self { socket, address, room })
+        Ok(Listener { socket, address, room })
     }
+}
 
+impl Listener {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -134,5 +154,25 @@ pub(super) async fn serve_https(listener: Listener, acceptor: TlsAcceptor, front
             }
             drop(room);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_connects_between_two_listeners_of_one_socket_is_accepted_by_the_second() {
+        let (mut sockets, room) = (Sockets::default(), Arc::new(Semaphore::new(10)));
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let first = sockets.listen("http", any, Arc::clone(&room)).unwrap();
+        let address = first.address();
+        drop(first);
+        let client = TcpStream::connect(address).await.unwrap();
+        let second = sockets.listen("http", any, room).unwrap();
+        assert_eq!(second.address(), address);
+        assert_eq!(second.accept().await.1, client.local_addr().unwrap());
+        drop((second, sockets));
+        assert!(TcpStream::connect(address).await.is_err(), "a socket that nobody keeps is closed");
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use skerry_node::{
     app::App,
     config::{Config, Settings},
-    ingress::Addresses,
+    ingress::{Addresses, Sockets},
     telemetry,
 };
 use tempfile::TempDir;
@@ -44,7 +44,10 @@ impl Node {
         let _already = rustls::crypto::ring::default_provider().install_default();
         // Lines are captured by the test runner and shown for a test that fails.
         std::mem::forget(telemetry::start(skerry_node::config::LogFormat::Text, "info,openraft=warn").unwrap());
-        let app = App::build(Config::resolve(None, settings.or(defaults(dir.path()))).unwrap()).await.unwrap();
+        let app =
+            App::build(Config::resolve(None, settings.or(defaults(dir.path()))).unwrap(), &mut Sockets::default())
+                .await
+                .unwrap();
         // Only the founder of a cluster has one; whoever starts another node gives it the founder's.
         let token = std::fs::read_to_string(dir.path().join("admin.token")).unwrap_or_default().trim().to_owned();
         let addresses = app.ready().addresses;

@@ -7,6 +7,7 @@ use serde_json::json;
 use skerry_node::{
     app::App,
     config::{Config, Settings},
+    ingress::Sockets,
     task,
 };
 
@@ -45,7 +46,7 @@ async fn two_nodes_can_not_share_a_directory() {
         metrics: Some("off".into()),
         ..Settings::default()
     };
-    let error = App::build(Config::resolve(None, settings).unwrap()).await.err().unwrap();
+    let error = App::build(Config::resolve(None, settings).unwrap(), &mut Sockets::default()).await.err().unwrap();
     assert!(error.to_string().contains("in use"), "{error}");
     node.stop().await;
 }
