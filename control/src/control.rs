@@ -20,8 +20,10 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    backup::{Backup, BackupError},
     bundles::Bundles,
     catalog::{Applied, Catalog, Command, NodeRole},
+    clock,
     config::{Bootstrap, ControlConfig},
     error::{BuildError, ProposeError, StoreError},
     feed::{FeedHandle, FeedStatus, Propagation},
@@ -56,6 +58,8 @@ pub(crate) use crate::peer::api::{ApiCall, Carried, CarryError, ServedApi};
 const FOUNDER: NodeId = NodeId(1);
 /// BOUND: how long a voter waits for the others when it starts; then it serves what it has, and catches up later.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(3);
+/// BOUND: how long a quorum may take to confirm the leader: two heartbeats and the way there.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often it is looked whether the node that was asked is still there.
 const GONE_EVERY: Duration = Duration::from_millis(100);
 /// BOUND: how long a stop waits for calls of other nodes.
@@ -180,6 +184,19 @@ impl Control {
     #[must_use]
     pub fn bundles(&self) -> Bundles {
         self.bundles.clone()
+    }
+
+    /// On the leader: the newest revision, which nobody else can have gone beyond when this was called (read index). `None`
+    /// where this node does not lead, or no quorum says so.
+    pub async fn confirm(&self) -> Option<Revision> {
+        let raft = self.seat.raft()?;
+        let is_current = raft.leads() && raft.is_current(CONFIRM_TIMEOUT).await;
+        is_current.then(|| raft.catalog().revision())
+    }
+
+    /// A backup of what this node has applied. Bundles that it lacks are fetched.
+    pub async fn backup(&self) -> Result<Backup, BackupError> {
+        Backup::of(self.states.head(), self.node, self.bundles(), clock::unix_ms()).await
     }
 
     /// Stores a bundle where a majority of the voters has it, so that a version may name it.

@@ -7,6 +7,8 @@ pub mod api;
 
 pub mod control;
 
+pub mod backup;
+
 mod reconcile;
 pub mod voters;
 

@@ -35,6 +35,7 @@ mod machine;
 mod members;
 mod network;
 mod rpc;
+pub(crate) mod stopped;
 #[cfg(test)]
 mod tests;
 mod transport;

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::catalog::{Catalog, Change};
 
+mod backup;
 mod join_tokens;
 mod nodes;
 mod removal;
@@ -96,6 +97,7 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     endpoints.add(level.takes::<FeatureLevelBody>().answers::<ClusterInfo>(), set_feature_level);
     nodes::mount(endpoints);
     join_tokens::mount(endpoints);
+    backup::mount(endpoints);
 }
 
 impl ClusterInfo {

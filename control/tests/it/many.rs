@@ -19,6 +19,7 @@ use tower::ServiceExt;
 
 use crate::api::fakes::{FakeClock, FakeKv, FakeTails, FakeValidator};
 
+mod backup;
 mod kv;
 
 /// One node. It keeps its folder and its mesh's port when it is started again.

@@ -2,6 +2,7 @@
 //!
 //! **Owns** the commands of whoever runs the cluster. **Must not know** raft or the mesh. **Enter at** [`run`].
 
+mod backup;
 mod join;
 mod up;
 
@@ -29,6 +30,8 @@ pub(crate) enum ClusterCommand {
     Nodes,
     /// Make a token that lets a machine join, and show how
     JoinToken(join::JoinTokenArgs),
+    /// Write the whole catalog and all code to a file, while the cluster runs
+    Backup(backup::BackupArgs),
     /// Give a node no new work, before it is stopped
     Drain {
         /// Its name or id
@@ -58,6 +61,7 @@ pub(crate) async fn run(context: &Context, command: ClusterCommand) -> anyhow::R
             show(context, &nodes);
             Ok(())
         }
+        ClusterCommand::Backup(args) => backup::run(context, args).await,
         ClusterCommand::JoinToken(args) => join::run(context, args).await,
         ClusterCommand::Drain { node } => {
             let now = set_state(context, &node, "drain").await?;
