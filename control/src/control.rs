@@ -129,6 +129,8 @@ async fn who(config: &ControlConfig, before: Option<NodeIdentity>) -> Result<Opt
         if identity.role == NodeRole::Voter.as_str() && !log.exists() {
             return Err(BuildError::LostLog { path: log.display().to_string(), node: identity.node });
         }
+        // Before the log is read: it may hold commands that this build can not even decode.
+        start::check_level(config, identity.feature_level)?;
         return Ok(Some(identity));
     }
     match &config.bootstrap {
@@ -156,7 +158,7 @@ fn joiner<'a>(config: &'a ControlConfig, at: &'a str, token: &'a str) -> Result<
         region: &config.region,
         zone: &config.zone,
         address: mesh.advertised(),
-        feature_level: introduce::FEATURE_LEVEL,
+        feature_level: config.feature_level,
         build: introduce::BUILD,
     })
 }

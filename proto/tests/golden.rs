@@ -363,6 +363,7 @@ fn a_node_stays_itself() {
         authorities: vec![vec![4].into()],
         members: vec![member],
         role: "edge".to_owned(),
+        feature_level: 0,
     };
     pinned("identity", Kind::Identity, &message);
 }

@@ -138,9 +138,16 @@ async fn catch_up(config: &ControlConfig, base: &Base) -> Result<(), BuildError>
 
 /// Waits until there is a catalog; only a node that has just joined has none.
 async fn first_catalog(states: &States) -> Result<(), BuildError> {
+    check_level(config, base.states.catalog().feature_level())?;
     let mut states = states.watch();
     let first = states.wait_for(|catalog| catalog.cluster().is_some());
     match tokio::time::timeout(FIRST_CATALOG_TIMEOUT, first).await {
+/// Fails when a cluster relies on what this node does not know.
+pub(super) fn check_level(config: &ControlConfig, cluster: u32) -> Result<(), BuildError> {
+    let known = config.feature_level;
+    if known >= cluster { Ok(()) } else { Err(BuildError::OldBuild { cluster, known }) }
+}
+
         Ok(_) => Ok(()),
         Err(_) => Err(BuildError::NoCatalog { waited_s: FIRST_CATALOG_TIMEOUT.as_secs() }),
     }
@@ -314,7 +321,7 @@ impl Parts {
         let settings = GossipConfig {
             node: base.node,
             data_dir: config.data_dir.clone(),
-            feature_level: introduce::FEATURE_LEVEL,
+            feature_level: config.feature_level,
             version: introduce::BUILD.to_owned(),
         };
         let datagrams = Arc::new(MeshDatagrams { mesh: mesh.clone() });

@@ -81,6 +81,7 @@ impl Renewal {
         if !known.is_empty() {
             next.members = known;
         }
+        next.feature_level = catalog.feature_level().max(next.feature_level);
         let signs = catalog.cluster().and_then(|cluster| cluster.mesh_authority());
         let is_outdated = signs.is_some_and(|signs| next.chain.get(1).is_some_and(|made| *made != signs.certificate));
         if is_outdated || next.renewal_due(clock::unix_ms()) {

@@ -70,6 +70,8 @@ pub(crate) struct Node {
     pub(crate) zone: String,
     pub(crate) address: String,
     pub(crate) build: String,
+    /// The newest that its build knows.
+    pub(crate) feature_level: u32,
     pub(crate) alive: Option<bool>,
     pub(crate) lag: Option<u64>,
     pub(crate) rtt_ms: Option<f64>,

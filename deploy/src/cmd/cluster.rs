@@ -5,6 +5,7 @@
 mod backup;
 mod join;
 mod up;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(crate) enum ClusterCommand {
     JoinToken(join::JoinTokenArgs),
     /// Write the whole catalog and all code to a file, while the cluster runs
     Backup(backup::BackupArgs),
+    /// Let nodes use what all of them know, after every one was updated; there is no way back
+    Upgrade(upgrade::UpgradeArgs),
     /// Give a node no new work, before it is stopped
     Drain {
         /// Its name or id
@@ -62,6 +65,7 @@ pub(crate) async fn run(context: &Context, command: ClusterCommand) -> anyhow::R
             Ok(())
         }
         ClusterCommand::Backup(args) => backup::run(context, args).await,
+        ClusterCommand::Upgrade(args) => upgrade::run(context, args).await,
         ClusterCommand::JoinToken(args) => join::run(context, args).await,
         ClusterCommand::Drain { node } => {
             let now = set_state(context, &node, "drain").await?;
@@ -101,6 +105,10 @@ async fn status(context: &Context) -> anyhow::Result<()> {
         context.out.document(&json!({ "cluster": cluster.raw, "nodes": nodes.raw }));
     } else {
         show(context, &nodes);
+    }
+    let all_know = nodes.result.iter().map(|node| node.feature_level).min().unwrap_or_default();
+    if all_know > found.feature_level {
+        context.out.note(format!("all nodes know feature level {all_know}: raise it with `skerry cluster upgrade`"));
     }
     Ok(())
 }
