@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     backup::{Backup, BackupError},
     bundles::Bundles,
-    catalog::{Applied, Catalog, Command, NodeRole},
+    catalog::{Applied, Catalog, Change, Command, NodeRole},
     clock,
     config::{Bootstrap, ControlConfig},
     error::{BuildError, ProposeError, StoreError},
@@ -37,6 +37,7 @@ use crate::{
         propose::Proposer,
     },
     raft::RaftStatus,
+    rotation::{self, RotateError, Rotation},
     seal::Sealer,
     seat::Seat,
     state::States,
@@ -83,6 +84,8 @@ pub struct Control {
     keeper: Arc<Keeper>,
     stopping: CancellationToken,
     tasks: Arc<[JoinHandle<()>]>,
+    authority: Option<Sealer>,
+    rotation: watch::Receiver<Option<Rotation>>,
 }
 
 impl std::fmt::Debug for Control {
@@ -126,11 +129,11 @@ pub async fn build(mut config: ControlConfig) -> Result<Control, BuildError> {
 async fn who(config: &ControlConfig, before: Option<NodeIdentity>) -> Result<Option<NodeIdentity>, BuildError> {
     let log = config.data_dir.join("raft.redb");
     if let Some(identity) = before {
+        // Before the log is read: it may hold commands that this build can not even decode.
+        start::check_level(config, identity.feature_level)?;
         if identity.role == NodeRole::Voter.as_str() && !log.exists() {
             return Err(BuildError::LostLog { path: log.display().to_string(), node: identity.node });
         }
-        // Before the log is read: it may hold commands that this build can not even decode.
-        start::check_level(config, identity.feature_level)?;
         return Ok(Some(identity));
     }
     match &config.bootstrap {
@@ -302,6 +305,16 @@ impl Control {
     #[must_use]
     pub fn feed_status(&self) -> Option<Arc<FeedStatus>> {
         self.feed.as_ref().map(FeedHandle::status)
+    }
+
+    /// How far the rotation of the mesh's authority is, where this node leads and has asked the others.
+    pub(crate) fn rotation(&self) -> Option<Rotation> {
+        self.rotation.borrow().clone()
+    }
+
+    /// The change that begins to replace the mesh's authority; only where this node may vote.
+    pub(crate) fn begin_rotation(&self) -> Result<Change, RotateError> {
+        rotation::begin(self.authority.as_ref(), &self.catalog(), clock::unix_ms())
     }
 
     /// Who is alive, as gossip has it; `None` without a mesh.

@@ -10,6 +10,7 @@ pub mod control;
 pub mod backup;
 
 mod reconcile;
+mod rotation;
 pub mod voters;
 
 mod peer;

@@ -100,7 +100,7 @@ pub enum ArchiveError {
     #[error("the backup is damaged: something follows its end")]
     Longer,
     /// It can not be read, or a part not be written.
-    #[error("the backup can not be copied")]
+    #[error("the backup can not be read or copied")]
     Io(#[source] io::Error),
 }
 

@@ -366,6 +366,15 @@ fn a_node_stays_itself() {
         feature_level: 0,
     };
     pinned("identity", Kind::Identity, &message);
+    let newer = mesh::Identity { feature_level: 2, ..message };
+    pinned("identity_level", Kind::Identity, &newer);
+}
+
+#[test]
+fn a_node_says_whom_it_trusts_as_it_did() {
+    let (old, new) = (vec![1; 32].into(), vec![2; 32].into());
+    let trusted = mesh::Trusted { signed_by: vec![1; 32].into(), trusts: vec![old, new] };
+    pinned_bare("trusted", &trusted);
 }
 
 #[test]

@@ -40,9 +40,11 @@ use crate::{
         propose::{ProposeService, Proposer},
         raft::{MeshTransport, RaftService},
         renew::{self, RenewService, Renewal},
+        trust::TrustService,
     },
     raft::{Raft, RaftConfig},
     reconcile,
+    rotation::{self, Rotation, Rotator},
     seal::{KeyFile, Sealer, WhenMissing},
     seat::Seat,
     state::{Head, States},
@@ -88,6 +90,7 @@ pub(super) async fn start(
         restart: watch::Sender::new(false),
         keeper,
         stopping: CancellationToken::new(),
+        rotation: watch::Sender::new(None),
     };
     let mut tasks = parts.tasks(config, &base);
     let connected = match (&config.mesh, identity) {
@@ -99,10 +102,10 @@ pub(super) async fn start(
     };
     catch_up(config, &base).await?;
     let Base { node, seat, states, proposer, .. } = base;
-    let Parts { bundles, sealer, api, live, restart, keeper, stopping } = parts;
-    let (mesh, feed, gossip) = match connected {
-        Some(Connected { mesh, feed, gossip }) => (Some(mesh), Some(feed), Some(gossip)),
-        None => (None, None, None),
+    let Parts { bundles, sealer, api, live, restart, keeper, stopping, rotation } = parts;
+    let (mesh, feed, gossip, authority) = match connected {
+        Some(Connected { mesh, feed, gossip, authority }) => (Some(mesh), Some(feed), Some(gossip), authority),
+        None => (None, None, None, None),
     };
     let tasks = tasks.into();
     Ok(Control {
@@ -121,6 +124,8 @@ pub(super) async fn start(
         keeper,
         stopping,
         tasks,
+        authority,
+        rotation: rotation.subscribe(),
     })
 }
 
@@ -133,21 +138,21 @@ async fn catch_up(config: &ControlConfig, base: &Base) -> Result<(), BuildError>
         tracing::warn!(%revision, "the other voters do not answer; this node serves what it has");
     }
     first_catalog(&base.states).await?;
+    check_level(config, base.states.catalog().feature_level())?;
     found::write_ca(&config.data_dir, &base.states.catalog())
 }
 
-/// Waits until there is a catalog; only a node that has just joined has none.
-async fn first_catalog(states: &States) -> Result<(), BuildError> {
-    check_level(config, base.states.catalog().feature_level())?;
-    let mut states = states.watch();
-    let first = states.wait_for(|catalog| catalog.cluster().is_some());
-    match tokio::time::timeout(FIRST_CATALOG_TIMEOUT, first).await {
 /// Fails when a cluster relies on what this node does not know.
 pub(super) fn check_level(config: &ControlConfig, cluster: u32) -> Result<(), BuildError> {
     let known = config.feature_level;
     if known >= cluster { Ok(()) } else { Err(BuildError::OldBuild { cluster, known }) }
 }
 
+/// Waits until there is a catalog; only a node that has just joined has none.
+async fn first_catalog(states: &States) -> Result<(), BuildError> {
+    let mut states = states.watch();
+    let first = states.wait_for(|catalog| catalog.cluster().is_some());
+    match tokio::time::timeout(FIRST_CATALOG_TIMEOUT, first).await {
         Ok(_) => Ok(()),
         Err(_) => Err(BuildError::NoCatalog { waited_s: FIRST_CATALOG_TIMEOUT.as_secs() }),
     }
@@ -250,6 +255,8 @@ struct Parts {
     restart: watch::Sender<bool>,
     keeper: Arc<Keeper>,
     stopping: CancellationToken,
+    /// On nodes that may vote.
+    rotation: watch::Sender<Option<Rotation>>,
 }
 
 /// What a node with a mesh has.
@@ -257,6 +264,8 @@ struct Connected {
     mesh: Mesh,
     feed: FeedHandle,
     gossip: GossipHandle,
+    /// On nodes that may vote.
+    authority: Option<Sealer>,
 }
 
 impl Parts {
@@ -299,7 +308,14 @@ impl Parts {
         let (proposer, data_dir) = (base.proposer.clone(), config.data_dir.clone());
         let restart = self.restart.clone();
         let renewal =
-            Renewal { data_dir, identity, mesh: mesh.clone(), proposer: proposer.clone(), authority, restart };
+            Renewal { data_dir, identity, mesh: mesh.clone(), proposer: proposer.clone(), authority: authority.clone(), restart };
+        let rotator = Rotator {
+            seat: base.seat.clone(),
+            mesh: mesh.clone(),
+            name: config.node_name.clone(),
+            progress: self.rotation.clone(),
+        };
+        tasks.push(task::spawn("authority rotation", rotation::run(rotator)));
         let introduction = introduce::Introduction::new(config, settings);
         tasks.push(task::spawn("certificate renewal", renew::run(renewal)));
         tasks.push(task::spawn("introduction", introduce::run(proposer, introduction)));
@@ -307,7 +323,7 @@ impl Parts {
         tasks.push(task::spawn("commit to live", measure));
         let members = watchers::members(Arc::clone(&base.states), handle.clone());
         tasks.push(task::spawn("feed members", members));
-        Ok(Connected { mesh, feed: handle, gossip })
+        Ok(Connected { mesh, feed: handle, gossip, authority })
     }
 
     fn gossip(
@@ -347,6 +363,7 @@ impl Parts {
             (Method::Join, Arc::new(join)),
             (Method::Renew, Arc::new(RenewService { proposer: proposer.clone(), authority: authority.clone() })),
             (Method::VoterKeys, Arc::new(KeysService { proposer, authority })),
+            (Method::Trust, Arc::new(TrustService { mesh: mesh.clone() })),
             (Method::ApiForward, Arc::new(api)),
             (Method::FeedSubscribe, Arc::new(FeedService { feed })),
             (Method::Kv, Arc::new(KvService::new(Arc::clone(&self.keeper)))),
