@@ -117,11 +117,7 @@ async fn carry(carrier: &Carrier, request: Request) -> Result<Outcome, ApiError>
 }
 
 /// Asks the leader something on behalf of who sent `request`; `None` when this node has become the leader.
-pub(crate) async fn ask_leader(
-    control: &Control,
-    target: &str,
-    request: &Parts,
-) -> Result<Option<Response>, ApiError> {
+pub(crate) async fn ask_leader(control: &Control, target: &str, request: &Parts) -> Result<Option<Response>, ApiError> {
     let mut asked = Request::new(Body::empty());
     *asked.uri_mut() = target.parse().map_err(|_wrong| ApiError::NoRoute { path: target.to_owned() })?;
     *asked.headers_mut() = request.headers.clone();

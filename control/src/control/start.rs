@@ -307,8 +307,14 @@ impl Parts {
         let _ = base.dial.members.set(gossip.members());
         let (proposer, data_dir) = (base.proposer.clone(), config.data_dir.clone());
         let restart = self.restart.clone();
-        let renewal =
-            Renewal { data_dir, identity, mesh: mesh.clone(), proposer: proposer.clone(), authority: authority.clone(), restart };
+        let renewal = Renewal {
+            data_dir,
+            identity,
+            mesh: mesh.clone(),
+            proposer: proposer.clone(),
+            authority: authority.clone(),
+            restart,
+        };
         let rotator = Rotator {
             seat: base.seat.clone(),
             mesh: mesh.clone(),

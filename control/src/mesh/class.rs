@@ -71,7 +71,7 @@ pub fn class_of(method: Method) -> Option<Class> {
         Method::Kv => Some(Class::Objects),
         Method::FeedSubscribe | Method::Propose | Method::Renew | Method::VoterKeys | Method::Trust => {
             Some(Class::Feed)
-        },
+        }
         Method::RaftSnapshot | Method::BundleGet | Method::BundlePut | Method::ApiForward | Method::Tail => {
             Some(Class::Bulk)
         }

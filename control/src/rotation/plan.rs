@@ -120,12 +120,8 @@ mod tests {
         let (old, new) = (authority("old", 1), authority("new", 2));
         let both = [old.clone(), new.clone()];
         let nodes = || [NodeId(1), NodeId(2), NodeId(3)].into_iter();
-        let mut answers = BTreeMap::from([
-            (NodeId(1), held(&old, &[&old, &new])),
-            (NodeId(2), held(&old, &[&old])),
-        ]);
-        let (slow, silent) =
-            (Waiting { node: NodeId(2), answers: true }, Waiting { node: NodeId(3), answers: false });
+        let mut answers = BTreeMap::from([(NodeId(1), held(&old, &[&old, &new])), (NodeId(2), held(&old, &[&old]))]);
+        let (slow, silent) = (Waiting { node: NodeId(2), answers: true }, Waiting { node: NodeId(3), answers: false });
         assert_eq!(waiting(Phase::Trusting, &both, nodes(), &answers), [slow, silent]);
         answers.insert(NodeId(2), held(&new, &[&old, &new]));
         answers.insert(NodeId(3), held(&old, &[&new]));

@@ -4,6 +4,7 @@
 
 mod backup;
 mod join;
+mod rotate;
 mod up;
 mod upgrade;
 
@@ -35,6 +36,8 @@ pub(crate) enum ClusterCommand {
     Backup(backup::BackupArgs),
     /// Let nodes use what all of them know, after every one was updated; there is no way back
     Upgrade(upgrade::UpgradeArgs),
+    /// Replace the authority that signs the nodes' certificates, while everything goes on
+    RotateCa(rotate::RotateArgs),
     /// Give a node no new work, before it is stopped
     Drain {
         /// Its name or id
@@ -66,6 +69,7 @@ pub(crate) async fn run(context: &Context, command: ClusterCommand) -> anyhow::R
         }
         ClusterCommand::Backup(args) => backup::run(context, args).await,
         ClusterCommand::Upgrade(args) => upgrade::run(context, args).await,
+        ClusterCommand::RotateCa(args) => rotate::run(context, args).await,
         ClusterCommand::JoinToken(args) => join::run(context, args).await,
         ClusterCommand::Drain { node } => {
             let now = set_state(context, &node, "drain").await?;
@@ -100,7 +104,11 @@ async fn status(context: &Context) -> anyhow::Result<()> {
     context.out.line(format!("cluster   {}", found.id));
     context.out.line(format!("domain    {}", found.domain));
     context.out.line(format!("leader    {}", leader.as_deref().unwrap_or(none)));
-    context.out.line(format!("revision  {} at feature level {}\n", found.revision, found.feature_level));
+    context.out.line(format!("revision  {} at feature level {}", found.revision, found.feature_level));
+    if let Some(phase) = &found.ca_rotation {
+        context.out.line(format!("new CA    {}", rotate::status(client, phase).await));
+    }
+    context.out.line("");
     if context.out.is_json() {
         context.out.document(&json!({ "cluster": cluster.raw, "nodes": nodes.raw }));
     } else {

@@ -49,8 +49,8 @@ pub async fn backup(data_dir: &Path, output: &Path) -> Result<String, StoppedErr
 fn described(manifest: &Manifest, output: &Path) -> String {
     let bundles = manifest.of_kind(PartKind::Bundle).count();
     let mut text = format!(
-        "backed up revision {} of cluster {} with {bundles} bundles to {}\nit holds the cluster's key: whoever has the \
-         file can read every secret",
+        "backed up revision {} of cluster {} to {} (bundles: {bundles})\nit holds the cluster's key: whoever has the file \
+         can read every secret",
         manifest.revision,
         manifest.cluster,
         output.display(),
@@ -73,12 +73,14 @@ fn report(restored: &Restored, data_dir: &Path) -> String {
     let Restored { manifest, cluster, services, empty_namespaces, admin } = restored;
     let folder = data_dir.display();
     let mut text = format!(
-        "restored revision {} of cluster {} as cluster {cluster}, with {services} services, to {folder}",
+        "restored revision {} of cluster {} as cluster {cluster} to {folder} (services: {services})",
         manifest.revision, manifest.cluster,
     );
     text.push_str(match admin {
         AdminToken::Kept => "\nadmin.token is the old one; the API's other tokens are good as well",
-        AdminToken::New => "\nadmin.token is a new one, named \"admin (restored)\"; the API's other tokens are good as well",
+        AdminToken::New => {
+            "\nadmin.token is a new one, named \"admin (restored)\"; the API's other tokens are good as well"
+        }
     });
     if !empty_namespaces.is_empty() {
         let named = empty_namespaces.iter().take(NAMED_MAX).map(|title| format!("{title:?}"));

@@ -55,7 +55,9 @@ async fn show_newest(State(deps): State<Deps>, _: Operator) -> Reply<NewestRevis
 }
 
 fn no_quorum() -> ApiError {
-    ApiError::Unavailable("this node could not confirm that it leads; a majority of the voters has to answer".into())
+    let why = "a majority of the voters has to say what is newest; without one, back up a stopped node with \
+               `skerry-node backup`";
+    ApiError::Unavailable(why.into())
 }
 
 async fn download(State(deps): State<Deps>, _: Operator, request: Request) -> Result<Response, ApiError> {

@@ -112,7 +112,9 @@ async fn rotate_ca(State(deps): State<Deps>, operator: Operator, writer: Writer,
         (None, false) => deps.control.begin_rotation()?,
         (Some(_), false) => return Ok(Answer::ok(MeshInfo::of(&deps))),
         (Some(phase), true) => rotation::step(phase, authorities),
-        (None, true) => return Err(ApiError::Conflict("no rotation is under way, so there is no step to force".into())),
+        (None, true) => {
+            return Err(ApiError::Conflict("no rotation is under way, so there is no step to force".into()));
+        }
     };
     let applied = writer.propose(&operator.account, Vec::new(), vec![change]).await?;
     Ok(Answer::ok(MeshInfo::of(&deps)).at(applied.revision))

@@ -7,6 +7,9 @@ use skerry_control::mesh::NodeIdentity;
 
 use super::*;
 
+/// How many namespaces are made while an authority is replaced.
+const NAMESPACES: usize = 300;
+
 impl Cluster {
     fn signing(&self, node: usize) -> Vec<Bytes> {
         let catalog = self.nodes[node].control.catalog();
@@ -44,11 +47,18 @@ async fn the_authority_is_replaced_without_a_restart_or_a_failed_request() {
     let token = cluster.join_token(json!({ "role": "edge", "uses": 2 })).await;
     let edge = cluster.join("edge", NodeRole::Edge, &token).await.unwrap();
     let old = cluster.signing(0);
-    let (is_over, written) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (is_over, turns, written) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     let writing = async {
         while !is_over.load(Ordering::Relaxed) {
-            let number = written.fetch_add(1, Ordering::Relaxed);
-            let (status, answer) = cluster.write(number % 4, &format!("title-{number}")).await;
+            let number = turns.fetch_add(1, Ordering::Relaxed);
+            // An account has a thousand namespaces at most; later writes say what is known already.
+            let (status, answer) = if number < NAMESPACES {
+                written.store(number + 1, Ordering::Relaxed);
+                cluster.write(number % 4, &format!("title-{number}")).await
+            } else {
+                let level = Some(json!({ "level": 1 }));
+                cluster.call(number % 4, "PUT", "/cluster/feature-level", level).await
+            };
             assert_eq!(status, StatusCode::OK, "{answer}");
         }
     };

@@ -63,11 +63,11 @@ fn show(context: &Context, path: &Path, manifest: &Manifest) {
         "size_bytes": bytes, "has_keys": false, "has_kv_entries": false,
     }));
     context.out.line(format!(
-        "Backed up revision {} of cluster {}: {bundles} bundles, {} in {}",
+        "Backed up revision {} of cluster {} to {} (bundles: {bundles}, {} in all)",
         manifest.revision,
         manifest.cluster,
-        size(usize::try_from(bytes).unwrap_or(usize::MAX)),
         path.display(),
+        size(usize::try_from(bytes).unwrap_or(usize::MAX)),
     ));
     context.out.note(
         "Not in it: KV entries, and the cluster's key. Without the key the secrets in it stay sealed, so keep cluster.key \
