@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
+    "src/backup.proto",
     "src/bundle.proto",
     "src/catalog.proto",
     "src/feed.proto",

@@ -146,6 +146,12 @@ impl Bundles {
         }
     }
 
+    /// The bytes of that hash, verified, from this node's disk; anything else is an error. Blocking.
+    pub(crate) fn read(&self, hash: &BundleHash) -> io::Result<Bytes> {
+        let found = read_verified(&self.path(hash), hash)?;
+        found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("bundle {hash} is missing or damaged")))
+    }
+
     /// As [`Bundles::get`], but what is missing or damaged here is fetched from another node, and kept.
     pub async fn get_or_fetch(&self, hash: &BundleHash) -> Result<Option<Bytes>, BundleError> {
         let here = self.get(hash).await;

@@ -158,10 +158,21 @@ impl Catalog {
         self.services.values()
     }
 
+    /// The code of every version of every environment; the same code may come more than once.
+    pub fn bundles(&self) -> impl Iterator<Item = BundleRef> {
+        let environments = self.services.values().flat_map(|service| service.environments.values());
+        environments.flat_map(|environment| environment.versions.values()).map(|version| version.code.bundle)
+    }
+
     /// The environment of that key.
     #[must_use]
     pub fn environment(&self, key: &EnvironmentKey) -> Option<&Arc<Environment>> {
         self.services.get(&key.service)?.environments.get(&key.environment)
+    }
+
+    /// The KV namespaces of all accounts.
+    pub fn all_namespaces(&self) -> impl Iterator<Item = &Arc<Namespace>> {
+        self.namespaces.values()
     }
 
     /// The KV namespace of that identity; compare its account before showing it.

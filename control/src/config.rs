@@ -11,7 +11,7 @@ use std::{
 use skerry_proto::id::Hostname;
 
 use crate::{
-    catalog::NodeRole,
+    catalog::{Cluster, NodeRole},
     limits::{LOGS_PER_SNAPSHOT, PROPOSE_TIMEOUT},
 };
 
@@ -41,6 +41,9 @@ pub struct ControlConfig {
     /// How long a proposal waits. Default 10 s. Too low makes slow disks look like failures, too high keeps callers
     /// waiting for a lost quorum.
     pub propose_timeout: Duration,
+    /// The newest feature level that this node knows. Default what the build knows; tests make older nodes with it. A higher one
+    /// than the build's lets in commands that it can not apply.
+    pub feature_level: u32,
     /// Log entries between snapshots. Default 5000. Too low writes the whole catalog often, too high makes a restart slow.
     pub logs_per_snapshot: u64,
 }
@@ -121,6 +124,7 @@ impl ControlConfig {
             mesh: None,
             bootstrap,
             propose_timeout: PROPOSE_TIMEOUT,
+            feature_level: Cluster::NEWEST_FEATURE_LEVEL,
             logs_per_snapshot: LOGS_PER_SNAPSHOT,
         }
     }

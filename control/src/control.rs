@@ -20,8 +20,10 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    backup::{Backup, BackupError},
     bundles::Bundles,
-    catalog::{Applied, Catalog, Command, NodeRole},
+    catalog::{Applied, Catalog, Change, Command, NodeRole},
+    clock,
     config::{Bootstrap, ControlConfig},
     error::{BuildError, ProposeError, StoreError},
     feed::{FeedHandle, FeedStatus, Propagation},
@@ -36,6 +38,7 @@ use crate::{
         propose::Proposer,
     },
     raft::RaftStatus,
+    rotation::{self, RotateError, Rotation},
     seal::Sealer,
     seat::Seat,
     state::States,
@@ -57,6 +60,8 @@ pub(crate) use crate::peer::api::{ApiCall, Carried, CarryError, ServedApi};
 const FOUNDER: NodeId = NodeId(1);
 /// BOUND: how long a voter waits for the others when it starts; then it serves what it has, and catches up later.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(3);
+/// BOUND: how long a quorum may take to confirm the leader: two heartbeats and the way there.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often it is looked whether the node that was asked is still there.
 const GONE_EVERY: Duration = Duration::from_millis(100);
 /// BOUND: how long a stop waits for calls of other nodes.
@@ -81,6 +86,8 @@ pub struct Control {
     keeper: Arc<Keeper>,
     stopping: CancellationToken,
     tasks: Arc<[JoinHandle<()>]>,
+    authority: Option<Sealer>,
+    rotation: watch::Receiver<Option<Rotation>>,
 }
 
 impl std::fmt::Debug for Control {
@@ -124,6 +131,8 @@ pub async fn build(mut config: ControlConfig) -> Result<Control, BuildError> {
 async fn who(config: &ControlConfig, before: Option<NodeIdentity>) -> Result<Option<NodeIdentity>, BuildError> {
     let log = config.data_dir.join("raft.redb");
     if let Some(identity) = before {
+        // Before the log is read: it may hold commands that this build can not even decode.
+        start::check_level(config, identity.feature_level)?;
         if identity.role == NodeRole::Voter.as_str() && !log.exists() {
             return Err(BuildError::LostLog { path: log.display().to_string(), node: identity.node });
         }
@@ -154,7 +163,7 @@ fn joiner<'a>(config: &'a ControlConfig, at: &'a str, token: &'a str) -> Result<
         region: &config.region,
         zone: &config.zone,
         address: mesh.advertised(),
-        feature_level: introduce::FEATURE_LEVEL,
+        feature_level: config.feature_level,
         build: introduce::BUILD,
     })
 }
@@ -182,6 +191,19 @@ impl Control {
     #[must_use]
     pub fn bundles(&self) -> Bundles {
         self.bundles.clone()
+    }
+
+    /// On the leader: the newest revision, which nobody else can have gone beyond when this was called (read index). `None`
+    /// where this node does not lead, or no quorum says so.
+    pub async fn confirm(&self) -> Option<Revision> {
+        let raft = self.seat.raft()?;
+        let is_current = raft.leads() && raft.is_current(CONFIRM_TIMEOUT).await;
+        is_current.then(|| raft.catalog().revision())
+    }
+
+    /// A backup of what this node has applied. Bundles that it lacks are fetched.
+    pub async fn backup(&self) -> Result<Backup, BackupError> {
+        Backup::of(self.states.head(), self.node, self.bundles(), clock::unix_ms()).await
     }
 
     /// Stores a bundle where a majority of the voters has it, so that a version may name it.
@@ -285,6 +307,16 @@ impl Control {
     #[must_use]
     pub fn feed_status(&self) -> Option<Arc<FeedStatus>> {
         self.feed.as_ref().map(FeedHandle::status)
+    }
+
+    /// How far the rotation of the mesh's authority is, where this node leads and has asked the others.
+    pub(crate) fn rotation(&self) -> Option<Rotation> {
+        self.rotation.borrow().clone()
+    }
+
+    /// The change that begins to replace the mesh's authority; only where this node may vote.
+    pub(crate) fn begin_rotation(&self) -> Result<Change, RotateError> {
+        rotation::begin(self.authority.as_ref(), &self.catalog(), clock::unix_ms())
     }
 
     /// Who is alive, as gossip has it; `None` without a mesh.

@@ -100,6 +100,17 @@ pub enum BuildError {
         /// This node.
         node: NodeId,
     },
+    /// The cluster relies on what this build does not know. State: unchanged. Retry: with a newer build.
+    #[error(
+        "the cluster is at feature level {cluster}, this build knows {known} at most: update Skerry on this machine \
+         (levels never go back)"
+    )]
+    OldBuild {
+        /// The cluster's level.
+        cluster: u32,
+        /// The newest that this build knows.
+        known: u32,
+    },
     /// Gossip does not start. State: unchanged. Retry: as the source says.
     #[error("gossip can not start")]
     Gossip(#[from] gossip::BuildError),

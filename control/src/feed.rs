@@ -16,6 +16,7 @@
 pub mod driver;
 mod handle;
 mod link;
+pub(crate) mod stopped;
 mod store;
 
 pub mod relay;

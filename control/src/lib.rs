@@ -7,7 +7,10 @@ pub mod api;
 
 pub mod control;
 
+pub mod backup;
+
 mod reconcile;
+mod rotation;
 pub mod voters;
 
 mod peer;

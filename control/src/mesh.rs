@@ -147,6 +147,11 @@ impl Mesh {
         self.shared.node
     }
 
+    /// Who this node is now.
+    pub(crate) fn identity(&self) -> NodeIdentity {
+        self.shared.credentials.load().identity.clone()
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

@@ -38,6 +38,7 @@ mod members;
 mod network;
 mod rpc;
 mod silence;
+pub(crate) mod stopped;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -180,6 +181,7 @@ impl Raft {
     /// Proposes a command and waits for its outcome. `Ok`: durable on a quorum, applied here, and visible in
     /// [`Raft::catalog`].
     pub async fn propose(&self, command: Command) -> Result<Applied, ProposeError> {
+        self.catalog().check_level(command.feature_level())?;
         let proposal = Proposal::new(command);
         let size_bytes = proposal.bytes().len();
         if size_bytes > COMMAND_BYTES_MAX {

@@ -24,9 +24,19 @@ pub(crate) enum Privacy {
 /// Puts a whole file in place: whoever opens `path`, at whatever time, finds the old content or the new. Durable when
 /// this returns. Blocking.
 pub(crate) fn write_file(path: &Path, content: &[u8], privacy: Privacy) -> io::Result<()> {
+    write_with(path, privacy, |file| file.write_all(content))
+}
+
+/// As [`write_file`], with whatever `write` puts into the file.
+pub(crate) fn write_with(
+    path: &Path,
+    privacy: Privacy,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));
     };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let suffix = hex::encode(crate::mint::random::<8>());
     let temporary: PathBuf = folder.join(format!(".{}.{suffix}{UNFINISHED}", name.to_string_lossy()));
     let mode = match privacy {
@@ -34,7 +44,7 @@ pub(crate) fn write_file(path: &Path, content: &[u8], privacy: Privacy) -> io::R
         Privacy::Public => 0o644,
     };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
-    let written = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, path));
+    let written = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // The first error is the one that counts; what stays behind is hidden and harmless.
         let _ = fs::remove_file(&temporary);
@@ -67,7 +77,7 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
 }
 
 /// A new name in a folder is durable only once the folder itself is.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 

@@ -34,6 +34,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// BOUND: a component of several megabytes is compiled for most of a minute on a slow machine.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// BOUND: the longest answer: a terabyte at 100 Mbit/s takes a day.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
 /// Whom to talk to, and as whom.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientConfig {
@@ -60,6 +63,25 @@ pub(crate) struct Client {
     base: reqwest::Url,
     tls: std::sync::Arc<rustls::ClientConfig>,
     account: tokio::sync::OnceCell<String>,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(crate) struct Streamed {
+    response: reqwest::Response,
+    what: String,
+}
+
+impl Streamed {
+    /// The next piece; `None` at the end.
+    pub(crate) async fn next_piece(&mut self) -> Result<Option<bytes::Bytes>, ClientError> {
+        let stopped = |reason: String| ClientError::Stopped { what: self.what.clone(), reason };
+        match tokio::time::timeout(TIMEOUT, self.response.chunk()).await {
+            Ok(Ok(piece)) => Ok(piece),
+            Ok(Err(source)) => Err(ClientError::Interrupted { what: self.what.clone(), source }),
+            Err(_) => Err(stopped(format!("nothing came for {} s", TIMEOUT.as_secs()))),
+        }
+    }
 }
 
 /// What a call came back with.
@@ -93,6 +115,9 @@ pub(crate) enum ClientError {
         #[source]
         source: reqwest::Error,
     },
+    /// A long answer stopped coming. State: unchanged. Retry: yes.
+    #[error("{what} stopped: {reason}")]
+    Stopped { what: String, reason: String },
     /// The WebSocket of a log could not be opened. State: unchanged. Retry: yes.
     #[error("the log of {api} cannot be followed")]
     Socket {
@@ -205,6 +230,23 @@ impl Client {
             return Ok(bytes);
         }
         let status = status.as_u16();
+        let envelope: Envelope =
+            serde_json::from_slice(&bytes).map_err(|source| strange(&call, status, &bytes, Some(source)))?;
+        match envelope.into_result(status, &call.describe()) {
+            Ok(_) => Err(strange(&call, status, &bytes, None)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Begins an answer that may be long and take long; [`Streamed::next_piece`] reads it.
+    pub(crate) async fn stream(&self, call: Call) -> Result<Streamed, ClientError> {
+        let request = self.request(&call)?.timeout(STREAM_TIMEOUT);
+        let response = request.send().await.map_err(|error| self.lost(&call, error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Streamed { response, what: call.describe() });
+        }
+        let (status, bytes) = (status.as_u16(), self.body(&call, response).await?);
         let envelope: Envelope =
             serde_json::from_slice(&bytes).map_err(|source| strange(&call, status, &bytes, Some(source)))?;
         match envelope.into_result(status, &call.describe()) {

@@ -34,7 +34,7 @@ use self::{
 use crate::{
     bindings::egress::{Egress, EgressRule},
     config::{Config, Listen, Role},
-    data_dir::{DataDir, DataDirError},
+    data_dir::{DataDir, DataDirError, KV_FILE},
     dispatch::{Dispatch, DispatchDeps, spec::Specs},
     ingress::{
         Addresses, ApiListener, BindError, CertificateError, Certificates, Front, FrontConfig, FrontDeps, Ingress,
@@ -107,7 +107,7 @@ impl App {
     /// Starts a node. When this returns, it accepts.
     pub async fn build(config: Config, sockets: &mut Sockets) -> Result<Self, AppError> {
         let data_dir = DataDir::lock(&config.data_dir)?;
-        let kv = LocalKv::build(&KvConfig { path: data_dir.join("kv.redb"), cache_bytes: config.kv_cache_bytes })?;
+        let kv = LocalKv::build(&KvConfig { path: data_dir.join(KV_FILE), cache_bytes: config.kv_cache_bytes })?;
         let control = start_control(&config, data_dir.path().to_owned()).await?;
         let all_kv = control.kv(Arc::new(kv.clone()));
         let runtime = start_runtime(config.cache_dir.clone()).await?;

@@ -9,6 +9,8 @@ use std::{
 };
 
 const LOCK_FILE: &str = "lock";
+/// The KV database, a file in it.
+pub const KV_FILE: &str = "kv.redb";
 
 /// A data directory that no other process uses. The lock goes with this value, and with the process, however it ends.
 #[derive(Debug)]

@@ -39,17 +39,20 @@ enum Command {
     },
     /// Check the configuration and print what it comes to
     CheckConfig,
-    /// Copy the data directory of a stopped node
+    /// Back up a stopped node: the catalog, all code, the cluster's key, and the KV entries that this node keeps
     Backup {
-        /// A directory that does not exist yet
-        #[arg(value_name = "DIR")]
-        to: PathBuf,
+        /// The file to make; only its owner can read it
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
     },
-    /// Put a backup in place of an empty data directory
+    /// Make an empty or new data directory the first node of a new cluster, out of a backup
     Restore {
-        /// A directory that `backup` made
-        #[arg(value_name = "DIR")]
+        /// A backup, from here or from `skerry cluster backup`
+        #[arg(long, value_name = "FILE")]
         from: PathBuf,
+        /// The data directory of an old node, or one with its cluster.key; for a backup without keys
+        #[arg(long, value_name = "DIR")]
+        keys: Option<PathBuf>,
     },
 }
 
@@ -77,24 +80,26 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             println!("{config:#?}");
             Ok(())
         }
-        Some(Command::Backup { to }) => {
-            let files = backup::backup(&config.data_dir, &to)?;
-            println!("copied {files} files to {}", to.display());
+        Some(Command::Backup { output }) => {
+            println!("{}", event_loop()?.block_on(backup::backup(&config.data_dir, &output))?);
             Ok(())
         }
-        Some(Command::Restore { from }) => {
-            let files = backup::restore(&from, &config.data_dir)?;
-            println!("restored {files} files to {}", config.data_dir.display());
+        Some(Command::Restore { from, keys }) => {
+            println!("{}", event_loop()?.block_on(backup::restore(&from, keys.as_deref(), &config.data_dir))?);
             Ok(())
         }
     }
 }
 
+fn event_loop() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("skerry").build();
+    runtime.context("the event loop can not be started")
+}
+
 fn serve(config: Config) -> anyhow::Result<()> {
     let _flush = telemetry::start(config.log_format, &config.log)?;
     descriptors::check(descriptors::raise(), config.ingress.connections_max);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("skerry").build();
-    runtime.context("the event loop can not be started")?.block_on(async {
+    event_loop()?.block_on(async {
         // Before the start, so that a signal during a long one is not lost.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

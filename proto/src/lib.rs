@@ -1,10 +1,17 @@
 //! Every byte that Skerry puts on a wire or a disk.
 //!
 //! **Owns** identifiers, message shapes and their versions. **Must not know** who sends or stores them. **Enter at**
-//! [`id`] and [`versioned`].
+//! [`id`], [`versioned`] and [`archive`].
 
+pub mod archive;
 pub mod id;
 pub mod versioned;
+
+/// What a backup says of itself.
+#[allow(missing_docs, reason = "generated from backup.proto, whose comments are its documentation")]
+pub mod backup {
+    include!(concat!(env!("OUT_DIR"), "/skerry.backup.rs"));
+}
 
 /// The code of a version.
 #[allow(missing_docs, reason = "generated from bundle.proto, whose comments are its documentation")]

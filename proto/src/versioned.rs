@@ -46,6 +46,10 @@ pub enum Kind {
     Boot = b'b',
     /// [`crate::feed::Boots`]
     Boots = b'J',
+    /// [`crate::backup::Manifest`]
+    Manifest = b'M',
+    /// [`crate::backup::Keys`]
+    Keys = b'Y',
 }
 
 /// Why stored bytes are not the message they should be.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, env, fmt::Debug, fs, path::PathBuf};
 
 use prost::Message;
 use skerry_proto::{
-    bundle, catalog, feed, gossip, kv, mesh, raft,
+    backup, bundle, catalog, feed, gossip, kv, mesh, raft,
     versioned::{DecodeError, FORMAT_VERSION, Kind, decode, encode},
 };
 
@@ -363,8 +363,47 @@ fn a_node_stays_itself() {
         authorities: vec![vec![4].into()],
         members: vec![member],
         role: "edge".to_owned(),
+        feature_level: 0,
     };
     pinned("identity", Kind::Identity, &message);
+    let newer = mesh::Identity { feature_level: 2, ..message };
+    pinned("identity_level", Kind::Identity, &newer);
+}
+
+#[test]
+fn a_node_says_whom_it_trusts_as_it_did() {
+    let (old, new) = (vec![1; 32].into(), vec![2; 32].into());
+    let trusted = mesh::Trusted { signed_by: vec![1; 32].into(), trusts: vec![old, new] };
+    pinned_bare("trusted", &trusted);
+}
+
+#[test]
+fn a_backup_says_of_itself_what_it_did() {
+    let part = |kind: backup::PartKind, byte: u8| backup::Part {
+        kind: kind.into(),
+        hash: vec![byte; 32].into(),
+        size_bytes: 70_000,
+    };
+    let manifest = backup::Manifest {
+        format: 1,
+        cluster: "c".repeat(32),
+        domain: "workers.example".to_owned(),
+        revision: 42,
+        digest: vec![9; 16].into(),
+        feature_level: 2,
+        made_at_ms: 1_700_000_000_000,
+        build: "0.1.0".to_owned(),
+        node: 7,
+        parts: vec![
+            part(backup::PartKind::Catalog, 1),
+            part(backup::PartKind::Bundle, 2),
+            part(backup::PartKind::Keys, 3),
+            part(backup::PartKind::Kv, 4),
+        ],
+    };
+    pinned("backup_manifest", Kind::Manifest, &manifest);
+    let keys = backup::Keys { cluster_key: vec![5; 32].into(), admin_token: "skt_text".to_owned() };
+    pinned("backup_keys", Kind::Keys, &keys);
 }
 
 /// Not framed: what nodes of two builds say to each other before they know each other's.

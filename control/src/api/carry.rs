@@ -16,7 +16,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Uri, request::Parts};
 use skerry_proto::id::Revision;
 
 use super::{body, error::ApiError, ports::Peer};
@@ -116,6 +116,28 @@ async fn carry(carrier: &Carrier, request: Request) -> Result<Outcome, ApiError>
     }
 }
 
+/// Asks the leader something on behalf of who sent `request`; `None` when this node has become the leader.
+pub(crate) async fn ask_leader(control: &Control, target: &str, request: &Parts) -> Result<Option<Response>, ApiError> {
+    let mut asked = Request::new(Body::empty());
+    *asked.uri_mut() = target.parse().map_err(|_wrong| ApiError::NoRoute { path: target.to_owned() })?;
+    *asked.headers_mut() = request.headers.clone();
+    *asked.extensions_mut() = request.extensions.clone();
+    let original = OriginalUri(asked.uri().clone());
+    asked.extensions_mut().insert(original);
+    match carry(&Carrier { control: control.clone(), repeatable: false }, asked).await {
+        Ok(Outcome::Answered(response)) => Ok(Some(response)),
+        Ok(Outcome::LeadsNow(_)) => Ok(None),
+        // It was only a question.
+        Err(ApiError::Unknown) => Err(ApiError::Unavailable("the leader did not answer".into())),
+        Err(error) => Err(error),
+    }
+}
+
+/// The revision that an answer has seen.
+pub(crate) fn revision_of(response: &Response) -> Option<Revision> {
+    response.headers().get(&REVISION)?.to_str().ok()?.parse().ok().map(Revision)
+}
+
 fn own_key() -> HeaderValue {
     let key = format!("carried-{}", hex::encode(crate::mint::random::<16>()));
     HeaderValue::try_from(key).expect("letters, digits and a dash are a header's value")
@@ -151,6 +173,11 @@ async fn wait(control: &Control, uri: &Uri) -> Result<(), ApiError> {
     let Ok(wanted) = wanted.parse().map(Revision) else {
         return Err(ApiError::field(MIN_REVISION, "use a revision: digits only"));
     };
+    until_shown(control, wanted).await
+}
+
+/// Returns once this node shows a revision.
+pub(crate) async fn until_shown(control: &Control, wanted: Revision) -> Result<(), ApiError> {
     let mut states = control.watch();
     let shown = states.wait_for(|catalog| catalog.revision() >= wanted);
     match tokio::time::timeout(REVISION_TIMEOUT, shown).await {

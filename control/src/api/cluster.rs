@@ -20,9 +20,17 @@ use super::{
     error::{ApiError, Thing},
     writer::Writer,
 };
-use crate::catalog::{Catalog, Change};
+use crate::{
+    catalog::{Catalog, Change},
+    rotation::{
+        self,
+        plan::{Phase, phase},
+    },
+};
 
+mod backup;
 mod join_tokens;
+mod mesh;
 mod nodes;
 mod removal;
 
@@ -39,6 +47,8 @@ pub(crate) struct ClusterInfo {
     pub version: String,
     /// What every node is known to understand.
     pub feature_level: u32,
+    /// The step of replacing the mesh's authority that is under way: `trusting` or `renewing`; `null` when there is none.
+    pub ca_rotation: Option<&'static str>,
     /// The node that orders changes, as far as this one knows; `null` during an election.
     pub leader: Option<u64>,
     /// Raft's term: how many elections there have been, about.
@@ -96,6 +106,8 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     endpoints.add(level.takes::<FeatureLevelBody>().answers::<ClusterInfo>(), set_feature_level);
     nodes::mount(endpoints);
     join_tokens::mount(endpoints);
+    backup::mount(endpoints);
+    mesh::mount(endpoints);
 }
 
 impl ClusterInfo {
@@ -109,6 +121,7 @@ impl ClusterInfo {
             revision: catalog.revision().0,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             feature_level: catalog.feature_level(),
+            ca_rotation: phase(rotation::authorities(&catalog)).map(Phase::as_str),
             leader: status.as_ref().and_then(|status| status.leader).map(|leader| leader.0),
             term: status.as_ref().map(|status| status.term),
             voters: status.map(|status| status.voters.iter().map(|voter| voter.0).collect()).unwrap_or_default(),

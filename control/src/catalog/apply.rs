@@ -165,6 +165,7 @@ impl Step {
     }
 
     fn change(&mut self, change: &Change) -> Result<(), Rejection> {
+        self.catalog.check_level(change.feature_level())?;
         match change {
             Change::SetCluster(cluster) => self.set_cluster(cluster),
             Change::CreateAccount(account) => self.create_account(account),

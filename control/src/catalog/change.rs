@@ -43,6 +43,21 @@ impl Command {
         self.expects.push(expectation);
         self
     }
+
+    /// The feature level that a cluster must be at for this command.
+    #[must_use]
+    pub fn feature_level(&self) -> u32 {
+        self.changes.iter().map(Change::feature_level).max().unwrap_or(Cluster::FIRST_FEATURE_LEVEL)
+    }
+}
+
+impl Change {
+    /// The feature level that a cluster must be at for this change. A kind of change, or a field of one, that older builds
+    /// would not understand names the level that brought it; everything so far came with the first.
+    #[must_use]
+    pub fn feature_level(&self) -> u32 {
+        Cluster::FIRST_FEATURE_LEVEL
+    }
 }
 
 /// A name for a command: while it is remembered (the last 10 000 are), a second command of the same name and fingerprint

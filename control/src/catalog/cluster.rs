@@ -33,6 +33,8 @@ pub struct Cluster {
 impl Cluster {
     /// The feature level of a new cluster.
     pub const FIRST_FEATURE_LEVEL: u32 = 1;
+    /// The newest feature level whose commands this build applies.
+    pub const NEWEST_FEATURE_LEVEL: u32 = 1;
 
     /// A new cluster, named after its CA, without a mesh.
     #[must_use]

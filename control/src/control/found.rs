@@ -80,6 +80,7 @@ pub(super) async fn identity(
         authorities: authorities(&catalog),
         members: members(&catalog),
         role: NodeRole::Voter.as_str().to_owned(),
+        feature_level: catalog.feature_level(),
     };
     identity.save(&config.data_dir)?;
     remove_key(&config.data_dir)?;
@@ -96,7 +97,7 @@ fn founder(config: &ControlConfig, settings: &MeshSettings, public_key: [u8; 32]
         address: settings.advertised(),
         api: config.api.clone(),
         public_key,
-        feature_level: introduce::FEATURE_LEVEL,
+        feature_level: config.feature_level,
         build: introduce::BUILD.to_owned(),
         boot: 0,
     }

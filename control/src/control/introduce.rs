@@ -12,8 +12,6 @@ use crate::{
     peer::propose::Proposer,
 };
 
-/// The newest feature level that this build knows.
-pub(super) const FEATURE_LEVEL: u32 = 1;
 /// This build, for people.
 pub(super) const BUILD: &str = env!("CARGO_PKG_VERSION");
 /// How long a node waits until it tells again when nobody has heard.
@@ -27,6 +25,7 @@ pub(super) struct Introduction {
     zone: String,
     address: String,
     api: String,
+    feature_level: u32,
 }
 
 impl Introduction {
@@ -37,6 +36,7 @@ impl Introduction {
             zone: config.zone.clone(),
             address: settings.advertised(),
             api: config.api.clone(),
+            feature_level: config.feature_level,
         }
     }
 }
@@ -57,7 +57,7 @@ pub(super) async fn run(proposer: Proposer, introduction: Introduction) {
             zone: introduction.zone.clone(),
             address: introduction.address.clone(),
             api: introduction.api.clone(),
-            feature_level: FEATURE_LEVEL,
+            feature_level: introduction.feature_level,
             build: BUILD.to_owned(),
             boot: own.boot,
         };

@@ -40,9 +40,11 @@ use crate::{
         propose::{ProposeService, Proposer},
         raft::{MeshTransport, RaftService},
         renew::{self, RenewService, Renewal},
+        trust::TrustService,
     },
     raft::{Raft, RaftConfig},
     reconcile,
+    rotation::{self, Rotation, Rotator},
     seal::{KeyFile, Sealer, WhenMissing},
     seat::Seat,
     state::{Head, States},
@@ -88,6 +90,7 @@ pub(super) async fn start(
         restart: watch::Sender::new(false),
         keeper,
         stopping: CancellationToken::new(),
+        rotation: watch::Sender::new(None),
     };
     let mut tasks = parts.tasks(config, &base);
     let connected = match (&config.mesh, identity) {
@@ -99,10 +102,10 @@ pub(super) async fn start(
     };
     catch_up(config, &base).await?;
     let Base { node, seat, states, proposer, .. } = base;
-    let Parts { bundles, sealer, api, live, restart, keeper, stopping } = parts;
-    let (mesh, feed, gossip) = match connected {
-        Some(Connected { mesh, feed, gossip }) => (Some(mesh), Some(feed), Some(gossip)),
-        None => (None, None, None),
+    let Parts { bundles, sealer, api, live, restart, keeper, stopping, rotation } = parts;
+    let (mesh, feed, gossip, authority) = match connected {
+        Some(Connected { mesh, feed, gossip, authority }) => (Some(mesh), Some(feed), Some(gossip), authority),
+        None => (None, None, None, None),
     };
     let tasks = tasks.into();
     Ok(Control {
@@ -122,6 +125,8 @@ pub(super) async fn start(
         keeper,
         stopping,
         tasks,
+        authority,
+        rotation: rotation.subscribe(),
     })
 }
 
@@ -134,7 +139,14 @@ async fn catch_up(config: &ControlConfig, base: &Base) -> Result<(), BuildError>
         tracing::warn!(%revision, "the other voters do not answer; this node serves what it has");
     }
     first_catalog(&base.states).await?;
+    check_level(config, base.states.catalog().feature_level())?;
     found::write_ca(&config.data_dir, &base.states.catalog())
+}
+
+/// Fails when a cluster relies on what this node does not know.
+pub(super) fn check_level(config: &ControlConfig, cluster: u32) -> Result<(), BuildError> {
+    let known = config.feature_level;
+    if known >= cluster { Ok(()) } else { Err(BuildError::OldBuild { cluster, known }) }
 }
 
 /// Waits until there is a catalog; only a node that has just joined has none.
@@ -244,6 +256,8 @@ struct Parts {
     restart: watch::Sender<bool>,
     keeper: Arc<Keeper>,
     stopping: CancellationToken,
+    /// On nodes that may vote.
+    rotation: watch::Sender<Option<Rotation>>,
 }
 
 /// What a node with a mesh has.
@@ -251,6 +265,8 @@ struct Connected {
     mesh: Mesh,
     feed: FeedHandle,
     gossip: GossipHandle,
+    /// On nodes that may vote.
+    authority: Option<Sealer>,
 }
 
 impl Parts {
@@ -292,8 +308,21 @@ impl Parts {
         let _ = base.dial.members.set(gossip.members());
         let (proposer, data_dir) = (base.proposer.clone(), config.data_dir.clone());
         let restart = self.restart.clone();
-        let renewal =
-            Renewal { data_dir, identity, mesh: mesh.clone(), proposer: proposer.clone(), authority, restart };
+        let renewal = Renewal {
+            data_dir,
+            identity,
+            mesh: mesh.clone(),
+            proposer: proposer.clone(),
+            authority: authority.clone(),
+            restart,
+        };
+        let rotator = Rotator {
+            seat: base.seat.clone(),
+            mesh: mesh.clone(),
+            name: config.node_name.clone(),
+            progress: self.rotation.clone(),
+        };
+        tasks.push(task::spawn("authority rotation", rotation::run(rotator)));
         let introduction = introduce::Introduction::new(config, settings);
         tasks.push(task::spawn("certificate renewal", renew::run(renewal)));
         tasks.push(task::spawn("introduction", introduce::run(proposer, introduction)));
@@ -301,7 +330,7 @@ impl Parts {
         tasks.push(task::spawn("commit to live", measure));
         let members = watchers::members(Arc::clone(&base.states), handle.clone());
         tasks.push(task::spawn("feed members", members));
-        Ok(Connected { mesh, feed: handle, gossip })
+        Ok(Connected { mesh, feed: handle, gossip, authority })
     }
 
     fn gossip(
@@ -315,7 +344,7 @@ impl Parts {
         let settings = GossipConfig {
             node: base.node,
             data_dir: config.data_dir.clone(),
-            feature_level: introduce::FEATURE_LEVEL,
+            feature_level: config.feature_level,
             version: introduce::BUILD.to_owned(),
         };
         let datagrams = Arc::new(MeshDatagrams { mesh: mesh.clone() });
@@ -341,6 +370,7 @@ impl Parts {
             (Method::Join, Arc::new(join)),
             (Method::Renew, Arc::new(RenewService { proposer: proposer.clone(), authority: authority.clone() })),
             (Method::VoterKeys, Arc::new(KeysService { proposer, authority })),
+            (Method::Trust, Arc::new(TrustService { mesh: mesh.clone() })),
             (Method::ApiForward, Arc::new(api)),
             (Method::FeedSubscribe, Arc::new(FeedService { feed })),
             (Method::Kv, Arc::new(KvService::new(Arc::clone(&self.keeper)))),

@@ -69,7 +69,9 @@ pub fn class_of(method: Method) -> Option<Class> {
         Method::Unspecified => None,
         Method::RaftAppend | Method::RaftVote | Method::RaftPreVote | Method::RaftTransfer => Some(Class::Raft),
         Method::Kv => Some(Class::Objects),
-        Method::FeedSubscribe | Method::Propose | Method::Renew | Method::VoterKeys => Some(Class::Feed),
+        Method::FeedSubscribe | Method::Propose | Method::Renew | Method::VoterKeys | Method::Trust => {
+            Some(Class::Feed)
+        }
         Method::RaftSnapshot | Method::BundleGet | Method::BundlePut | Method::ApiForward | Method::Tail => {
             Some(Class::Bulk)
         }

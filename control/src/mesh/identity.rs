@@ -37,6 +37,8 @@ pub struct NodeIdentity {
     pub members: Vec<Member>,
     /// The role that it asked for: `voter` or `edge`.
     pub role: String,
+    /// The feature level of the cluster as this node last saw it: an older build must not read the log behind it.
+    pub feature_level: u32,
 }
 
 /// Without the key.
@@ -97,6 +99,7 @@ impl NodeIdentity {
             authorities: stored.authorities,
             members: stored.members,
             role: stored.role,
+            feature_level: stored.feature_level,
         };
         identity.check()?;
         Ok(Some(identity))
@@ -113,6 +116,7 @@ impl NodeIdentity {
             authorities: self.authorities.clone(),
             members: self.members.clone(),
             role: self.role.clone(),
+            feature_level: self.feature_level,
         };
         let path = data_dir.join(FILE);
         write_file(&path, &versioned::encode(Kind::Identity, &stored), Privacy::Secret)

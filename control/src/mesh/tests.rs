@@ -89,6 +89,7 @@ impl World {
             authorities: vec![self.authority.certificate.clone()],
             members: Vec::new(),
             role: "voter".to_owned(),
+            feature_level: 1,
         }
     }
 

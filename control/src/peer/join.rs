@@ -18,7 +18,7 @@ use x509_parser::{certification_request::X509CertificationRequest, prelude::From
 
 use super::propose::Proposer;
 use crate::{
-    catalog::{Actor, Admission, Catalog, Change, Command, NewNode, Node, NodeRole, TokenHash},
+    catalog::{Actor, Admission, Catalog, Change, Cluster, Command, NewNode, Node, NodeRole, TokenHash},
     clock,
     error::{BuildError, JoinFailure, ProposeError},
     limits::NODE_CERTIFICATE_LIFE,
@@ -82,6 +82,8 @@ pub(crate) async fn join(joiner: &Joiner<'_>) -> Result<NodeIdentity, BuildError
         authorities: joined.authorities,
         members: joined.members,
         role: joiner.role.as_str().to_owned(),
+        // Until its first catalog says more; a cluster above this node's level has not let it in.
+        feature_level: Cluster::FIRST_FEATURE_LEVEL,
     };
     let unusable = |what| JoinFailure::Answer { at: joiner.at.to_owned(), what };
     let cluster_key = joined.cluster_key[..].try_into().ok().ok_or_else(|| unusable("the cluster's key"))?;

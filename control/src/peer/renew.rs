@@ -81,10 +81,14 @@ impl Renewal {
         if !known.is_empty() {
             next.members = known;
         }
+        next.feature_level = catalog.feature_level().max(next.feature_level);
         let signs = catalog.cluster().and_then(|cluster| cluster.mesh_authority());
         let is_outdated = signs.is_some_and(|signs| next.chain.get(1).is_some_and(|made| *made != signs.certificate));
         if is_outdated || next.renewal_due(clock::unix_ms()) {
             next.chain = self.ask(catalog).await?;
+            if signs.is_some_and(|signs| next.chain.get(1).is_some_and(|made| *made != signs.certificate)) {
+                return Err("the voter that was asked does not know yet which authority signs".to_owned());
+            }
             tracing::info!(ends_ms = next.not_after_ms(), "this node has a new certificate");
         }
         self.follow_role(catalog, &mut next).await?;

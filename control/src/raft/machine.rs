@@ -68,6 +68,15 @@ impl Machine {
         outcome
     }
 
+    /// The state after these entries, those that it contains already left out. Publishes nothing.
+    pub(super) fn replay(mut self, entries: impl Iterator<Item = Entry>) -> Head {
+        let applied = self.applied.map(|log_id| log_id.index);
+        for entry in entries.filter(|entry| applied.is_none_or(|applied| entry.log_id.index > applied)) {
+            self.apply_one(entry, &mut Vec::new());
+        }
+        self.head
+    }
+
     fn apply_command(&mut self, revision: Revision, proposal: &Proposal, changed: &mut Vec<LogEntry>) -> Outcome {
         let before = Arc::clone(&self.head.catalog);
         match Arc::make_mut(&mut self.head.catalog).apply(revision, proposal.command()) {

@@ -3,11 +3,9 @@
 //! **Owns** when a bundle's file goes. **Must not know** why no version names it: its upload was refused, or the version
 //! is older than what an environment keeps. **Enter at** [`run`].
 
-use std::{collections::HashSet, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use skerry_proto::id::BundleHash;
-
-use crate::{bundles::Bundles, catalog::Catalog, clock, state::States};
+use crate::{bundles::Bundles, clock, state::States};
 
 /// BOUND: how long a bundle may wait for its version: an upload is stored seconds before it is proposed.
 const UNNAMED_MAX: Duration = Duration::from_secs(3600);
@@ -32,12 +30,6 @@ pub(crate) async fn run(states: Arc<States>, bundles: Bundles) {
 fn sweep(states: &States, bundles: &Bundles) -> io::Result<usize> {
     let before = clock::system() - UNNAMED_MAX;
     let old = bundles.stored_before(before)?;
-    bundles.remove(&old, &named(&states.catalog()), before)
-}
-
-/// The bundles of every version of every environment.
-fn named(catalog: &Catalog) -> HashSet<BundleHash> {
-    let environments = catalog.all_services().flat_map(|service| service.environments.values());
-    let versions = environments.flat_map(|environment| environment.versions.values());
-    versions.map(|version| version.code.bundle.hash).collect()
+    let named = states.catalog().bundles().map(|bundle| bundle.hash).collect();
+    bundles.remove(&old, &named, before)
 }

@@ -1,7 +1,7 @@
 //! The HTTP API on a real control plane, with stand-ins for the data plane.
 
 pub(crate) mod fakes;
-mod node;
+pub(crate) mod node;
 
 mod access;
 mod cluster;

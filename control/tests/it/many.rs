@@ -19,7 +19,10 @@ use tower::ServiceExt;
 
 use crate::api::fakes::{FakeClock, FakeKv, FakeTails, FakeValidator};
 
+mod backup;
 mod kv;
+mod levels;
+mod rotation;
 
 /// One node. It keeps its folder and its mesh's port when it is started again.
 struct Node {

@@ -19,6 +19,8 @@ pub(crate) struct Cluster {
     pub(crate) domain: String,
     pub(crate) revision: u64,
     pub(crate) feature_level: u32,
+    /// The step of replacing the mesh's authority, when that is under way.
+    pub(crate) ca_rotation: Option<String>,
     pub(crate) leader: Option<u64>,
     /// Absent where the node that answers is an edge.
     pub(crate) term: Option<u64>,
@@ -30,6 +32,45 @@ pub(crate) struct Cluster {
     /// Where workers answer, when not at 80 and 443.
     pub(crate) http_port: Option<u16>,
     pub(crate) https_port: Option<u16>,
+}
+
+/// Who signs the certificates of nodes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Mesh {
+    pub(crate) rotation: Option<Rotation>,
+}
+
+/// How far the authority's rotation is.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Rotation {
+    /// `trusting` or `renewing`.
+    pub(crate) phase: String,
+    /// Absent until the leader has asked the nodes.
+    pub(crate) waiting: Option<Vec<WaitingNode>>,
+}
+
+/// A node that a rotation waits for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct WaitingNode {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    /// Whether the leader reaches it.
+    pub(crate) answers: bool,
+}
+
+impl Rotation {
+    /// Whom it waits for, for people.
+    pub(crate) fn named(&self) -> String {
+        let one = |node: &WaitingNode| match node.answers {
+            true => format!("{} (node {})", node.name, node.id),
+            false => format!("{} (node {}, does not answer)", node.name, node.id),
+        };
+        let waiting = self.waiting.iter().flatten().map(one).collect::<Vec<_>>();
+        if waiting.is_empty() { "nobody".to_owned() } else { waiting.join(", ") }
+    }
 }
 
 /// How far a deployment has come.
@@ -70,6 +111,8 @@ pub(crate) struct Node {
     pub(crate) zone: String,
     pub(crate) address: String,
     pub(crate) build: String,
+    /// The newest that its build knows.
+    pub(crate) feature_level: u32,
     pub(crate) alive: Option<bool>,
     pub(crate) lag: Option<u64>,
     pub(crate) rtt_ms: Option<f64>,

@@ -2,8 +2,11 @@
 //!
 //! **Owns** the commands of whoever runs the cluster. **Must not know** raft or the mesh. **Enter at** [`run`].
 
+mod backup;
 mod join;
+mod rotate;
 mod up;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -29,6 +32,12 @@ pub(crate) enum ClusterCommand {
     Nodes,
     /// Make a token that lets a machine join, and show how
     JoinToken(join::JoinTokenArgs),
+    /// Write the whole catalog and all code to a file, while the cluster runs
+    Backup(backup::BackupArgs),
+    /// Let nodes use what all of them know, after every one was updated; there is no way back
+    Upgrade(upgrade::UpgradeArgs),
+    /// Replace the authority that signs the nodes' certificates, while everything goes on
+    RotateCa(rotate::RotateArgs),
     /// Give a node no new work, before it is stopped
     Drain {
         /// Its name or id
@@ -58,6 +67,9 @@ pub(crate) async fn run(context: &Context, command: ClusterCommand) -> anyhow::R
             show(context, &nodes);
             Ok(())
         }
+        ClusterCommand::Backup(args) => backup::run(context, args).await,
+        ClusterCommand::Upgrade(args) => upgrade::run(context, args).await,
+        ClusterCommand::RotateCa(args) => rotate::run(context, args).await,
         ClusterCommand::JoinToken(args) => join::run(context, args).await,
         ClusterCommand::Drain { node } => {
             let now = set_state(context, &node, "drain").await?;
@@ -92,11 +104,19 @@ async fn status(context: &Context) -> anyhow::Result<()> {
     context.out.line(format!("cluster   {}", found.id));
     context.out.line(format!("domain    {}", found.domain));
     context.out.line(format!("leader    {}", leader.as_deref().unwrap_or(none)));
-    context.out.line(format!("revision  {} at feature level {}\n", found.revision, found.feature_level));
+    context.out.line(format!("revision  {} at feature level {}", found.revision, found.feature_level));
+    if let Some(phase) = &found.ca_rotation {
+        context.out.line(format!("new CA    {}", rotate::status(client, phase).await));
+    }
+    context.out.line("");
     if context.out.is_json() {
         context.out.document(&json!({ "cluster": cluster.raw, "nodes": nodes.raw }));
     } else {
         show(context, &nodes);
+    }
+    let all_know = nodes.result.iter().map(|node| node.feature_level).min().unwrap_or_default();
+    if all_know > found.feature_level {
+        context.out.note(format!("all nodes know feature level {all_know}: raise it with `skerry cluster upgrade`"));
     }
     Ok(())
 }

@@ -56,6 +56,7 @@ pub(crate) enum Reply {
     Tagged(Value, &'static str),
     Error(u16, u32, &'static str),
     Raw(u16, &'static str),
+    Bytes(Vec<u8>),
     /// Never answers.
     Silence,
 }
@@ -146,6 +147,7 @@ async fn answer(State(stage): State<Stage>, method: Method, uri: Uri, headers: H
             (StatusCode::from_u16(status).unwrap(), body.to_string()).into_response()
         }
         Reply::Raw(status, text) => (StatusCode::from_u16(status).unwrap(), text).into_response(),
+        Reply::Bytes(bytes) => bytes.into_response(),
         Reply::Silence => std::future::pending().await,
     }
 }

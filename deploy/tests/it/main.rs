@@ -7,6 +7,7 @@ mod deploying;
 mod developing;
 mod environments;
 mod fake;
+mod operations;
 mod outcomes;
 mod projects;
 mod real_node;

@@ -8,7 +8,22 @@ use std::{collections::BTreeSet, sync::Arc};
 use skerry_proto::id::TokenId;
 
 use super::{Step, config::check_text, limits};
-use crate::catalog::{Authority, Cluster, JoinToken, Noun, Rejection, SealScope};
+use crate::catalog::{Authority, Catalog, Cluster, JoinToken, Node, Noun, Rejection, SealScope};
+
+impl Catalog {
+    /// Fails when a command needs more than every node is known to understand. It is asked before a command is proposed, because
+    /// an older build can not even decode it, and again when it is applied.
+    pub fn check_level(&self, needs: u32) -> Result<(), Rejection> {
+        let now = self.feature_level();
+        if needs <= now {
+            return Ok(());
+        }
+        let rule = format!(
+            "this needs {needs} and the cluster is at {now}; update every node, then run `skerry cluster upgrade`"
+        );
+        Err(Rejection::invalid("feature level", rule))
+    }
+}
 
 impl Step {
     pub(super) fn set_cluster(&mut self, cluster: &Cluster) -> Result<(), Rejection> {
@@ -43,18 +58,29 @@ impl Step {
             return Err(Rejection::invalid("level", rule));
         }
         if level > now {
-            let Some(least) = self.catalog.nodes().min_by_key(|node| node.feature_level) else {
+            if self.catalog.nodes().next().is_none() {
                 return Err(Rejection::invalid("level", "the cluster has no nodes yet; start its first one"));
-            };
-            if level > least.feature_level {
-                let known = least.feature_level;
-                let rule = format!("node {:?} knows {known} at most; update Skerry there first", least.name);
-                return Err(Rejection::invalid("level", rule));
             }
+            self.all_know(level)?;
         }
         self.cluster_mut()?.feature_level = level;
         self.log("cluster.feature_level", self.cluster_id(), [("from", now.to_string()), ("to", level.to_string())]);
         Ok(())
+    }
+
+    /// Fails when a node's build does not know a level, and names those.
+    fn all_know(&self, level: u32) -> Result<(), Rejection> {
+        let behind: Vec<_> = self.catalog.nodes().filter(|node| node.feature_level < level).collect();
+        let one = |node: &&Arc<Node>| format!("node {:?} knows {} at most", node.name, node.feature_level);
+        let named = behind.iter().take(limits::NAMED_MAX).map(one).collect::<Vec<_>>().join(", ");
+        match behind.len() {
+            0 => Ok(()),
+            1..=limits::NAMED_MAX => Err(Rejection::invalid("level", format!("{named}; update Skerry there first"))),
+            all => {
+                let more = all - limits::NAMED_MAX;
+                Err(Rejection::invalid("level", format!("{named} and {more} more do; update Skerry there first")))
+            }
+        }
     }
 
     pub(super) fn create_join_token(&mut self, token: &JoinToken) -> Result<(), Rejection> {

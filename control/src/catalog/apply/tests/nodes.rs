@@ -359,7 +359,13 @@ fn the_feature_level_rises_as_far_as_every_node_knows_and_never_falls() {
     let founder = edit_node(lab.new_node("n1", Admission::Founder), |node| node.feature_level = 3);
     lab.run(vec![founder]).unwrap();
     let token = token(&mut lab, None, 9);
-    join(&mut lab, "n2", &token).unwrap();
+    for name in ["n2", "n4"] {
+        join(&mut lab, name, &token).unwrap();
+    }
+    let both = "level: node \"n2\" knows 1 at most, node \"n4\" knows 1 at most; update Skerry there first";
+    refuses(&mut lab, level(2), &[both]);
+    let update = NodeUpdate { feature_level: 2, ..lab.node_update(node(&lab, "n4").id, 2) };
+    lab.run(vec![Change::UpdateNode(update)]).unwrap();
     refuses(&mut lab, level(2), &["level: node \"n2\" knows 1 at most; update Skerry there first"]);
     let update = NodeUpdate { feature_level: 2, ..lab.node_update(node(&lab, "n2").id, 2) };
     lab.run(vec![Change::UpdateNode(update.clone())]).unwrap();
@@ -371,6 +377,17 @@ fn the_feature_level_rises_as_far_as_every_node_knows_and_never_falls() {
     refuses(&mut lab, Change::UpdateNode(NodeUpdate { feature_level: 1, ..update }), &[old]);
     let third = lab.new_node("n3", Admission::Token(token.hash));
     refuses(&mut lab, third, &[old]);
+}
+
+#[test]
+fn what_needs_a_level_waits_until_the_cluster_is_at_it() {
+    let mut lab = Lab::new();
+    let founder = edit_node(lab.new_node("n1", Admission::Founder), |node| node.feature_level = 2);
+    lab.run(vec![founder]).unwrap();
+    let reason = lab.catalog.check_level(2).unwrap_err().to_string();
+    assert!(reason.contains("this needs 2 and the cluster is at 1"), "{reason}");
+    lab.run(vec![Change::SetFeatureLevel { level: 2 }]).unwrap();
+    assert_eq!(lab.catalog.check_level(2), Ok(()));
 }
 
 #[test]

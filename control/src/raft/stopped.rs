@@ -1,0 +1,63 @@
+//! The log and the snapshot of a node that does not run.
+//!
+//! **Owns** reading a voter's state without taking part in anything, and making the files from which a cluster begins at a
+//! given state. **Must not know** backups. **Enter at** [`read`] and [`found_at`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+    sync::Arc,
+};
+
+use openraft::{BasicNode, impls::leader_id_adv::LeaderId};
+use skerry_proto::id::NodeId;
+
+use super::{
+    disk::{Disk, Write},
+    machine::Machine,
+    type_config::{LogId, Membership, SnapshotMeta, StoredMembership, Vote},
+    wire::encode_snapshot,
+};
+use crate::{
+    catalog::Catalog,
+    state::{Head, States},
+    store::{Privacy, write_file},
+};
+
+/// The term in which a cluster that begins with a state has agreed on it; its first election makes the next one.
+const FIRST_TERM: u64 = 1;
+
+/// The state of a stopped voter: its snapshot, and all of its log. What the others may not have agreed on is part of it:
+/// nobody was ever told that such a change failed, while one that was acknowledged must not be missing.
+pub(crate) async fn read(data_dir: &Path) -> io::Result<Head> {
+    let (log, snapshot) = (data_dir.join("raft.redb"), data_dir.join("raft.snapshot"));
+    let opened = tokio::task::spawn_blocking(move || {
+        let (disk, content) = Disk::open(&log)?;
+        let machine = Machine::open(&snapshot, Arc::new(States::new(Head::default())))?;
+        Ok::<_, io::Error>((disk, machine.replay(content.entries.into_values())))
+    });
+    let (disk, head) = opened.await.map_err(io::Error::from)??;
+    disk.write(Write::Close).await?;
+    Ok(head)
+}
+
+/// Makes the files of a cluster whose only voter is `voter` and whose first state is `catalog`. Log entries go on behind its
+/// revision. The folder must have neither file.
+pub(crate) async fn found_at(data_dir: &Path, voter: NodeId, catalog: &Catalog) -> io::Result<()> {
+    let leader_id = LeaderId { term: FIRST_TERM, node_id: voter.0 };
+    let last = LogId { leader_id, index: catalog.revision().0 };
+    let members = Membership::new(vec![BTreeSet::from([voter.0])], BTreeMap::from([(voter.0, BasicNode::default())]));
+    let members = members.map_err(io::Error::other)?;
+    let meta = SnapshotMeta { last_log_id: Some(last), last_membership: StoredMembership::new(Some(last), members) };
+    let (log, snapshot, bytes) =
+        (data_dir.join("raft.redb"), data_dir.join("raft.snapshot"), encode_snapshot(&meta, catalog));
+    let made = tokio::task::spawn_blocking(move || {
+        write_file(&snapshot, &bytes, Privacy::Secret)?;
+        Disk::open(&log)
+    });
+    let (disk, _) = made.await.map_err(io::Error::from)??;
+    disk.write(Write::Purge(last)).await?;
+    disk.write(Write::Vote(Vote { leader_id, committed: true })).await?;
+    disk.write(Write::Close).await
+}
