@@ -31,6 +31,7 @@ use crate::{
     mesh::{Mesh, NodeIdentity, PeerStatus},
     peer::{
         self,
+        bundles::Copier,
         kv::{ClusterKv, Keeper},
         propose::Proposer,
     },
@@ -71,6 +72,7 @@ pub struct Control {
     bundles: Bundles,
     sealer: Sealer,
     mesh: Option<Mesh>,
+    copier: Option<Copier>,
     feed: Option<FeedHandle>,
     gossip: Option<GossipHandle>,
     api: Arc<OnceLock<ServedApi>>,
@@ -186,9 +188,9 @@ impl Control {
     pub async fn store_bundle(&self, bytes: Bytes) -> Result<BundleHash, StoreError> {
         let hash = self.bundles.put(bytes.clone()).await?;
         let voters = self.status().map(|status| status.voters).unwrap_or_default();
-        let (Some(mesh), true) = (&self.mesh, voters.len() > 1) else { return Ok(hash) };
-        let stored = 1 + peer::bundles::store(mesh, &bytes, &voters).await;
+        let (Some(copier), true) = (&self.copier, voters.len() > 1) else { return Ok(hash) };
         let needed = voters.len() / 2 + 1;
+        let stored = 1 + copier.store(&bytes, &voters, needed - 1).await;
         if stored < needed {
             return Err(StoreError::TooFew { hash, stored, needed });
         }

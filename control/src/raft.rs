@@ -26,15 +26,18 @@ use crate::{
     error::{BuildError, ProposeError},
     limits::{COMMAND_BYTES_MAX, LOGS_KEPT, PROPOSALS_MAX},
     state::States,
+    task,
 };
 
 mod answer;
 mod disk;
 mod log;
 mod machine;
+mod mark;
 mod members;
 mod network;
 mod rpc;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -44,7 +47,7 @@ mod wire;
 pub use self::members::{ChangeError, RaftStatus};
 pub use self::transport::{Answer, NoTransport, Question, Transport, TransportError};
 pub use self::type_config::{Outcome, TypeConfig};
-use self::{log::LogStore, machine::Machine, network::Network, type_config::Proposal};
+use self::{log::LogStore, machine::Machine, network::Network, silence::Silence, type_config::Proposal};
 
 /// BOUND: how long the start of a cluster's only voter waits for the catalog to be complete; replaying a full log takes
 /// seconds at most.
@@ -100,9 +103,11 @@ impl Raft {
         });
         let (log, machine) = opened.await.map_err(|error| raft_error(&error))??;
         let settings = settings(&config).validate().map_err(|error| raft_error(&error))?;
-        let network = Network { transport };
+        let silence = Silence::default();
+        let network = Network { transport, silence: silence.clone() };
         let raft = openraft::Raft::new(config.node.0, Arc::new(settings), network, log.clone(), machine).await;
         let raft = raft.map_err(|error| raft_error(&error))?;
+        task::spawn("leader's silence", silence.watch(raft.metrics(), config.heartbeat));
         let waiting = Arc::new(Semaphore::new(PROPOSALS_MAX));
         Ok(Self { raft, log, states, waiting, node: config.node, propose_timeout: config.propose_timeout })
     }

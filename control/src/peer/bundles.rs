@@ -1,16 +1,18 @@
 //! Bundles from node to node, by their hash.
 //!
 //! **Owns** asking holders in turn, and storing on other voters before a version may name the bundle. **Must not know**
-//! when code is needed. **Enter at** [`MeshSource`], [`store`] and [`BundleService`].
+//! when code is needed. **Enter at** [`MeshSource`], [`Copier`] and [`BundleService`].
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use skerry_proto::{
     id::{BundleHash, NodeId},
     mesh::{self as pb, Chunk, Method, refusal::Code},
 };
+use tokio::sync::Semaphore;
 
 use super::raft::{CHUNK_BYTES, read_chunks};
 use crate::{
@@ -19,6 +21,7 @@ use crate::{
     limits::BUNDLE_BYTES_MAX,
     mesh::{Caller, FrameError, Incoming, Mesh, Service, Stream},
     state::States,
+    task,
 };
 
 /// BOUND: bytes of the small messages around a bundle.
@@ -29,6 +32,8 @@ const HOLDER_TIMEOUT: Duration = Duration::from_secs(30);
 const HOLDERS_MAX: usize = 8;
 /// BOUND: how long a connection to a holder may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// BOUND: bundles that go to slow voters after a majority has them; each keeps its bytes for at most [`HOLDER_TIMEOUT`].
+const LATE_COPIES_MAX: usize = 16;
 
 /// Asks other nodes for bundles: voters first, which stored them before any version named them.
 pub(crate) struct MeshSource {
@@ -76,24 +81,52 @@ async fn fetch_from(mesh: &Mesh, holder: NodeId, hash: &BundleHash) -> Result<By
     read_chunks(&mut stream.receive, size_bytes).await
 }
 
-/// Stores a bundle on other voters and says on how many it is durable, this node not counted.
-pub(crate) async fn store(mesh: &Mesh, bytes: &Bytes, voters: &[NodeId]) -> usize {
-    let hash = BundleHash::of(bytes);
-    let others = voters.iter().copied().filter(|voter| *voter != mesh.node());
-    let storing = others.map(|voter| async move {
-        match tokio::time::timeout(HOLDER_TIMEOUT, store_at(mesh, voter, &hash, bytes.clone())).await {
-            Ok(Ok(())) => 1,
-            Ok(Err(error)) => {
-                tracing::warn!(%hash, %voter, %error, "a voter does not store a bundle");
-                0
-            }
-            Err(_) => {
-                tracing::warn!(%hash, %voter, "a voter takes too long to store a bundle");
-                0
-            }
+/// Stores bundles on other voters. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Copier {
+    mesh: Mesh,
+    late: Arc<Semaphore>,
+}
+
+impl Copier {
+    pub(crate) fn new(mesh: Mesh) -> Self {
+        Self { mesh, late: Arc::new(Semaphore::new(LATE_COPIES_MAX)) }
+    }
+
+    /// Stores a bundle on other voters until `needed` of them have it, and says how many do. The others, which may be slow or
+    /// dead, get it in the background.
+    pub(crate) async fn store(&self, bytes: &Bytes, voters: &[NodeId], needed: usize) -> usize {
+        let hash = BundleHash::of(bytes);
+        let others = voters.iter().copied().filter(|voter| *voter != self.mesh.node());
+        let mut storing: FuturesUnordered<_> =
+            others.map(|voter| copy(self.mesh.clone(), voter, hash, bytes.clone())).collect();
+        let mut stored = 0;
+        while stored < needed
+            && let Some(done) = storing.next().await
+        {
+            stored += usize::from(done);
         }
-    });
-    futures_util::future::join_all(storing).await.into_iter().sum()
+        if !storing.is_empty()
+            && let Ok(place) = Arc::clone(&self.late).try_acquire_owned()
+        {
+            // Detached: it ends by itself, and a voter that has missed a bundle asks for it by its hash.
+            drop(task::spawn("late bundle copies", async move {
+                while storing.next().await.is_some() {}
+                drop(place);
+            }));
+        }
+        stored
+    }
+}
+
+/// Whether a voter has stored it.
+async fn copy(mesh: Mesh, voter: NodeId, hash: BundleHash, bytes: Bytes) -> bool {
+    match tokio::time::timeout(HOLDER_TIMEOUT, store_at(&mesh, voter, &hash, bytes)).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => tracing::warn!(%hash, %voter, %error, "a voter does not store a bundle"),
+        Err(_) => tracing::warn!(%hash, %voter, "a voter takes too long to store a bundle"),
+    }
+    false
 }
 
 async fn store_at(mesh: &Mesh, voter: NodeId, hash: &BundleHash, bytes: Bytes) -> Result<(), FrameError> {

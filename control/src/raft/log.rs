@@ -21,6 +21,7 @@ use openraft::{
 
 use super::{
     disk::{Content, Disk, Write},
+    mark::Mark,
     type_config::{Entry, LogId, TypeConfig, Vote},
 };
 
@@ -28,14 +29,19 @@ use super::{
 #[derive(Debug, Clone)]
 pub(super) struct LogStore {
     disk: Disk,
+    mark: Arc<Mark>,
     content: Arc<Mutex<Content>>,
 }
 
 impl LogStore {
     /// Opens or makes the log in `path`. Blocking.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let (disk, content) = Disk::open(path)?;
-        Ok(Self { disk, content: Arc::new(Mutex::new(content)) })
+        let (disk, mut content) = Disk::open(path)?;
+        let (mark, marked) = Mark::open(&path.with_extension("committed"))?;
+        // What the mark names must be what the log has: after a power cut one may be older than the other.
+        let marked = marked.filter(|at| content.entries.get(&at.index).is_some_and(|entry| entry.log_id == *at));
+        content.committed = content.committed.max(marked);
+        Ok(Self { disk, mark: Arc::new(mark), content: Arc::new(Mutex::new(content)) })
     }
 
     /// Closes the database, so that the directory can be opened again.
@@ -81,10 +87,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         Ok(())
     }
 
-    /// Only a hint that shortens a restart, so it costs no fsync of its own: the next append takes it along.
+    /// Called before anything up to here is applied, and so shown. It costs no fsync of its own: the next append takes it along
+    /// into the log.
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
         self.content().committed = committed;
-        Ok(())
+        committed.map_or(Ok(()), |committed| self.mark.set(&committed))
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {

@@ -19,6 +19,7 @@ use skerry_proto::id::NodeId;
 
 use super::{
     rpc,
+    silence::Silence,
     transport::{Answer, Question, Transport, TransportError},
     type_config::{Snapshot, TypeConfig, Vote},
     wire::RaftWireError,
@@ -28,6 +29,7 @@ use super::{
 #[derive(Clone)]
 pub(super) struct Network {
     pub(super) transport: Arc<dyn Transport>,
+    pub(super) silence: Silence,
 }
 
 /// A connection to one peer.
@@ -35,6 +37,7 @@ pub(super) struct Network {
 pub(super) struct Peer {
     id: NodeId,
     transport: Arc<dyn Transport>,
+    silence: Silence,
 }
 
 impl fmt::Debug for Network {
@@ -53,7 +56,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, _node: &BasicNode) -> Peer {
-        Peer { id: NodeId(target), transport: Arc::clone(&self.transport) }
+        Peer { id: NodeId(target), transport: Arc::clone(&self.transport), silence: self.silence.clone() }
     }
 }
 
@@ -88,6 +91,9 @@ impl From<AskError> for StreamingError<TypeConfig> {
 
 impl Peer {
     async fn ask(&self, question: Question, option: &RPCOption) -> Result<Answer, AskError> {
+        if self.silence.is_kept() && question.is_a_leaders() {
+            return Err(TransportError::Unreachable { reason: "no majority answers this leader".to_owned() }.into());
+        }
         Ok(self.transport.ask(self.id, question, option.hard_ttl()).await?)
     }
 

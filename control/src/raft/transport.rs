@@ -42,6 +42,14 @@ pub enum Answer {
 }
 
 impl Question {
+    /// Whether only a leader asks it; whoever hears it elects nobody else.
+    pub(super) fn is_a_leaders(&self) -> bool {
+        match self {
+            Self::Append(_) | Self::Snapshot { .. } => true,
+            Self::Vote(_) | Self::PreVote(_) | Self::Transfer(_) => false,
+        }
+    }
+
     /// Its kind, for logs.
     #[must_use]
     pub fn name(&self) -> &'static str {

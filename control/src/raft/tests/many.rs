@@ -177,6 +177,35 @@ async fn a_leader_in_the_minority_loses_nothing_and_acknowledges_nothing() {
 }
 
 #[tokio::test]
+async fn a_leader_that_is_heard_but_hears_nothing_is_replaced() {
+    let voters = Voters::start(&[1, 2, 3], 1000).await;
+    voters.write(&[1], "before").await;
+    voters.net.cut.lock().unwrap().extend([(NodeId(2), NodeId(1)), (NodeId(3), NodeId(1))]);
+    voters.write(&[2, 3], "during").await;
+    voters.heal();
+    voters.converge().await;
+    assert!(!voters.node(1).leads());
+    voters.stop().await;
+}
+
+#[tokio::test]
+async fn a_voter_that_is_killed_and_starts_alone_shows_what_it_showed() {
+    let voters = Voters::start(&[1, 2, 3], 1000).await;
+    for id in [1, 2, 3] {
+        voters.write(&[1], "tenant-a").await;
+        voters.write(&[1], &format!("tenant-{id}")).await;
+        voters.converge().await;
+        let shown = voters.node(id).catalog();
+        let copy = killed(voters.folders[&NodeId(id)].path());
+        let again = Raft::start(config(copy.path(), id, 1000), states(), Arc::new(NoTransport)).await.unwrap();
+        assert!(!again.recover(Duration::ZERO).await.unwrap(), "it can not know what the others have agreed on");
+        assert_eq!(again.catalog(), shown);
+        again.shutdown().await;
+    }
+    voters.stop().await;
+}
+
+#[tokio::test]
 async fn a_voter_that_was_away_catches_up_by_snapshot() {
     let voters = Voters::start(&[1, 2, 3], 10).await;
     let away = voters.node(3);
