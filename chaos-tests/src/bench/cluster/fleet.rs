@@ -3,7 +3,6 @@
 //! **Owns** founding, joining, kill -9 and starting again. **Must not know** what is measured. **Enter at** [`Fleet`].
 
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -154,7 +153,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Waits until every voter that runs knows all as voters and all nodes that run show the same revision.
+    /// Waits until every voter that runs knows all as voters, and all nodes serve the newest revision.
     ///
     /// # Errors
     /// When it does not come to that.
@@ -162,14 +161,12 @@ impl Fleet {
         let is_voter = |at: &usize| self.members[*at].role == Role::Voter;
         let voters = (0..self.members.len()).filter(is_voter).count();
         until("the nodes agree", async || {
-            let mut revisions = BTreeSet::new();
-            for at in self.running() {
+            for at in self.running().into_iter().filter(is_voter) {
                 let cluster = self.api(at).ok()?.call(Method::GET, "/cluster", None).await.done().ok()?;
-                // Edges do not take part, and so do not know who does.
-                (!is_voter(&at) || cluster["voters"].as_array()?.len() == voters).then_some(())?;
-                revisions.insert(cluster["revision"].as_u64()?);
+                (cluster["voters"].as_array()?.len() == voters).then_some(())?;
             }
-            (revisions.len() == 1).then_some(())
+            let serve = self.api(0).ok()?.call(Method::GET, "/cluster/propagation", None).await.done().ok()?;
+            (serve["acknowledged"] == self.members.len()).then_some(())
         })
         .await
     }
