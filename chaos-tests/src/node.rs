@@ -50,15 +50,26 @@ pub struct Addresses {
     pub api: SocketAddr,
     /// Metrics and health.
     pub metrics: SocketAddr,
+    /// Where other nodes reach it, or `off`.
+    pub mesh: String,
 }
 
 impl Node {
-    /// Starts a node on `data_dir`, a new cluster when the directory is empty, and waits until it is ready. Its log goes to
+    /// Starts a node that is a cluster of its own, on `data_dir`, and waits until it is ready. Its log goes to
     /// `DATA_DIR.log`.
     ///
     /// # Errors
     /// When the program does not start, exits, or does not become ready; the message ends with its last log lines.
     pub async fn start(programs: &Programs, data_dir: &Path, flags: &[&str]) -> Result<Self> {
+        let alone = ["--node-name", "n1", "--bootstrap", "--mesh", "off"];
+        Self::launch(programs, data_dir, &[&alone, flags].concat()).await
+    }
+
+    /// Starts a node that founds or joins whatever `flags` say, and is called what they say.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub async fn launch(programs: &Programs, data_dir: &Path, flags: &[&str]) -> Result<Self> {
         let log_path = data_dir.with_extension("log");
         let log = OpenOptions::new().create(true).append(true).open(&log_path).context("open the node's log")?;
         let mut child = command(programs, data_dir, flags, log)?.spawn().context("start skerry-node")?;
@@ -122,8 +133,8 @@ fn command(programs: &Programs, data_dir: &Path, flags: &[&str], log: File) -> R
     let mut command = Command::new(&programs.node);
     let any = "127.0.0.1:0";
     command
-        .args(["--node-name", "n1", "--domain", DOMAIN, "--log-format", "json", "--bootstrap"])
-        .args(["--http", any, "--https", any, "--api", any, "--metrics", any, "--mesh", "off", "--dns", "off"])
+        .args(["--domain", DOMAIN, "--log-format", "json"])
+        .args(["--http", any, "--https", any, "--api", any, "--metrics", any, "--dns", "off"])
         .arg("--data-dir")
         .arg(data_dir)
         .args(flags)

@@ -65,9 +65,17 @@ impl Programs {
         self.tool("npm/node_modules/@cloudflare/workerd-linux-64/bin/workerd")
     }
 
+    /// Debian's etcd.
+    ///
+    /// # Errors
+    /// When `.ci/setup bench` has not been run.
+    pub fn etcd(&self) -> Result<PathBuf> {
+        self.tool("etcd/usr/bin/etcd")
+    }
+
     fn tool(&self, path: &str) -> Result<PathBuf> {
         let tool = self.tools.join(path);
-        ensure!(tool.exists(), "{} is missing: run `make setup`", tool.display());
+        ensure!(tool.exists(), "{} is missing: run `.ci/setup bench`", tool.display());
         tool.canonicalize().with_context(|| format!("{} has no absolute path", tool.display()))
     }
 }

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::{Request, StatusCode, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -16,7 +16,7 @@ use crate::clock;
 /// One connection.
 #[derive(Debug)]
 pub struct Visitor {
-    connection: SendRequest<Empty<Bytes>>,
+    connection: SendRequest<Full<Bytes>>,
 }
 
 /// An answer, read to its end.
@@ -49,7 +49,14 @@ impl Visitor {
     /// # Errors
     /// When the connection breaks.
     pub async fn get(&mut self, host: &str, path: &str) -> Result<Visit> {
-        let request = Request::get(path).header("host", host).body(Empty::new())?;
+        self.send(Request::get(path).header("host", host).body(Full::default())?).await
+    }
+
+    /// Sends a request that names its `host`.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Visit> {
         self.connection.ready().await?;
         let start = clock::now();
         let response = self.connection.send_request(request).await?;

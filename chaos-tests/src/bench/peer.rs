@@ -83,7 +83,7 @@ impl Peer {
 }
 
 /// An address that nobody listens on right now.
-fn free_address() -> Result<SocketAddr> {
+pub(super) fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
     listener.local_addr().context("the listener has an address")
 }

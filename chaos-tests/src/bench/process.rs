@@ -24,8 +24,20 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
 /// # Errors
 /// When the process is gone.
 pub fn memory_bytes(pid: u32) -> Result<u64> {
+    rollup(pid, "Pss:")
+}
+
+/// Memory that the process has mapped and that is there: `Rss`, with all of every page that it shares.
+///
+/// # Errors
+/// When the process is gone.
+pub fn resident_bytes(pid: u32) -> Result<u64> {
+    rollup(pid, "Rss:")
+}
+
+fn rollup(pid: u32, label: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).context("the process is gone")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss line")?;
-    let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().context("Pss is not a number")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(label)).with_context(|| format!("no line {label}"))?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().with_context(|| format!("{label}{line}"))?;
     Ok(kib * 1024)
 }

@@ -35,6 +35,8 @@ pub enum Target {
     RatioAtLeast(f64),
     /// Skerry's value over the peer's, at most.
     RatioAtMost(f64),
+    /// Skerry's value, at least.
+    AtLeast(f64),
     /// Skerry's value, at most.
     AtMost(f64),
     /// Shown for comparison.
@@ -66,6 +68,7 @@ impl Figure {
         match self.target {
             Target::RatioAtLeast(least) => self.ratio().map(|ratio| ratio >= least),
             Target::RatioAtMost(most) => self.ratio().map(|ratio| ratio <= most),
+            Target::AtLeast(least) => Some(self.skerry >= least),
             Target::AtMost(most) => Some(self.skerry <= most),
             Target::None => None,
         }
@@ -77,6 +80,7 @@ impl fmt::Display for Target {
         match self {
             Self::RatioAtLeast(least) => write!(f, ">= {least} x"),
             Self::RatioAtMost(most) => write!(f, "<= {most} x"),
+            Self::AtLeast(least) => write!(f, ">= {least}"),
             Self::AtMost(most) => write!(f, "<= {most}"),
             Self::None => Ok(()),
         }
@@ -127,8 +131,9 @@ mod tests {
         report.beside("requests/s", 300.0, "workerd", 100.0, Target::RatioAtLeast(2.5));
         report.beside("p99 ms", 3.0, "workerd", 2.0, Target::RatioAtMost(1.0));
         report.alone("MB", 0.4, Target::AtMost(0.5));
+        report.alone("writes/s", 999.0, Target::AtLeast(1000.0));
         let met: Vec<_> = report.figures.iter().map(Figure::met).collect();
-        assert_eq!(met, [Some(true), Some(false), Some(true)]);
+        assert_eq!(met, [Some(true), Some(false), Some(true), Some(false)]);
         assert!(report.to_string().contains("NO"));
     }
 }

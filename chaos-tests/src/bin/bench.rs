@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use skerry_chaos_tests::{
     api::{Api, Worker},
     bench::{
-        cold, hops,
+        cluster, cold, hops,
         peer::Peer,
         report::{Report, Target},
         throughput::{Measured, Plan, Server, compare},
@@ -51,38 +51,105 @@ struct Options {
     /// Distinct workers for the cold start and the memory figures.
     #[arg(long, default_value_t = 1000)]
     isolates: usize,
+    /// Deploys whose way to all nodes is measured.
+    #[arg(long, default_value_t = 200)]
+    deploys: u64,
+    /// How often the leader is killed.
+    #[arg(long, default_value_t = 10)]
+    kills: usize,
+    /// Services on the edge node that is weighed.
+    #[arg(long, default_value_t = 1000)]
+    services: usize,
+    /// Only these figures.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
+}
+
+/// Figures that are measured together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Those of one node, beside its peers.
+    Node,
+    /// Commit to live.
+    Live,
+    /// Commit to live with delay between regions.
+    Delayed,
+    /// Writes a second, beside etcd.
+    Writes,
+    /// A dead leader.
+    Failover,
+    /// Memory of an edge node.
+    Memory,
+    /// All of several nodes.
+    Cluster,
+}
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        let with_all = part != Part::Node && self.only.contains(&Part::Cluster);
+        self.only.is_empty() || self.only.contains(&part) || with_all
+    }
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let options = Options::parse();
     let programs = Programs::in_folder(&options.bin_dir, &options.tools)?;
+    let mut report = Report::default();
+    if options.wants(Part::Node) {
+        node(&mut report, &options, &programs).await?;
+    }
+    several(&mut report, &options, &programs).await?;
+
+    println!("{report}");
+    std::fs::write(&options.json, serde_json::to_vec_pretty(&report)?).context("write the JSON report")?;
+    println!("written to {}", options.json.display());
+    Ok(())
+}
+
+async fn node(report: &mut Report, options: &Options, programs: &Programs) -> Result<()> {
     let folder = tempfile::tempdir().context("make a folder for the run")?;
-    let node = Node::start(&programs, &folder.path().join("node"), &[]).await?;
+    let node = Node::start(programs, &folder.path().join("node"), &[]).await?;
     let api = Api::of(&node).await?;
     let plan = Plan { rounds: options.rounds, seconds: options.seconds, connections: 32 };
-    let mut report = Report::default();
 
     eprintln!("small JSON worker: Skerry, workerd, hyper");
-    json_worker(&mut report, &programs, &node, &api, folder.path(), plan).await?;
+    json_worker(report, programs, &node, &api, folder.path(), plan).await?;
     if let Some(component) = &options.component {
         eprintln!("Wasm component: Skerry, the same component in wasmtime's own server");
-        wasm_component(&mut report, &programs, &node, &api, component, plan).await?;
+        wasm_component(report, programs, &node, &api, component, plan).await?;
     }
     eprintln!("service binding");
     report.alone("service binding, us per hop", hops::microseconds_per_hop(&node, &api).await?, Target::AtMost(40.0));
     eprintln!("a quiet worker beside {} offenders", offenders::OFFENDERS.len());
-    neighbours(&mut report, &node, &api).await?;
+    neighbours(report, &node, &api).await?;
     eprintln!("{} cold isolates", options.isolates);
     let cold = cold::measure(&node, &api, options.isolates).await?;
     report.alone("cold first byte over warm, p50 ms", cold.p50_ms, Target::AtMost(2.0));
     report.alone("cold first byte over warm, p99 ms", cold.p99_ms, Target::None);
     report.alone("memory per idle isolate, MB", cold.isolate_mb, Target::AtMost(0.5));
-    node.stop().await?;
+    node.stop().await
+}
 
-    println!("{report}");
-    std::fs::write(&options.json, serde_json::to_vec_pretty(&report)?).context("write the JSON report")?;
-    println!("written to {}", options.json.display());
+async fn several(report: &mut Report, options: &Options, programs: &Programs) -> Result<()> {
+    let Options { deploys, rounds, seconds, kills, services, .. } = *options;
+    let plan = cluster::Plan { deploys, rounds, seconds, kills, services };
+    if options.wants(Part::Live) {
+        eprintln!("{deploys} deploys on 5 nodes");
+        plan.live(report, programs).await?;
+    }
+    if options.wants(Part::Writes) {
+        eprintln!("writes: Skerry, etcd");
+        plan.writes(report, programs).await?;
+    }
+    if options.wants(Part::Failover) {
+        eprintln!("{kills} kills of the leader");
+        plan.failover(report, programs).await?;
+    }
+    if options.wants(Part::Memory) {
+        eprintln!("an edge node with {services} services");
+        plan.memory(report, programs).await?;
+    }
     Ok(())
 }
 
