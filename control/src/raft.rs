@@ -65,7 +65,7 @@ pub struct RaftConfig {
     pub propose_timeout: Duration,
     /// Log entries between snapshots.
     pub logs_per_snapshot: u64,
-    /// How often the leader is heard of; an election begins after four to eight times as long. Default 250 ms, for voters at
+    /// How often the leader is heard of; an election begins six to eight of them after the last one. Default 250 ms, for voters at
     /// most 60 ms apart (CLUSTER.md 2c). Too low elects new leaders on a slow network, too high notices a dead one late.
     pub heartbeat: Duration,
 }

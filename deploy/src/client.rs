@@ -11,6 +11,8 @@ pub(crate) mod model;
 
 pub(crate) mod path;
 
+mod stream;
+
 mod tls;
 
 use std::path::PathBuf;
@@ -24,6 +26,7 @@ use self::call::Body;
 pub(crate) use self::call::{Call, Part};
 use self::envelope::Envelope;
 pub(crate) use self::envelope::{ApiError, ResultInfo};
+use self::stream::Streamed;
 
 /// BOUND: a voter is elected in well under a second; longer silence is better told than hidden.
 const MAX_ATTEMPTS: u32 = 4;
@@ -63,25 +66,6 @@ pub(crate) struct Client {
     base: reqwest::Url,
     tls: std::sync::Arc<rustls::ClientConfig>,
     account: tokio::sync::OnceCell<String>,
-}
-
-/// An answer on its way.
-#[derive(Debug)]
-pub(crate) struct Streamed {
-    response: reqwest::Response,
-    what: String,
-}
-
-impl Streamed {
-    /// The next piece; `None` at the end.
-    pub(crate) async fn next_piece(&mut self) -> Result<Option<bytes::Bytes>, ClientError> {
-        let stopped = |reason: String| ClientError::Stopped { what: self.what.clone(), reason };
-        match tokio::time::timeout(TIMEOUT, self.response.chunk()).await {
-            Ok(Ok(piece)) => Ok(piece),
-            Ok(Err(source)) => Err(ClientError::Interrupted { what: self.what.clone(), source }),
-            Err(_) => Err(stopped(format!("nothing came for {} s", TIMEOUT.as_secs()))),
-        }
-    }
 }
 
 /// What a call came back with.
@@ -224,17 +208,10 @@ impl Client {
     /// The bytes of an answer that is not an envelope (KV values, module contents), and its content type.
     pub(crate) async fn download(&self, call: Call) -> Result<Vec<u8>, ClientError> {
         let response = self.exchange(&call).await?;
-        let status = response.status();
-        let bytes = self.body(&call, response).await?;
-        if status.is_success() {
-            return Ok(bytes);
-        }
-        let status = status.as_u16();
-        let envelope: Envelope =
-            serde_json::from_slice(&bytes).map_err(|source| strange(&call, status, &bytes, Some(source)))?;
-        match envelope.into_result(status, &call.describe()) {
-            Ok(_) => Err(strange(&call, status, &bytes, None)),
-            Err(error) => Err(error),
+        if response.status().is_success() {
+            self.body(&call, response).await
+        } else {
+            Err(self.refusal(&call, response).await)
         }
     }
 
@@ -242,16 +219,25 @@ impl Client {
     pub(crate) async fn stream(&self, call: Call) -> Result<Streamed, ClientError> {
         let request = self.request(&call)?.timeout(STREAM_TIMEOUT);
         let response = request.send().await.map_err(|error| self.lost(&call, error))?;
-        let status = response.status();
-        if status.is_success() {
+        if response.status().is_success() {
             return Ok(Streamed { response, what: call.describe() });
         }
-        let (status, bytes) = (status.as_u16(), self.body(&call, response).await?);
-        let envelope: Envelope =
-            serde_json::from_slice(&bytes).map_err(|source| strange(&call, status, &bytes, Some(source)))?;
-        match envelope.into_result(status, &call.describe()) {
-            Ok(_) => Err(strange(&call, status, &bytes, None)),
-            Err(error) => Err(error),
+        Err(self.refusal(&call, response).await)
+    }
+
+    /// Why an answer that should have been bytes is something else.
+    async fn refusal(&self, call: &Call, response: reqwest::Response) -> ClientError {
+        let status = response.status().as_u16();
+        let bytes = match self.body(call, response).await {
+            Ok(bytes) => bytes,
+            Err(error) => return error,
+        };
+        match serde_json::from_slice::<Envelope>(&bytes) {
+            Ok(envelope) => match envelope.into_result(status, &call.describe()) {
+                Ok(_) => strange(call, status, &bytes, None),
+                Err(error) => error,
+            },
+            Err(source) => strange(call, status, &bytes, Some(source)),
         }
     }
 

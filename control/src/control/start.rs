@@ -101,33 +101,7 @@ pub(super) async fn start(
         (_, None) => None,
     };
     catch_up(config, &base).await?;
-    let Base { node, seat, states, proposer, .. } = base;
-    let Parts { bundles, sealer, api, live, restart, keeper, stopping, rotation } = parts;
-    let (mesh, feed, gossip, authority) = match connected {
-        Some(Connected { mesh, feed, gossip, authority }) => (Some(mesh), Some(feed), Some(gossip), authority),
-        None => (None, None, None, None),
-    };
-    let tasks = tasks.into();
-    Ok(Control {
-        node,
-        seat,
-        states,
-        proposer,
-        bundles,
-        sealer,
-        copier: mesh.clone().map(Copier::new),
-        mesh,
-        feed,
-        gossip,
-        api,
-        live,
-        restart,
-        keeper,
-        stopping,
-        tasks,
-        authority,
-        rotation: rotation.subscribe(),
-    })
+    Ok(parts.control(base, connected, tasks))
 }
 
 /// Returns once this node has what it can know was agreed.
@@ -270,6 +244,36 @@ struct Connected {
 }
 
 impl Parts {
+    /// The handle of it all.
+    fn control(self, base: Base, connected: Option<Connected>, tasks: Vec<JoinHandle<()>>) -> Control {
+        let Base { node, seat, states, proposer, .. } = base;
+        let Self { bundles, sealer, api, live, restart, keeper, stopping, rotation } = self;
+        let (mesh, feed, gossip, authority) = match connected {
+            Some(Connected { mesh, feed, gossip, authority }) => (Some(mesh), Some(feed), Some(gossip), authority),
+            None => (None, None, None, None),
+        };
+        Control {
+            node,
+            seat,
+            states,
+            proposer,
+            bundles,
+            sealer,
+            copier: mesh.clone().map(Copier::new),
+            mesh,
+            feed,
+            gossip,
+            api,
+            live,
+            restart,
+            keeper,
+            stopping,
+            tasks: tasks.into(),
+            authority,
+            rotation: rotation.subscribe(),
+        }
+    }
+
     fn tasks(&self, config: &ControlConfig, base: &Base) -> Vec<JoinHandle<()>> {
         let (seat, states) = (base.seat.clone(), Arc::clone(&base.states));
         let certificates =

@@ -28,9 +28,9 @@ use openraft::{
 use super::type_config::TypeConfig;
 use crate::clock;
 
-/// BOUND: heartbeats without an answer from a quorum: the longest election timeout, as etcd has it.
+/// BOUND: heartbeats without an answer from a quorum: as long as the others wait for a leader that is dead.
 const PATIENCE: u32 = 8;
-/// BOUND: heartbeats of silence: every voter's election timeout passes, and one more election.
+/// BOUND: heartbeats of silence: the others stop waiting for this leader, and may need a second election.
 const REST: u32 = 16;
 
 /// Whether this node's leader is silent. Clones share it.

@@ -44,10 +44,13 @@ async fn every_described_call_is_routed_and_names_its_operation_once() {
             // A path that no route has is answered with 7003, one without this method with 405.
             let concrete = path.replace(['{', '}'], "x");
             let reply = node.call(&method.to_uppercase(), &concrete).await;
+            calls += 1;
+            if reply.status.is_success() && reply.headers["content-type"] != "application/json" {
+                continue;
+            }
             let code = reply.envelope()["errors"][0]["code"].as_u64();
             let unrouted = code == Some(7003) && reply.envelope()["errors"].as_array().unwrap().len() == 2;
             assert!(!unrouted && code != Some(10405), "{method} {path} is described and not routed");
-            calls += 1;
         }
     }
     assert!(calls > 100, "{calls}");
