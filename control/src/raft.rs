@@ -228,8 +228,10 @@ fn settings(config: &RaftConfig) -> openraft::Config {
     openraft::Config {
         cluster_name: "skerry".to_owned(),
         heartbeat_interval: heartbeat_ms,
-        election_timeout_min: heartbeat_ms * 4,
-        election_timeout_max: heartbeat_ms * 8,
+        // openraft elects once the leader's lease, which is the longest timeout, and then a timeout have passed: after six
+        // to eight heartbeats that did not come.
+        election_timeout_min: heartbeat_ms * 2,
+        election_timeout_max: heartbeat_ms * 4,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(config.logs_per_snapshot),
         max_in_snapshot_log_to_keep: LOGS_KEPT.min(config.logs_per_snapshot),
         api_channel_size: Some(PROPOSALS_MAX as u64),

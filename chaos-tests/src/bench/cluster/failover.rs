@@ -23,7 +23,7 @@ use crate::{
     api::{Answer, Api},
     bench::spread::Spread,
     clock,
-    cluster::{AGREE_TIMEOUT, until},
+    cluster::{AGREE_TIMEOUT, Role, until},
     node::DOMAIN,
     visitor::Visitor,
 };
@@ -43,8 +43,10 @@ const STEADY: u64 = 200;
 pub struct Failover {
     /// From the kill to the first acknowledged write, at any node.
     pub first: Spread,
-    /// From the kill until every node had a write acknowledged.
-    pub everywhere: Spread,
+    /// From the kill until every voter that is left had a write acknowledged.
+    pub voters: Spread,
+    /// From the kill until every edge had one.
+    pub edges: Spread,
     /// Requests of end users at the nodes that were not killed. All of them were answered: one that was not is an error.
     pub requests: u64,
 }
@@ -57,26 +59,43 @@ pub async fn measure(fleet: &mut Fleet, kills: usize) -> Result<Failover> {
     let api = fleet.api(0)?;
     api.deploy(SERVICE, "production", &numbered(1)).await.done()?;
     let namespace = api.create_kv("failover").await?;
-    let (mut first, mut everywhere, mut requests) = (Vec::new(), Vec::new(), 0);
+    let (mut took, mut requests) = (Vec::new(), 0);
     for round in 0..kills {
-        fleet.settle().await?;
-        let leader = fleet.leader().await?;
-        let others: Vec<_> = fleet.running().into_iter().filter(|at| *at != leader).collect();
-        let addresses = others.iter().map(|at| Ok(fleet.node(*at)?.addresses.http)).collect::<Result<Vec<_>>>()?;
-        let crowd = Crowd::gather(&addresses).await?;
-        let start = clock::now();
-        fleet.kill(leader).await?;
-        let writes = others.iter().map(|at| Ok((*at, fleet.api(*at)?.clone()))).collect::<Result<Vec<_>>>()?;
-        let writes = writes.iter().map(|(at, api)| write(api, &namespace, format!("round {round} at {at}"), start));
-        let took = try_join_all(writes).await.with_context(|| format!("kill {round}"))?;
-        first.push(took.iter().min().copied().context("other nodes are there")?);
-        everywhere.push(took.iter().max().copied().context("other nodes are there")?);
-        crowd.served().await?;
-        requests += crowd.leave().await?;
-        fleet.restart(leader).await?;
+        let kill = kill(fleet, &namespace, round).await.with_context(|| format!("kill {round}"))?;
+        requests += kill.requests;
+        took.push(kill.took);
     }
-    let (first, everywhere) = (first.into_iter().collect(), everywhere.into_iter().collect());
-    Ok(Failover { first, everywhere, requests })
+    let last =
+        |role| took.iter().filter_map(move |took| took.iter().filter(|(of, _)| *of == role).map(|(_, at)| *at).max());
+    let first = took.iter().filter_map(|took| took.iter().map(|(_, at)| *at).min()).collect();
+    Ok(Failover { first, voters: last(Role::Voter).collect(), edges: last(Role::Edge).collect(), requests })
+}
+
+/// What one kill came to.
+struct Kill {
+    /// The role of each other node, and how long it was until a write that it was asked for was acknowledged.
+    took: Vec<(Role, Duration)>,
+    requests: u64,
+}
+
+async fn kill(fleet: &mut Fleet, namespace: &str, round: usize) -> Result<Kill> {
+    fleet.settle().await?;
+    let leader = fleet.leader().await?;
+    let others: Vec<_> = fleet.running().into_iter().filter(|at| *at != leader).collect();
+    let addresses = others.iter().map(|at| Ok(fleet.node(*at)?.addresses.http)).collect::<Result<Vec<_>>>()?;
+    let crowd = Crowd::gather(&addresses).await?;
+    let start = clock::now();
+    fleet.kill(leader).await?;
+    let left: &Fleet = fleet;
+    let writes = others.iter().map(|at| async move {
+        let took = write(left.api(*at)?, namespace, format!("round {round} at {at}"), start).await?;
+        anyhow::Ok((left.role(*at), took))
+    });
+    let took = try_join_all(writes).await?;
+    crowd.served().await?;
+    let requests = crowd.leave().await?;
+    fleet.restart(leader).await?;
+    Ok(Kill { took, requests })
 }
 
 /// Asks for one write at one node until it is acknowledged.

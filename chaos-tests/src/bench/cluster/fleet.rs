@@ -134,6 +134,12 @@ impl Fleet {
         (0..self.members.len()).filter(|at| self.members[*at].up.is_some()).collect()
     }
 
+    /// What a node may do.
+    #[must_use]
+    pub fn role(&self, at: usize) -> Role {
+        self.members[at].role
+    }
+
     /// kill -9.
     ///
     /// # Errors
