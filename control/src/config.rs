@@ -12,7 +12,7 @@ use skerry_proto::id::Hostname;
 
 use crate::{
     catalog::NodeRole,
-    limits::{LOGS_PER_SNAPSHOT, PROPOSE_TIMEOUT},
+    limits::{BUNDLES_BYTES_MAX, LOGS_PER_SNAPSHOT, PROPOSE_TIMEOUT},
 };
 
 /// What the control plane is told when it starts.
@@ -43,6 +43,9 @@ pub struct ControlConfig {
     pub propose_timeout: Duration,
     /// Log entries between snapshots. Default 5000. Too low writes the whole catalog often, too high makes a restart slow.
     pub logs_per_snapshot: u64,
+    /// Bytes of bundles on the disk of an edge. Default 10 GiB. What is deployed is kept all the same, and so is everything
+    /// that a version names on a voter. Too low makes rollbacks and previews fetch their code first.
+    pub bundle_bytes_max: u64,
 }
 
 /// Where the mesh listens, and where others reach it.
@@ -122,6 +125,7 @@ impl ControlConfig {
             bootstrap,
             propose_timeout: PROPOSE_TIMEOUT,
             logs_per_snapshot: LOGS_PER_SNAPSHOT,
+            bundle_bytes_max: BUNDLES_BYTES_MAX,
         }
     }
 }

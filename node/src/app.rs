@@ -235,8 +235,8 @@ async fn start_control(config: &Config, data_dir: PathBuf) -> Result<Control, Ap
     let told = config.api.address().filter(|address| address.port() != 0 && !address.ip().is_unspecified());
     let api = told.map(|address| address.to_string()).unwrap_or_default();
     let alone = ControlConfig::new(data_dir, config.node_name.clone(), config.domain.clone(), bootstrap);
-    let (region, zone) = (config.region.clone(), config.zone.clone());
-    let config = ControlConfig { region, zone, role, api, mesh, ..alone };
+    let (region, zone, bundle_bytes_max) = (config.region.clone(), config.zone.clone(), config.bundle_bytes_max);
+    let config = ControlConfig { region, zone, role, api, mesh, bundle_bytes_max, ..alone };
     control::build(config).await.map_err(|error| AppError::Control(Box::new(error)))
 }
 

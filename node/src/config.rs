@@ -59,6 +59,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Cidr>,
     /// Bytes of hot KV entries kept in memory.
     pub kv_cache_bytes: usize,
+    /// Bytes of code on the disk of an edge.
+    pub bundle_bytes_max: u64,
     /// Compiled engine and component images; made again when lost.
     pub cache_dir: PathBuf,
     /// How long a stopping node goes on accepting after `/readyz` says that it is not ready.

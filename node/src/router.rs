@@ -118,6 +118,16 @@ impl<T> Router<T> {
         self.environments.iter()
     }
 
+    /// Another entry for an environment that has one.
+    pub fn put(&mut self, key: &EnvironmentKey, entry: &Arc<T>) {
+        if let Some(place) = self.environments.get_mut(key) {
+            *place = Arc::clone(entry);
+        }
+        if let Some(place) = hostname(&self.catalog, key).and_then(|host| self.hosts.get_mut(host.as_str())) {
+            *place = Arc::clone(entry);
+        }
+    }
+
     /// Who answers. `host` is lower-case and without port; `path_and_query` begins with `/`. A route that leads to `except`
     /// is passed over, so that a worker which fetches its own URL reaches what lies behind it, as on Cloudflare.
     #[must_use]

@@ -74,7 +74,8 @@ pub(super) async fn start(
             (identity, Some(sealer))
         }
     };
-    let bundles = Bundles::open(&config.data_dir).map_err(|source| BuildError::io(&config.data_dir, source))?;
+    let bundles = Bundles::open(&config.data_dir, config.bundle_bytes_max);
+    let bundles = bundles.map_err(|source| BuildError::io(&config.data_dir, source))?;
     let sealer = match founded {
         Some(sealer) => sealer,
         None => Sealer::open_key(&config.data_dir, KeyFile::Cluster, WhenMissing::Fail)?,
@@ -257,7 +258,7 @@ impl Parts {
         let (seat, states) = (base.seat.clone(), Arc::clone(&base.states));
         let certificates =
             reconcile::run(seat.clone(), Arc::clone(&states), self.sealer.clone(), config.node_name.clone());
-        let sweep = reconcile::sweep::run(Arc::clone(&states), self.bundles.clone());
+        let sweep = reconcile::sweep::run(base.node, Arc::clone(&states), self.bundles.clone());
         vec![
             task::spawn("certificates", certificates),
             task::spawn("bundle sweep", sweep),

@@ -46,6 +46,7 @@ impl Process for ControlFigures {
         let mut gauges = vec![
             ("catalog_revision", "The newest revision that this node knows", number(catalog.revision().0)),
             ("nodes", "Nodes of the cluster", number(catalog.nodes().count())),
+            ("bundle_bytes", "Code on this node's disk", number(control.bundles().size_bytes())),
         ];
         if let Some(raft) = control.status() {
             gauges.extend([

@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use skerry_control::limits::BUNDLES_BYTES_MAX;
 use skerry_proto::id::Hostname;
 
 use super::{Config, ConfigError, IngressLimits, Join, Listen, Mesh};
@@ -94,6 +95,9 @@ pub struct Settings {
     /// Bytes of hot KV entries kept in memory [default: 67108864]
     #[arg(long, global = true, value_name = "BYTES", env = "SKERRY_KV_CACHE_BYTES")]
     pub kv_cache_bytes: Option<usize>,
+    /// Bytes of code on an edge's disk, 1 048 576 or more; what is deployed is kept all the same [default: 10737418240]
+    #[arg(long, global = true, value_name = "BYTES", env = "SKERRY_BUNDLE_BYTES_MAX")]
+    pub bundle_bytes_max: Option<u64>,
     /// Directory for compiled engine and component images, made again when lost; nodes may share it [default: DIR/cache]
     #[arg(long, global = true, value_name = "DIR", env = "SKERRY_CACHE_DIR")]
     pub cache_dir: Option<PathBuf>,
@@ -175,6 +179,7 @@ impl Settings {
             egress_allow,
             trusted_proxies,
             kv_cache_bytes,
+            bundle_bytes_max,
             cache_dir,
             drain_notice_ms,
             drain_timeout_ms,
@@ -228,6 +233,7 @@ impl Settings {
             egress_allow: ranges("egress_allow", self.egress_allow)?,
             trusted_proxies: ranges("trusted_proxies", self.trusted_proxies)?,
             kv_cache_bytes: within("kv_cache_bytes", self.kv_cache_bytes, 64 << 20, 0..=1 << 40)?,
+            bundle_bytes_max: within("bundle_bytes_max", self.bundle_bytes_max, BUNDLES_BYTES_MAX, 1 << 20..=1 << 50)?,
             drain_notice: millis("drain_notice_ms", self.drain_notice_ms, 0, 0..=600_000)?,
             drain_timeout: millis("drain_timeout_ms", self.drain_timeout_ms, 30_000, 0..=3_600_000)?,
         })
