@@ -2,13 +2,14 @@
 
 use std::error::Error;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "src/bundle.proto",
     "src/catalog.proto",
     "src/feed.proto",
     "src/gossip.proto",
     "src/kv.proto",
     "src/mesh.proto",
+    "src/otlp.proto",
     "src/raft.proto",
 ];
 

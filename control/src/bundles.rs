@@ -166,10 +166,10 @@ impl Bundles {
         }
     }
 
-    /// As [`Bundles::get`], but what is missing or damaged here is fetched from another node, and kept where it can be.
+    /// As [`Bundles::get`], but what can not be read here is fetched from another node, and kept where it can be.
     pub async fn get_or_fetch(&self, hash: &BundleHash) -> Result<Option<Bytes>, BundleError> {
         let here = self.get(hash).await;
-        let (Ok(None) | Err(BundleError::Damaged { .. })) = &here else { return here };
+        let (Ok(None) | Err(_)) = &here else { return here };
         let Some(bytes) = self.fetch(hash).await else { return here };
         if let Err(error) = self.put(bytes.clone()).await {
             // They are the bundle all the same; the next one who wants it fetches it again.

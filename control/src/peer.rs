@@ -20,6 +20,7 @@ pub(crate) mod kv;
 pub(crate) mod propose;
 pub(crate) mod raft;
 pub(crate) mod renew;
+pub(crate) mod tails;
 
 /// The services of these methods.
 pub(crate) fn services<const N: usize>(of: [(Method, Arc<dyn Service>); N]) -> Services {

@@ -11,6 +11,7 @@ pub mod request_id;
 pub mod site;
 pub mod socket;
 pub mod spec;
+pub mod traced;
 mod unowned;
 
 use std::{
@@ -23,6 +24,7 @@ use http::{HeaderMap, HeaderName, Request, Response};
 use skerry_control::{
     catalog::{Catalog, EnvironmentKey, Scheme},
     kv::KvStore,
+    trace::{Span, SpanKind, TraceContext, Tracer},
 };
 use skerry_proto::id::VersionId;
 use tracing::Instrument;
@@ -69,7 +71,9 @@ pub struct DispatchDeps {
     pub tails: Arc<Tails>,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    /// This node's name, for spans.
+    /// Makes spans.
+    pub tracer: Tracer,
+    /// This node's name, for log lines.
     pub node_name: Arc<str>,
 }
 
@@ -142,6 +146,21 @@ struct Lineage {
     overrides: Option<Arc<str>>,
     /// Nodes and proxies that it came through; see [`hops`].
     hops: u32,
+    /// Its span.
+    span: Option<TraceContext>,
+}
+
+/// What is known about a request from outside beside its own words.
+#[derive(Debug)]
+pub struct Arrival<'a> {
+    /// Its name in logs.
+    pub id: RequestId,
+    /// How it came.
+    pub scheme: Scheme,
+    /// What it says about its way here; see [`hops`].
+    pub hops: u32,
+    /// Its span.
+    pub span: &'a mut Span,
 }
 
 impl Dispatch {
@@ -225,25 +244,24 @@ impl Dispatch {
         self.inner.ids.next()
     }
 
-    /// Answers a request from outside. Its URI is absolute; `hops` is what it says about its way here.
-    pub async fn answer(
-        &self,
-        id: RequestId,
-        scheme: Scheme,
-        hops: u32,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, DispatchError> {
+    /// Answers a request from outside. Its URI is absolute.
+    pub async fn answer(&self, arrival: Arrival<'_>, request: Request<Body>) -> Result<Response<Body>, DispatchError> {
+        let Arrival { id, scheme, hops, span } = arrival;
         let (site, preview) = {
             let router = self.inner.router.load();
             let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
             let host = lower_case(request.uri().host().unwrap_or_default());
             let found = router.find(scheme, &host, path, None).ok_or(DispatchError::UnknownHost)?;
+            if let Some(route) = found.route {
+                span.record(|record| traced::routed(record, request.method(), &route.pattern));
+            }
             (Arc::clone(found.target), found.preview)
         };
         let overrides = header_text(request.headers(), &OVERRIDES).map(Arc::from);
-        let lineage = Lineage { id, depth: 0, invocations: Arc::new(AtomicU32::new(1)), overrides, hops };
+        let invocations = Arc::new(AtomicU32::new(1));
+        let lineage = Lineage { id, depth: 0, invocations, overrides, hops, span: span.context().cloned() };
         let slot = self.inner.pick(&site, preview, request.headers(), &lineage)?;
-        self.run_fetch(&site, &slot, request, lineage).await
+        self.run_fetch((&site, &slot), request, lineage, span).await
     }
 
     /// Runs a cron trigger of an environment to its end.
@@ -256,7 +274,9 @@ impl Dispatch {
         let site = self.inner.router.load().environment(environment).map(Arc::clone);
         let site = site.ok_or(DispatchError::UnknownHost)?;
         let id = self.inner.ids.next();
-        let lineage = Lineage { id, depth: 0, invocations: Arc::new(AtomicU32::new(1)), overrides: None, hops: 0 };
+        let mut span = self.inner.deps.tracer.begin(None, SpanKind::Internal, "scheduled");
+        let invocations = Arc::new(AtomicU32::new(1));
+        let lineage = Lineage { id, depth: 0, invocations, overrides: None, hops: 0, span: span.context().cloned() };
         let slot = self.inner.pick(&site, None, &HeaderMap::new(), &lineage)?;
         let spec = self.inner.spec(&site, &slot).await?;
         let info = || EventInfo::Scheduled { cron: cron.clone(), scheduled_time_ms };
@@ -265,20 +285,27 @@ impl Dispatch {
         let request_id = Arc::clone(&cx.request_id);
         let result = self.inner.deps.runtime.call(&spec, event, cx).await;
         door.answered(&request_id, &spec.key, &result);
+        span.record(|record| {
+            traced::answered_by(record, &spec.key);
+            if let Err(error) = &result {
+                record.failed("worker", error.to_string());
+            }
+        });
         result.map(drop).map_err(DispatchError::from)
     }
 
     async fn run_fetch(
         &self,
-        site: &Arc<Site>,
-        slot: &Slot,
+        (site, slot): (&Arc<Site>, &Slot),
         request: Request<Body>,
         lineage: Lineage,
+        traced: &mut Span,
     ) -> Result<Response<Body>, DispatchError> {
         let spec = match slot.spec.get() {
             Some(spec) => Arc::clone(spec),
             None => self.inner.spec(site, slot).await?,
         };
+        traced.record(|record| traced::answered_by(record, &spec.key));
         let (cx, door) = self.context(&spec, site, lineage, || fetch_info(&request));
         let span = tracing::debug_span!(
             "request",
@@ -309,7 +336,7 @@ impl Dispatch {
             let source = Source { environment: site.key.clone(), version: spec.key.version.clone() };
             Trace::new(channel, source, info(), clock::unix_ms())
         });
-        let door = Arc::new(Door::new(self.clone(), trace, lineage.hops));
+        let door = Arc::new(Door::new(self.clone(), trace, lineage.hops, lineage.span));
         let cx = CallContext {
             request_id: lineage.id.text,
             worker: spec.key.clone(),
@@ -389,6 +416,7 @@ impl Lineage {
             invocations: Arc::clone(&cx.invocations),
             overrides: own.or_else(|| cx.version_overrides.clone()),
             hops,
+            span: None,
         }
     }
 }

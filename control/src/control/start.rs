@@ -40,13 +40,17 @@ use crate::{
         propose::{ProposeService, Proposer},
         raft::{MeshTransport, RaftService},
         renew::{self, RenewService, Renewal},
+        tails::TailService,
     },
     raft::{Raft, RaftConfig},
     reconcile,
     seal::{KeyFile, Sealer, WhenMissing},
     seat::Seat,
     state::{Head, States},
-    task, voters,
+    tails::Tails,
+    task,
+    trace::Tracer,
+    voters,
 };
 
 /// How often the leader is heard of.
@@ -88,6 +92,7 @@ pub(super) async fn start(
         live: LiveTimes::default(),
         restart: watch::Sender::new(false),
         keeper,
+        tails: Arc::default(),
         stopping: CancellationToken::new(),
     };
     let mut tasks = parts.tasks(config, &base);
@@ -100,12 +105,12 @@ pub(super) async fn start(
     };
     catch_up(config, &base).await?;
     let Base { node, seat, states, proposer, .. } = base;
-    let Parts { bundles, sealer, api, live, restart, keeper, stopping } = parts;
+    let Parts { bundles, sealer, api, live, restart, keeper, tails, stopping } = parts;
     let (mesh, feed, gossip) = match connected {
         Some(Connected { mesh, feed, gossip }) => (Some(mesh), Some(feed), Some(gossip)),
         None => (None, None, None),
     };
-    let tasks = tasks.into();
+    let (tasks, listeners, tracer) = (tasks.into(), peer::tails::listeners(), config.tracer.clone());
     Ok(Control {
         node,
         seat,
@@ -120,6 +125,9 @@ pub(super) async fn start(
         live,
         restart,
         keeper,
+        tails,
+        listeners,
+        tracer,
         stopping,
         tasks,
     })
@@ -243,6 +251,7 @@ struct Parts {
     live: LiveTimes,
     restart: watch::Sender<bool>,
     keeper: Arc<Keeper>,
+    tails: Arc<OnceLock<Arc<dyn Tails>>>,
     stopping: CancellationToken,
 }
 
@@ -283,7 +292,7 @@ impl Parts {
         let feed = base.feed(config).await?;
         let mesh = Mesh::build(MeshConfig::new(settings.listen), identity.clone(), book)?;
         let (handle, stopping) = (feed.handle(), self.stopping.clone());
-        self.serve(&mesh, authority.clone(), base, handle.clone());
+        self.serve(&mesh, authority.clone(), base, (handle.clone(), &config.tracer));
         // Set once, here.
         let _ = base.mesh.set(mesh.clone());
         base.transport.connect(mesh.clone());
@@ -326,7 +335,7 @@ impl Parts {
         Ok(handle)
     }
 
-    fn serve(&self, mesh: &Mesh, authority: Option<Sealer>, base: &Base, feed: FeedHandle) {
+    fn serve(&self, mesh: &Mesh, authority: Option<Sealer>, base: &Base, (feed, tracer): (FeedHandle, &Tracer)) {
         let (seat, states, proposer) = (base.seat.clone(), Arc::clone(&base.states), base.proposer.clone());
         let raft = Arc::new(RaftService { seat: seat.clone() });
         let bundles = Arc::new(BundleService { bundles: self.bundles.clone(), states: Arc::clone(&states) });
@@ -343,7 +352,8 @@ impl Parts {
             (Method::VoterKeys, Arc::new(KeysService { proposer, authority })),
             (Method::ApiForward, Arc::new(api)),
             (Method::FeedSubscribe, Arc::new(FeedService { feed })),
-            (Method::Kv, Arc::new(KvService::new(Arc::clone(&self.keeper)))),
+            (Method::Tail, Arc::new(TailService::new(Arc::clone(&self.tails)))),
+            (Method::Kv, Arc::new(KvService::new(Arc::clone(&self.keeper), tracer.clone()))),
         ]));
     }
 }
