@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "src/backup.proto",
     "src/bundle.proto",
     "src/catalog.proto",
@@ -10,6 +10,7 @@ const FILES: [&str; 8] = [
     "src/gossip.proto",
     "src/kv.proto",
     "src/mesh.proto",
+    "src/otlp.proto",
     "src/raft.proto",
 ];
 

@@ -66,6 +66,7 @@ mod tails;
 mod target;
 mod time;
 mod tokens;
+mod traced;
 mod triggers;
 mod turn;
 mod unsupported;
@@ -127,6 +128,7 @@ pub fn router(config: ApiConfig, deps: ApiDeps) -> Router {
     let ApiDeps { control, validator, kv, tails, cluster, clock } = deps;
     let (sessions, turns) = (Arc::default(), Turns::default());
     let control_of_calls = control.clone();
+    control.serve_tails(Arc::clone(&tails));
     let deps = Deps { control, validator, kv, tails, cluster, clock, sessions, turns, config };
     let (calls, document) = endpoints(&deps).finish(env!("CARGO_PKG_VERSION"));
     let document = Bytes::from(document.to_json().expect("a document of names, texts and lists is JSON"));

@@ -4,16 +4,14 @@
 //!
 //! `DIR/bundles/ab/abcdef...` holds the bytes whose BLAKE3 is `abcdef...`. A file is complete before it gets that name,
 //! and it is verified whenever it is read, so what can not be verified is never run. A bundle is stored before any version
-//! names it; when none has for a while it is removed, and its file's time says since when it may be waited for.
+//! names it. Its file's time says when it was last stored or read: which files go, and when, is the sweep's affair.
 
 use std::{
-    collections::HashSet,
     fmt,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -28,6 +26,12 @@ use crate::{
     store::{Privacy, create_folder, remove_unfinished, write_file},
 };
 
+mod room;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::room::{Room, Stored};
+
 /// Where bundles come from that this node does not have.
 #[async_trait::async_trait]
 pub trait BundleSource: Send + Sync {
@@ -40,9 +44,10 @@ pub trait BundleSource: Send + Sync {
 pub struct Bundles {
     folder: Arc<Path>,
     source: Arc<OnceLock<Arc<dyn BundleSource>>>,
-    // Held while a file's time is set, and while it is looked at and the file removed: what was stored a moment ago is
-    // never removed.
+    // Held while a file's time is set, and while it is looked at and the file removed: what was stored or read a moment ago
+    // is never removed.
     times: Arc<Mutex<()>>,
+    room: Arc<Room>,
 }
 
 impl fmt::Debug for Bundles {
@@ -89,8 +94,8 @@ pub enum BundleError {
 }
 
 impl Bundles {
-    /// The bundles under `data_dir`. Blocking.
-    pub fn open(data_dir: &Path) -> io::Result<Self> {
+    /// The bundles under `data_dir`, which should take `bytes_max` at most. Blocking.
+    pub fn open(data_dir: &Path, bytes_max: u64) -> io::Result<Self> {
         let folder = data_dir.join("bundles");
         create_folder(&folder)?;
         for entry in fs::read_dir(&folder)? {
@@ -99,7 +104,12 @@ impl Bundles {
                 remove_unfinished(&entry.path())?;
             }
         }
-        Ok(Self { folder: folder.into(), source: Arc::default(), times: Arc::default() })
+        Ok(Self {
+            folder: folder.into(),
+            source: Arc::default(),
+            times: Arc::default(),
+            room: Arc::new(Room::new(bytes_max)),
+        })
     }
 
     /// Asks there for what is missing, from now on.
@@ -127,7 +137,9 @@ impl Bundles {
                 return Ok(());
             }
             create_folder(path.parent().expect("a bundle's path has a folder"))?;
-            write_file(&path, &bytes, Privacy::Secret)
+            write_file(&path, &bytes, Privacy::Secret)?;
+            bundles.room.took(bytes.len());
+            Ok(())
         });
         match stored.await.map_err(io::Error::from).and_then(|stored| stored) {
             Ok(()) => Ok(hash),
@@ -137,9 +149,17 @@ impl Bundles {
 
     /// The bytes of that hash, verified; `None` when this node does not have them.
     pub async fn get(&self, hash: &BundleHash) -> Result<Option<Bytes>, BundleError> {
-        let (path, hash) = (self.path(hash), *hash);
-        let read = tokio::task::spawn_blocking(move || read_all(&path)).await;
-        match read.map_err(io::Error::from).and_then(|read| read) {
+        let (bundles, hash) = (self.clone(), *hash);
+        let read = tokio::task::spawn_blocking(move || {
+            let path = bundles.path(&hash);
+            let found = read_all(&path)?;
+            if found.is_some() {
+                // Without the new time it goes earlier from a full folder, and is fetched again.
+                let _ = bundles.touch(&path);
+            }
+            Ok(found)
+        });
+        match read.await.map_err(io::Error::from).and_then(|read| read) {
             Ok(Some(bytes)) if BundleHash::of(&bytes) != hash => Err(BundleError::Damaged { hash }),
             Ok(found) => Ok(found),
             Err(source) => Err(BundleError::Io { hash, action: "read", source }),
@@ -152,23 +172,38 @@ impl Bundles {
         found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("bundle {hash} is missing or damaged")))
     }
 
-    /// As [`Bundles::get`], but what is missing or damaged here is fetched from another node, and kept.
+    /// As [`Bundles::get`], but what can not be read here is fetched from another node, and kept where it can be.
     pub async fn get_or_fetch(&self, hash: &BundleHash) -> Result<Option<Bytes>, BundleError> {
         let here = self.get(hash).await;
-        let (Some(source), Ok(None) | Err(BundleError::Damaged { .. })) = (self.source.get(), &here) else {
-            return here;
-        };
-        match source.fetch(hash).await {
-            Some(bytes) if BundleHash::of(&bytes) == *hash => {
-                self.put(bytes.clone()).await?;
-                Ok(Some(bytes))
-            }
-            Some(_) => {
-                tracing::warn!(%hash, "another node gave bytes that are not the bundle");
-                here
-            }
-            None => here,
+        let (Ok(None) | Err(_)) = &here else { return here };
+        let Some(bytes) = self.fetch(hash).await else { return here };
+        if let Err(error) = self.put(bytes.clone()).await {
+            // They are the bundle all the same; the next one who wants it fetches it again.
+            tracing::warn!(%hash, error = &error as &dyn std::error::Error, "a bundle is used and not kept");
         }
+        Ok(Some(bytes))
+    }
+
+    /// Makes sure that this node has the bundle on its disk, from another node if need be. `false` when nobody has it.
+    pub async fn stock(&self, hash: &BundleHash) -> Result<bool, BundleError> {
+        let path = self.path(hash);
+        // What is damaged is found when it is read, and fetched then.
+        if tokio::fs::try_exists(&path).await.unwrap_or(false) {
+            return Ok(true);
+        }
+        match self.fetch(hash).await {
+            Some(bytes) => self.put(bytes).await.map(|_| true),
+            None => Ok(false),
+        }
+    }
+
+    async fn fetch(&self, hash: &BundleHash) -> Option<Bytes> {
+        let bytes = self.source.get()?.fetch(hash).await?;
+        if BundleHash::of(&bytes) == *hash {
+            return Some(bytes);
+        }
+        tracing::warn!(%hash, "another node gave bytes that are not the bundle");
+        None
     }
 
     /// The bundle of that hash, verified and decoded, from this node or another; `None` when nobody has it.
@@ -178,8 +213,20 @@ impl Bundles {
         decoded.map(Some).map_err(|source| BundleError::Decode { hash: *hash, source })
     }
 
-    /// The bundles whose files were stored before `before`, for [`Bundles::remove`]. Blocking.
-    pub(crate) fn stored_before(&self, before: SystemTime) -> io::Result<Vec<BundleHash>> {
+    /// How much of the disk they take, and how much they should.
+    #[must_use]
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Bytes of all files, as of the last look at them and what was stored since.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.room.taken()
+    }
+
+    /// Every bundle on this node's disk. Blocking.
+    pub(crate) fn all(&self) -> io::Result<Vec<Stored>> {
         let mut found = Vec::new();
         for folder in fs::read_dir(&self.folder)? {
             let folder = folder?;
@@ -188,30 +235,23 @@ impl Bundles {
             }
             for file in fs::read_dir(folder.path())? {
                 let file = file?;
-                let hash = file.file_name().to_str().and_then(|name| name.parse().ok());
-                if let Some(hash) = hash
-                    && file.metadata()?.modified()? < before
-                {
-                    found.push(hash);
-                }
+                let Some(hash) = file.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+                let meta = file.metadata()?;
+                found.push(Stored { hash, size_bytes: meta.len(), used_at: meta.modified()? });
             }
         }
         Ok(found)
     }
 
-    /// Removes those of `old` that are not `named` and were not stored again since `before`; says how many. Blocking.
-    pub(crate) fn remove(
-        &self,
-        old: &[BundleHash],
-        named: &HashSet<BundleHash>,
-        before: SystemTime,
-    ) -> io::Result<usize> {
+    /// Removes those that were neither stored nor read since they were looked at; says how many. Blocking.
+    pub(crate) fn remove(&self, which: &[Stored]) -> io::Result<usize> {
         let mut removed = 0;
-        for hash in old.iter().filter(|hash| !named.contains(*hash)) {
-            let path = self.path(hash);
+        for stored in which {
+            let path = self.path(&stored.hash);
             let _times = self.times();
-            if fs::metadata(&path)?.modified()? < before {
+            if fs::metadata(&path)?.modified()? == stored.used_at {
                 fs::remove_file(&path)?;
+                self.room.gave(stored.size_bytes);
                 removed += 1;
             }
         }
@@ -249,53 +289,4 @@ fn read_all(path: &Path) -> io::Result<Option<Bytes>> {
 /// `None` also for a damaged file: it is written again.
 fn read_verified(path: &Path, hash: &BundleHash) -> io::Result<Option<Bytes>> {
     Ok(read_all(path)?.filter(|bytes| BundleHash::of(bytes) == *hash))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn what_was_put_is_got_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let bundles = Bundles::open(folder.path()).unwrap();
-        let hash = bundles.put(Bytes::from_static(b"code")).await.unwrap();
-        assert_eq!(bundles.put(Bytes::from_static(b"code")).await.unwrap(), hash);
-        assert_eq!(bundles.get(&hash).await.unwrap().unwrap(), "code");
-        assert_eq!(bundles.get(&BundleHash::of(b"other")).await.unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn only_old_bundles_that_no_version_names_are_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let bundles = Bundles::open(folder.path()).unwrap();
-        let mut hashes = Vec::new();
-        for bytes in [&b"named"[..], b"old", b"again", b"new"] {
-            hashes.push(bundles.put(Bytes::copy_from_slice(bytes)).await.unwrap());
-        }
-        let hour = std::time::Duration::from_secs(3600);
-        for hash in &hashes[..3] {
-            let file = File::options().write(true).open(bundles.path(hash)).unwrap();
-            file.set_modified(crate::clock::system() - 2 * hour).unwrap();
-        }
-        let before = crate::clock::system() - hour;
-        let old = bundles.stored_before(before).unwrap();
-        assert_eq!(old.len(), 3);
-        bundles.put(Bytes::from_static(b"again")).await.unwrap();
-        assert_eq!(bundles.remove(&old, &HashSet::from([hashes[0]]), before).unwrap(), 1);
-        for (place, hash) in hashes.iter().enumerate() {
-            assert_eq!(bundles.get(hash).await.unwrap().is_some(), place != 1, "bundle {place}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_damaged_bundle_is_refused_and_healed_by_another_upload() {
-        let folder = tempfile::tempdir().unwrap();
-        let bundles = Bundles::open(folder.path()).unwrap();
-        let hash = bundles.put(Bytes::from_static(b"code")).await.unwrap();
-        fs::write(bundles.path(&hash), b"evil").unwrap();
-        assert!(matches!(bundles.get(&hash).await, Err(BundleError::Damaged { .. })));
-        bundles.put(Bytes::from_static(b"code")).await.unwrap();
-        assert_eq!(bundles.get(&hash).await.unwrap().unwrap(), "code");
-    }
 }

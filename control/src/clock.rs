@@ -20,6 +20,14 @@ pub fn unix_ms() -> i64 {
     i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Nanoseconds since the Unix epoch by the machine's clock; for spans.
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "this file is where the crate reads its clocks")]
+pub fn unix_ns() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// The machine's clock as files carry it.
 #[must_use]
 #[allow(clippy::disallowed_methods, reason = "this file is where the crate reads its clocks")]

@@ -12,7 +12,8 @@ use skerry_proto::id::Hostname;
 
 use crate::{
     catalog::{Cluster, NodeRole},
-    limits::{LOGS_PER_SNAPSHOT, PROPOSE_TIMEOUT},
+    limits::{BUNDLES_BYTES_MAX, LOGS_PER_SNAPSHOT, PROPOSE_TIMEOUT},
+    trace::Tracer,
 };
 
 /// What the control plane is told when it starts.
@@ -46,6 +47,11 @@ pub struct ControlConfig {
     pub feature_level: u32,
     /// Log entries between snapshots. Default 5000. Too low writes the whole catalog often, too high makes a restart slow.
     pub logs_per_snapshot: u64,
+    /// Bytes of bundles on the disk of an edge. Default 10 GiB. What is deployed is kept all the same, and so is everything
+    /// that a version names on a voter. Too low makes rollbacks and previews fetch their code first.
+    pub bundle_bytes_max: u64,
+    /// Where spans go. Default: nowhere.
+    pub tracer: Tracer,
 }
 
 /// Where the mesh listens, and where others reach it.
@@ -126,6 +132,8 @@ impl ControlConfig {
             propose_timeout: PROPOSE_TIMEOUT,
             feature_level: Cluster::NEWEST_FEATURE_LEVEL,
             logs_per_snapshot: LOGS_PER_SNAPSHOT,
+            bundle_bytes_max: BUNDLES_BYTES_MAX,
+            tracer: Tracer::default(),
         }
     }
 }

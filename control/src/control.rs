@@ -16,13 +16,16 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
 use skerry_proto::id::{BundleHash, NodeId, Revision};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     backup::{Backup, BackupError},
     bundles::Bundles,
-    catalog::{Applied, Catalog, Change, Command, NodeRole},
+    catalog::{Applied, Catalog, Change, Command, EnvironmentKey, NodeRole},
     clock,
     config::{Bootstrap, ControlConfig},
     error::{BuildError, ProposeError, StoreError},
@@ -36,6 +39,7 @@ use crate::{
         bundles::Copier,
         kv::{ClusterKv, Keeper},
         propose::Proposer,
+        tails::Ask,
     },
     raft::RaftStatus,
     rotation::{self, RotateError, Rotation},
@@ -43,6 +47,9 @@ use crate::{
     seat::Seat,
     state::States,
     store::{create_folder, remove_unfinished},
+    tails::{Filter, Heard, Tails},
+    task,
+    trace::{SpanKind, Tracer},
 };
 
 mod found;
@@ -64,6 +71,8 @@ const RECOVERY_PATIENCE: Duration = Duration::from_secs(3);
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often it is looked whether the node that was asked is still there.
 const GONE_EVERY: Duration = Duration::from_millis(100);
+/// BOUND: events of other nodes that wait for one listener; each has up to 256 KiB of lines.
+const HEARD_MAX: usize = 16;
 /// BOUND: how long a stop waits for calls of other nodes.
 const MESH_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -84,6 +93,9 @@ pub struct Control {
     live: LiveTimes,
     restart: watch::Sender<bool>,
     keeper: Arc<Keeper>,
+    tails: Arc<OnceLock<Arc<dyn Tails>>>,
+    listeners: Arc<Semaphore>,
+    tracer: Tracer,
     stopping: CancellationToken,
     tasks: Arc<[JoinHandle<()>]>,
     authority: Option<Sealer>,
@@ -224,7 +236,12 @@ impl Control {
     #[must_use]
     pub fn kv(&self, local: Arc<dyn LocalStore>) -> Arc<dyn KvStore> {
         self.keeper.open(local);
-        Arc::new(ClusterKv { keeper: Arc::clone(&self.keeper), mesh: self.mesh.clone() })
+        Arc::new(ClusterKv {
+            keeper: Arc::clone(&self.keeper),
+            mesh: self.mesh.clone(),
+            tracer: self.tracer.clone(),
+            trace: None,
+        })
     }
 
     /// This node.
@@ -370,16 +387,58 @@ impl Control {
         let _ = self.api.set(api);
     }
 
+    /// Lets other nodes listen to these events too; the first ones count.
+    pub(crate) fn serve_tails(&self, tails: Arc<dyn Tails>) {
+        let _ = self.tails.set(tails);
+    }
+
+    /// A place for one listener that hears other nodes; `None` when there is no more.
+    pub(crate) fn listener(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.listeners).try_acquire_owned().ok()
+    }
+
+    /// The wanted events of all other nodes, for as long as somebody receives them.
+    pub(crate) fn listen(&self, environment: EnvironmentKey, filter: Filter) -> mpsc::Receiver<Heard> {
+        let (out, heard) = mpsc::channel(HEARD_MAX);
+        match &self.mesh {
+            Some(mesh) => {
+                let ask = Arc::new(Ask { environment, filter });
+                let listen = peer::tails::listen(mesh.clone(), Arc::clone(&self.states), ask, out);
+                let stopping = self.stopping.clone();
+                // It ends with its receiver.
+                let _ends = task::spawn("tail other nodes", async move {
+                    tokio::select! {
+                        () = listen => {}
+                        () = stopping.cancelled() => {}
+                    }
+                });
+                heard
+            }
+            None => heard,
+        }
+    }
+
+    /// Where spans go; off unless the node exports them.
+    #[must_use]
+    pub fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
     /// Carries a request to the leader, and returns once this node shows what the answer is about.
     pub(crate) async fn carry(&self, call: &ApiCall) -> Result<Response<Body>, CarryError> {
         let undone = |reason: &str| CarryError::Undone { reason: reason.to_owned() };
         let mesh = self.mesh.as_ref().ok_or_else(|| undone("this node does not lead, and has no mesh"))?;
         let mut refused = undone("no leader is known");
+        let mut span = self.tracer.below(call.trace.as_ref(), SpanKind::Client, "api carry");
+        span.record(|record| record.text("http.request.method", call.method.as_str()));
+        let traced = span.context().map(|context| mesh.traced(&context.traceparent()));
+        let mesh = traced.as_ref().unwrap_or(mesh);
         for voter in self.seat.ask_next(self.node, &self.catalog()) {
             let answered = tokio::select! {
                 answered = peer::api::carry(mesh, voter, call) => answered,
                 () = self.gone(voter) => Err(CarryError::Lost { reason: format!("node {voter} is gone") }),
             };
+            span.record(|record| record.number("skerry.peer", i64::try_from(voter.0).unwrap_or(i64::MAX)));
             match answered {
                 Ok(answer) => {
                     self.seen(answer.revision).await;

@@ -3,8 +3,12 @@
 //! **Owns** the KV contract that the REST API and a worker's binding share. **Must not know** where entries are stored.
 //! **Enter at** [`KvStore`].
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use skerry_proto::id::NamespaceId;
+
+use crate::trace::TraceContext;
 
 mod check;
 
@@ -31,6 +35,10 @@ pub trait KvStore: Send + Sync {
     async fn delete_many(&self, namespace: &NamespaceId, keys: Vec<String>) -> Result<u64, KvError>;
     /// Removes the namespace with everything in it.
     async fn delete_namespace(&self, namespace: &NamespaceId) -> Result<(), KvError>;
+    /// The same store, whose calls belong to a trace; `None` where that makes no difference.
+    fn traced(&self, _trace: &TraceContext) -> Option<Arc<dyn KvStore>> {
+        None
+    }
 }
 
 /// The store on a node's own disk: what it keeps for the cluster as the home of namespaces.

@@ -34,6 +34,9 @@ pub mod seal;
 pub mod state;
 mod store;
 
+pub mod tails;
+pub mod trace;
+
 pub mod mint;
 
 pub mod catalog;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// BOUND: bytes of a bundle: Cloudflare's 64 MiB of script and 1 MiB for names and types.
 pub const BUNDLE_BYTES_MAX: usize = 65 << 20;
+/// BOUND: bytes of all bundles on an edge, where the operator does not say otherwise; thousands of versions.
+pub const BUNDLES_BYTES_MAX: u64 = 10 << 30;
 /// BOUND: bytes of one command on the wire and in the log; larger ones would hold up heartbeats. Code never travels here.
 pub const COMMAND_BYTES_MAX: usize = 8 << 20;
 /// BOUND: how long a proposal waits for its outcome before it counts as unknown. An fsync takes milliseconds, an election

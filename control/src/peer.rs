@@ -20,6 +20,7 @@ pub(crate) mod kv;
 pub(crate) mod propose;
 pub(crate) mod raft;
 pub(crate) mod renew;
+pub(crate) mod tails;
 pub(crate) mod trust;
 
 /// The services of these methods.

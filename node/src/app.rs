@@ -23,14 +23,12 @@ use skerry_control::{
     catalog::NodeRole,
     config::{Bootstrap, ControlConfig, MeshSettings},
     control::{self, Control, is_member},
+    trace::Tracer,
 };
 use tokio::sync::Semaphore;
 
+use self::certificate::ApiCertificate;
 pub use self::ready::Ready;
-use self::{
-    certificate::ApiCertificate,
-    figures::{ControlFigures, MeshFigures, RuntimeFigures},
-};
 use crate::{
     bindings::egress::{Egress, EgressRule},
     config::{Config, Listen, Role},
@@ -45,7 +43,7 @@ use crate::{
     runtime::{Runtime, config::RuntimeConfig},
     tails::Tails,
     task::Tasks,
-    telemetry::{Metrics, Process},
+    telemetry::otlp::Exporter,
     triggers,
 };
 
@@ -108,12 +106,11 @@ impl App {
     pub async fn build(config: Config, sockets: &mut Sockets) -> Result<Self, AppError> {
         let data_dir = DataDir::lock(&config.data_dir)?;
         let kv = LocalKv::build(&KvConfig { path: data_dir.join(KV_FILE), cache_bytes: config.kv_cache_bytes })?;
-        let control = start_control(&config, data_dir.path().to_owned()).await?;
+        let (tracer, exporter, spans) = Exporter::build(config.otlp.clone(), &config.node_name);
+        let control = start_control(&config, data_dir.path().to_owned(), &tracer).await?;
         let all_kv = control.kv(Arc::new(kv.clone()));
         let runtime = start_runtime(config.cache_dir.clone()).await?;
-        let parts: Vec<Box<dyn Process>> =
-            vec![Box::new(RuntimeFigures(runtime.clone())), Box::new(ControlFigures(control.clone()))];
-        let metrics = Arc::new(Metrics::new(parts, vec![Box::new(MeshFigures(control.clone()))]));
+        let metrics = Arc::new(figures::metrics(&runtime, &control, spans));
         let tails = Arc::new(Tails::new());
         let dispatch = Dispatch::new(DispatchDeps {
             runtime: runtime.clone(),
@@ -122,6 +119,7 @@ impl App {
             egress: Egress::build(EgressRule { allow: config.egress_allow.clone() }),
             tails: Arc::clone(&tails),
             metrics: Arc::clone(&metrics),
+            tracer: tracer.clone(),
             node_name: config.node_name.as_str().into(),
         });
         let certificates = Arc::new(Certificates::new(control.sealer()));
@@ -132,6 +130,9 @@ impl App {
         let leader = control.clone();
         let crons = triggers::run(dispatch.clone(), Arc::clone(&metrics), tasks.clone(), move || leader.leads());
         tasks.spawn_essential("cron triggers", crons, readiness.abort());
+        if let Some(exporter) = exporter {
+            tasks.spawn("otlp", exporter.run(tasks.stopping()));
+        }
         let bound = bind(&config, sockets)?;
         let api = ApiDeps {
             control: control.clone(),
@@ -165,7 +166,7 @@ impl App {
                 limits: config.ingress.clone(),
                 proxies: Proxies { ranges: config.trusted_proxies.clone().into() },
             },
-            FrontDeps { dispatch, metrics: Arc::clone(&metrics) },
+            FrontDeps { dispatch, metrics: Arc::clone(&metrics), tracer },
         );
         let operations = Operations { metrics, readiness: readiness.clone() };
         let running =
@@ -224,7 +225,7 @@ fn bind(config: &Config, sockets: &mut Sockets) -> Result<Bound, BindError> {
     })
 }
 
-async fn start_control(config: &Config, data_dir: PathBuf) -> Result<Control, AppError> {
+async fn start_control(config: &Config, data_dir: PathBuf, tracer: &Tracer) -> Result<Control, AppError> {
     let bootstrap = bootstrap(config, &data_dir)?;
     let role = match config.role {
         Role::Voter => NodeRole::Voter,
@@ -235,8 +236,8 @@ async fn start_control(config: &Config, data_dir: PathBuf) -> Result<Control, Ap
     let told = config.api.address().filter(|address| address.port() != 0 && !address.ip().is_unspecified());
     let api = told.map(|address| address.to_string()).unwrap_or_default();
     let alone = ControlConfig::new(data_dir, config.node_name.clone(), config.domain.clone(), bootstrap);
-    let (region, zone) = (config.region.clone(), config.zone.clone());
-    let config = ControlConfig { region, zone, role, api, mesh, ..alone };
+    let (region, zone, bundle_bytes_max) = (config.region.clone(), config.zone.clone(), config.bundle_bytes_max);
+    let config = ControlConfig { region, zone, role, api, mesh, bundle_bytes_max, tracer: tracer.clone(), ..alone };
     control::build(config).await.map_err(|error| AppError::Control(Box::new(error)))
 }
 

@@ -4,6 +4,7 @@
 //! **Enter at** [`Config::resolve`]. A flag wins over its variable, that over the file, that over the default.
 
 mod listen;
+mod otlp;
 mod settings;
 mod template;
 
@@ -59,6 +60,10 @@ pub struct Config {
     pub trusted_proxies: Vec<Cidr>,
     /// Bytes of hot KV entries kept in memory.
     pub kv_cache_bytes: usize,
+    /// Bytes of code on the disk of an edge.
+    pub bundle_bytes_max: u64,
+    /// Where traces go; `None` for nowhere.
+    pub otlp: Option<Otlp>,
     /// Compiled engine and component images; made again when lost.
     pub cache_dir: PathBuf,
     /// How long a stopping node goes on accepting after `/readyz` says that it is not ready.
@@ -83,6 +88,17 @@ pub struct Join {
     pub at: String,
     /// The file with the join token. Not needed any more once the node has joined.
     pub token_file: PathBuf,
+}
+
+/// A collector of traces that speaks OTLP.
+#[derive(Debug, Clone)]
+pub struct Otlp {
+    /// Where requests are posted.
+    pub url: http::Uri,
+    /// Headers of each request. Their values are not shown.
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// The share of traces that are kept where they begin here, 0 to 1.
+    pub sample_ratio: f64,
 }
 
 /// What a listener accepts.

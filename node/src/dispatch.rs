@@ -11,6 +11,7 @@ pub mod request_id;
 pub mod site;
 pub mod socket;
 pub mod spec;
+pub mod traced;
 mod unowned;
 
 use std::{
@@ -23,6 +24,7 @@ use http::{HeaderMap, HeaderName, Request, Response};
 use skerry_control::{
     catalog::{Catalog, EnvironmentKey, Scheme},
     kv::KvStore,
+    trace::{Span, SpanKind, TraceContext, Tracer},
 };
 use skerry_proto::id::VersionId;
 use tracing::Instrument;
@@ -51,8 +53,9 @@ pub const OVERRIDES: HeaderName = HeaderName::from_static("cloudflare-workers-ve
 /// Keeps a user on one side of a split.
 pub const VERSION_KEY: HeaderName = HeaderName::from_static("cloudflare-workers-version-key");
 
-/// BOUND: slots made ready before a new table is shown; the rest is made ready at its first request.
-const PREPARE_MAX: usize = 64;
+/// BOUND: environments of one new state whose live versions are loaded and compiled before they are shown. Of the others the
+/// code is on the disk by then, so that a node that catches up does not have all of it in memory.
+const WARMED_MAX: usize = 64;
 
 /// What dispatch needs below it.
 pub struct DispatchDeps {
@@ -68,7 +71,9 @@ pub struct DispatchDeps {
     pub tails: Arc<Tails>,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    /// This node's name, for spans.
+    /// Makes spans.
+    pub tracer: Tracer,
+    /// This node's name, for log lines.
     pub node_name: Arc<str>,
 }
 
@@ -82,6 +87,38 @@ struct Inner {
     deps: DispatchDeps,
     router: ArcSwap<Router<Site>>,
     ids: RequestIds,
+}
+
+/// A table that is not shown yet. Whoever makes tables shows each before the next: there is one such task.
+pub struct Next {
+    router: Router<Site>,
+    unready: Vec<Unready>,
+}
+
+impl Next {
+    /// What should be made ready before it is shown.
+    #[must_use]
+    pub fn unready(&self) -> &[Unready] {
+        &self.unready
+    }
+}
+
+/// An entry whose code is not ready.
+#[derive(Debug, Clone)]
+pub struct Unready {
+    /// The entry.
+    pub site: Arc<Site>,
+    /// How much has to be done.
+    depth: Depth,
+}
+
+/// How ready an environment's versions have to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Their code is on the disk.
+    Stocked,
+    /// It is in memory too, and compiled.
+    Loaded,
 }
 
 /// Why nobody answered.
@@ -109,6 +146,21 @@ struct Lineage {
     overrides: Option<Arc<str>>,
     /// Nodes and proxies that it came through; see [`hops`].
     hops: u32,
+    /// Its span.
+    span: Option<TraceContext>,
+}
+
+/// What is known about a request from outside beside its own words.
+#[derive(Debug)]
+pub struct Arrival<'a> {
+    /// Its name in logs.
+    pub id: RequestId,
+    /// How it came.
+    pub scheme: Scheme,
+    /// What it says about its way here; see [`hops`].
+    pub hops: u32,
+    /// Its span.
+    pub span: &'a mut Span,
 }
 
 impl Dispatch {
@@ -118,51 +170,66 @@ impl Dispatch {
         Self { inner: Arc::new(Inner { deps, router: ArcSwap::default(), ids: RequestIds::new() }) }
     }
 
-    /// Shows a new state of the catalog. Versions that are new are made ready first, so that the first request does not wait
-    /// for their code; those that are not ready are returned, and [`Dispatch::make_ready`] tries again.
-    pub async fn show(&self, catalog: &Arc<Catalog>) -> Vec<EnvironmentKey> {
+    /// The table of a new state of the catalog, before it is shown.
+    #[must_use]
+    pub fn next(&self, catalog: &Arc<Catalog>) -> Next {
         let old = self.inner.router.load_full();
-        let next = old.next(catalog, |key, environment, old| Site::next(catalog, key, environment, old));
-        let first_table = old.catalog().cluster().is_none();
-        let unready = if first_table { Vec::new() } else { self.prepare(&old, &next).await };
-        self.inner.router.store(Arc::new(next));
-        unready
+        let router = old.next(catalog, |key, environment, old| Site::next(catalog, key, environment, old));
+        // A node that starts loads what it is asked for: most workers are asked for nothing.
+        let warmed = if old.catalog().cluster().is_none() { 0 } else { WARMED_MAX };
+        let is_new = |(key, site): &(&EnvironmentKey, &Arc<Site>)| {
+            !old.environment(key).is_some_and(|old| Arc::ptr_eq(old, site))
+        };
+        let unready = router.environments().filter(is_new).filter(|(_, site)| !site.is_ready());
+        let depth = |place| if place < warmed { Depth::Loaded } else { Depth::Stocked };
+        let unready =
+            unready.enumerate().map(|(place, (_, site))| Unready { site: Arc::clone(site), depth: depth(place) });
+        let unready = unready.collect();
+        Next { router, unready }
     }
 
-    async fn prepare(&self, old: &Router<Site>, next: &Router<Site>) -> Vec<EnvironmentKey> {
-        let changed = next
-            .environments()
-            .filter(|(key, site)| !old.environment(key).is_some_and(|before| Arc::ptr_eq(before, site)));
-        let mut unready = Vec::new();
-        for (key, site) in changed.take(PREPARE_MAX) {
-            if self.prepare_one(key, site).await.is_some() {
-                unready.push(key.clone());
-            }
-        }
-        unready
-    }
-
-    /// Makes the live versions of these environments ready; says what is wrong with the first that is not.
-    pub async fn make_ready(&self, environments: &[EnvironmentKey]) -> Option<String> {
-        let router = self.inner.router.load_full();
-        for key in environments {
-            if let Some(site) = router.environment(key)
-                && let Some(reason) = self.prepare_one(key, site).await
-            {
-                return Some(reason);
-            }
-        }
-        None
-    }
-
-    async fn prepare_one(&self, key: &EnvironmentKey, site: &Site) -> Option<String> {
+    /// Gets the code of a new entry's live versions.
+    pub async fn make_ready(&self, unready: &Unready) -> Result<(), SpecError> {
+        let Unready { site, depth } = unready;
         for slot in site.all_live().filter(|slot| slot.spec.get().is_none()) {
-            if let Err(error) = self.inner.deps.specs.of(key, slot).await {
-                tracing::warn!(environment = %key, version = %slot.version.id, error = &error as &dyn std::error::Error, "a version is not ready");
-                return Some(format!("{key}: {error}"));
+            self.inner.deps.specs.stock(slot).await?;
+            if *depth == Depth::Loaded {
+                let spec = self.inner.spec(site, slot).await?;
+                let prepared = self.inner.deps.runtime.prepare(&spec).await;
+                prepared.map_err(|source| SpecError::Load { version: slot.version.id.clone(), source })?;
             }
         }
-        None
+        site.set_ready();
+        Ok(())
+    }
+
+    /// Shows a table. An environment whose versions are not ready goes on serving those that it served before.
+    pub fn show(&self, next: Next) {
+        let old = self.inner.router.load_full();
+        let Next { mut router, unready } = next;
+        for Unready { site, .. } in &unready {
+            let shown = Site::until(site, old.environment(&site.key));
+            router.put(&site.key, &shown);
+        }
+        self.inner.router.store(Arc::new(router));
+    }
+
+    /// Shows an entry that has become ready, if it is still the one that is waited for.
+    pub fn go_over(&self, site: &Arc<Site>) {
+        let old = self.inner.router.load_full();
+        let shown = old.environment(&site.key).and_then(|shown| shown.awaited());
+        if shown.is_some_and(|awaited| Arc::ptr_eq(awaited, site)) {
+            let mut router = Router::clone(&old);
+            router.put(&site.key, site);
+            self.inner.router.store(Arc::new(router));
+        }
+    }
+
+    /// Whether an entry is the newest of its environment.
+    #[must_use]
+    pub fn is_newest(&self, site: &Arc<Site>) -> bool {
+        let router = self.inner.router.load();
+        router.environment(&site.key).is_some_and(|shown| Arc::ptr_eq(shown.awaited().unwrap_or(shown), site))
     }
 
     /// The newest state of the catalog that requests see.
@@ -177,25 +244,24 @@ impl Dispatch {
         self.inner.ids.next()
     }
 
-    /// Answers a request from outside. Its URI is absolute; `hops` is what it says about its way here.
-    pub async fn answer(
-        &self,
-        id: RequestId,
-        scheme: Scheme,
-        hops: u32,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, DispatchError> {
+    /// Answers a request from outside. Its URI is absolute.
+    pub async fn answer(&self, arrival: Arrival<'_>, request: Request<Body>) -> Result<Response<Body>, DispatchError> {
+        let Arrival { id, scheme, hops, span } = arrival;
         let (site, preview) = {
             let router = self.inner.router.load();
             let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
             let host = lower_case(request.uri().host().unwrap_or_default());
             let found = router.find(scheme, &host, path, None).ok_or(DispatchError::UnknownHost)?;
+            if let Some(route) = found.route {
+                span.record(|record| traced::routed(record, request.method(), &route.pattern));
+            }
             (Arc::clone(found.target), found.preview)
         };
         let overrides = header_text(request.headers(), &OVERRIDES).map(Arc::from);
-        let lineage = Lineage { id, depth: 0, invocations: Arc::new(AtomicU32::new(1)), overrides, hops };
+        let invocations = Arc::new(AtomicU32::new(1));
+        let lineage = Lineage { id, depth: 0, invocations, overrides, hops, span: span.context().cloned() };
         let slot = self.inner.pick(&site, preview, request.headers(), &lineage)?;
-        self.run_fetch(&site, &slot, request, lineage).await
+        self.run_fetch((&site, &slot), request, lineage, span).await
     }
 
     /// Runs a cron trigger of an environment to its end.
@@ -208,7 +274,9 @@ impl Dispatch {
         let site = self.inner.router.load().environment(environment).map(Arc::clone);
         let site = site.ok_or(DispatchError::UnknownHost)?;
         let id = self.inner.ids.next();
-        let lineage = Lineage { id, depth: 0, invocations: Arc::new(AtomicU32::new(1)), overrides: None, hops: 0 };
+        let mut span = self.inner.deps.tracer.begin(None, SpanKind::Internal, "scheduled");
+        let invocations = Arc::new(AtomicU32::new(1));
+        let lineage = Lineage { id, depth: 0, invocations, overrides: None, hops: 0, span: span.context().cloned() };
         let slot = self.inner.pick(&site, None, &HeaderMap::new(), &lineage)?;
         let spec = self.inner.spec(&site, &slot).await?;
         let info = || EventInfo::Scheduled { cron: cron.clone(), scheduled_time_ms };
@@ -217,20 +285,27 @@ impl Dispatch {
         let request_id = Arc::clone(&cx.request_id);
         let result = self.inner.deps.runtime.call(&spec, event, cx).await;
         door.answered(&request_id, &spec.key, &result);
+        span.record(|record| {
+            traced::answered_by(record, &spec.key);
+            if let Err(error) = &result {
+                record.failed("worker", error.to_string());
+            }
+        });
         result.map(drop).map_err(DispatchError::from)
     }
 
     async fn run_fetch(
         &self,
-        site: &Arc<Site>,
-        slot: &Slot,
+        (site, slot): (&Arc<Site>, &Slot),
         request: Request<Body>,
         lineage: Lineage,
+        traced: &mut Span,
     ) -> Result<Response<Body>, DispatchError> {
         let spec = match slot.spec.get() {
             Some(spec) => Arc::clone(spec),
             None => self.inner.spec(site, slot).await?,
         };
+        traced.record(|record| traced::answered_by(record, &spec.key));
         let (cx, door) = self.context(&spec, site, lineage, || fetch_info(&request));
         let span = tracing::debug_span!(
             "request",
@@ -261,7 +336,7 @@ impl Dispatch {
             let source = Source { environment: site.key.clone(), version: spec.key.version.clone() };
             Trace::new(channel, source, info(), clock::unix_ms())
         });
-        let door = Arc::new(Door::new(self.clone(), trace, lineage.hops));
+        let door = Arc::new(Door::new(self.clone(), trace, lineage.hops, lineage.span));
         let cx = CallContext {
             request_id: lineage.id.text,
             worker: spec.key.clone(),
@@ -341,6 +416,7 @@ impl Lineage {
             invocations: Arc::clone(&cx.invocations),
             overrides: own.or_else(|| cx.version_overrides.clone()),
             hops,
+            span: None,
         }
     }
 }

@@ -14,7 +14,9 @@ mod changes;
 
 use std::{collections::HashMap, sync::Arc};
 
-use skerry_control::catalog::{Catalog, Domain, Environment, EnvironmentKey, RouteTable, Scheme, find_host, hostname};
+use skerry_control::catalog::{
+    Catalog, Domain, Environment, EnvironmentKey, Route, RouteTable, Scheme, find_host, hostname,
+};
 use skerry_proto::id::VersionId;
 
 use self::changes::changed_services;
@@ -37,6 +39,8 @@ pub struct Found<'a, T> {
     pub target: &'a Arc<T>,
     /// The version that a preview hostname names; `None` for what is deployed.
     pub preview: Option<VersionId>,
+    /// The route that leads there; `None` for a hostname.
+    pub route: Option<&'a Arc<Route>>,
 }
 
 impl<T> Clone for Router<T> {
@@ -118,6 +122,16 @@ impl<T> Router<T> {
         self.environments.iter()
     }
 
+    /// Another entry for an environment that has one.
+    pub fn put(&mut self, key: &EnvironmentKey, entry: &Arc<T>) {
+        if let Some(place) = self.environments.get_mut(key) {
+            *place = Arc::clone(entry);
+        }
+        if let Some(place) = hostname(&self.catalog, key).and_then(|host| self.hosts.get_mut(host.as_str())) {
+            *place = Arc::clone(entry);
+        }
+    }
+
     /// Who answers. `host` is lower-case and without port; `path_and_query` begins with `/`. A route that leads to `except`
     /// is passed over, so that a worker which fetches its own URL reaches what lies behind it, as on Cloudflare.
     #[must_use]
@@ -133,13 +147,14 @@ impl<T> Router<T> {
             && (except.is_none() || route.target.as_ref() != except)
         {
             let target = self.environments.get(route.target.as_ref()?)?;
-            return Some(Found { target, preview: None });
+            return Some(Found { target, preview: None, route: Some(route) });
         }
         if let Some(target) = self.hosts.get(host) {
-            return Some(Found { target, preview: None });
+            return Some(Found { target, preview: None, route: None });
         }
         if let Some(domain) = self.domains.get(host) {
-            return Some(Found { target: self.environments.get(&domain.environment)?, preview: None });
+            let target = self.environments.get(&domain.environment)?;
+            return Some(Found { target, preview: None, route: None });
         }
         self.find_preview(host)
     }
@@ -149,7 +164,7 @@ impl<T> Router<T> {
         let preview = Some(found.preview?);
         let exposed = self.catalog.environment(&found.environment)?.preview_urls.is_public();
         let target = self.environments.get(&found.environment)?;
-        exposed.then_some(Found { target, preview })
+        exposed.then_some(Found { target, preview, route: None })
     }
 
     fn update_domains(&mut self, catalog: &Catalog) {

@@ -54,7 +54,7 @@ use crate::{
         lane::Lane,
         services::Services,
         ticker::Ticker,
-        worker::{Event, Outcome, Syntax, WorkerError, WorkerKey, WorkerSpec},
+        worker::{Event, LoadError, Outcome, Syntax, WorkerError, WorkerKey, WorkerSpec},
         workers::Workers,
     },
     task::Tasks,
@@ -154,6 +154,15 @@ impl Runtime {
                 guard.disarm();
                 answer
             }
+        }
+    }
+
+    /// Does what can be done before a worker's first event: a component is compiled. JavaScript is read when an isolate is made,
+    /// which takes less than a millisecond.
+    pub async fn prepare(&self, worker: &Arc<WorkerSpec>) -> Result<(), LoadError> {
+        match worker.code.syntax {
+            Syntax::Component => self.components.prepare(worker).await,
+            Syntax::Modules | Syntax::ServiceWorker => Ok(()),
         }
     }
 

@@ -1,10 +1,11 @@
-//! What the node says about itself: log lines and metrics.
+//! What the node says about itself: log lines, metrics and traces.
 //!
-//! **Owns** how lines are written and what is counted. **Must not know** what the parts do. **Enter at** [`start`] and
-//! [`Metrics`].
+//! **Owns** how lines are written, what is counted, and where spans are sent. **Must not know** what the parts do. **Enter at** [`start`],
+//! [`Metrics`] and [`otlp::Exporter`].
 
 mod latency;
 mod metrics;
+pub mod otlp;
 mod writer;
 
 use std::io::IsTerminal;

@@ -50,6 +50,12 @@ pub mod mesh {
     include!(concat!(env!("OUT_DIR"), "/skerry.mesh.rs"));
 }
 
+/// Spans, as OpenTelemetry's collectors take them.
+#[allow(missing_docs, reason = "generated from otlp.proto, whose comments are its documentation")]
+pub mod otlp {
+    include!(concat!(env!("OUT_DIR"), "/skerry.otlp.rs"));
+}
+
 /// What a voter keeps.
 #[allow(missing_docs, reason = "generated from raft.proto, whose comments are its documentation")]
 pub mod raft {

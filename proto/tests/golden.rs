@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, env, fmt::Debug, fs, path::PathBuf};
 
 use prost::Message;
 use skerry_proto::{
-    backup, bundle, catalog, feed, gossip, kv, mesh, raft,
+    backup, bundle, catalog, feed, gossip, kv, mesh, otlp, raft,
     versioned::{DecodeError, FORMAT_VERSION, Kind, decode, encode},
 };
 
@@ -471,6 +471,43 @@ fn what_is_not_ours_newer_or_damaged_is_refused_with_the_reason() {
         damaged[at] ^= 1;
         assert!(matches!(refused(&damaged, Kind::LogId), DecodeError::Damaged), "byte {at}");
     }
+}
+
+#[test]
+fn live_events_travel_as_they_did() {
+    let request = mesh::TailRequest {
+        account: "a".to_owned(),
+        service: "s".to_owned(),
+        environment: "e".to_owned(),
+        filters: "[]".to_owned(),
+    };
+    pinned_wire(&request, "0a01611201731a016522025b5d");
+    pinned_wire(&mesh::TailEvent { event: "{}".to_owned(), lost: 0 }, "0a027b7d");
+    pinned_wire(&mesh::TailEvent { event: String::new(), lost: 300 }, "10ac02");
+}
+
+/// Collectors read these bytes: field by field the numbers of opentelemetry-proto.
+#[test]
+fn a_span_is_written_as_collectors_read_it() {
+    let span = otlp::Span {
+        trace_id: vec![1, 2].into(),
+        span_id: vec![3].into(),
+        trace_state: "t".to_owned(),
+        parent_span_id: vec![4].into(),
+        name: "n".to_owned(),
+        kind: otlp::span::SpanKind::Server.into(),
+        start_time_unix_nano: 5,
+        end_time_unix_nano: 6,
+        attributes: vec![otlp::KeyValue {
+            key: "k".to_owned(),
+            value: Some(otlp::AnyValue { value: Some(otlp::any_value::Value::IntValue(7)) }),
+        }],
+        status: Some(otlp::Status { message: "m".to_owned(), code: otlp::status::StatusCode::Error.into() }),
+        flags: 1,
+    };
+    let golden = "0a0201021201031a01742201042a016e30023905000000000000004106000000000000004a070a016b1202180\
+                  77a0512016d1802850101000000";
+    pinned_wire(&span, golden);
 }
 
 #[test]

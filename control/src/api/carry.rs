@@ -24,6 +24,7 @@ use crate::{
     clock,
     control::{ApiCall, Carried, CarryError, Control, ServedApi},
     limits::API_BODY_BYTES_MAX,
+    trace::TraceContext,
 };
 
 /// The revision that an answer has seen.
@@ -96,6 +97,7 @@ async fn carry(carrier: &Carrier, request: Request) -> Result<Outcome, ApiError>
         peer: peer.map(|peer| peer.address.ip().to_canonical().to_string()).unwrap_or_default(),
         body: body::read(&parts.headers, body, "the request", API_BODY_BYTES_MAX).await?,
         steps: 0,
+        trace: parts.extensions.get::<TraceContext>().cloned(),
     };
     let deadline = clock::monotonic() + LEADER_TIMEOUT;
     loop {

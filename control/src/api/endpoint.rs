@@ -28,6 +28,7 @@ use super::{
     carry::{self, Carrier, Place},
     conditions::Conditions,
     envelope::{ErrorView, ResultInfo},
+    traced,
 };
 
 /// One call, described. Built by chaining, then handed to [`Endpoints::add`].
@@ -336,6 +337,7 @@ impl Endpoints {
                 let carrier = Carrier { control: self.deps.control.clone(), repeatable: endpoint.repeatable };
                 answer = answer.layer(middleware::from_fn_with_state(carrier, carry::to_leader));
             }
+            answer = answer.layer(middleware::from_fn_with_state(self.deps.control.clone(), traced::call));
             let router = std::mem::take(&mut self.router);
             self.router = router.route(path, answer);
             // OpenAPI has no name for a parameter that spans segments.

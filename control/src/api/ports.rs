@@ -3,14 +3,14 @@
 //! **Owns** the traits that the data plane and the mesh implement for the API. **Must not know** isolates, wasmtime, gossip
 //! or the log pipeline. **Enter at** [`Validator`], [`Tails`] and [`ClusterView`].
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use skerry_proto::{
     bundle::Bundle,
     id::{NodeId, Revision},
 };
-use tokio::sync::broadcast;
 
+pub use crate::tails::Tails;
 use crate::{
     catalog::{Effective, EnvironmentKey, Syntax},
     control::Control,
@@ -68,13 +68,6 @@ pub enum ValidateError {
     /// The node can not validate now. State: unchanged. Retry: yes.
     #[error("code can not be validated now: {0}")]
     Unavailable(String),
-}
-
-/// Live logs.
-pub trait Tails: Send + Sync {
-    /// The events of one environment from now on, each in the shape of Cloudflare's `trace-v1`: `{outcome, scriptName,
-    /// scriptVersion, event, eventTimestamp, logs, exceptions, ...}`. A receiver that falls behind loses the oldest.
-    fn subscribe(&self, environment: &EnvironmentKey) -> broadcast::Receiver<Arc<serde_json::Value>>;
 }
 
 /// What a running node knows of the others: gossip, raft and the feed together. Moments old, and never agreed on.

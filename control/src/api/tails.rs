@@ -15,13 +15,10 @@ use axum::{
 use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::{broadcast::Receiver, mpsc};
 use utoipa::ToSchema;
 
-use self::{
-    filter::{Filter, RawFilter},
-    sessions::{LIFETIME_MS, Session},
-};
+use self::sessions::{LIFETIME_MS, Session};
 use super::{
     Deps,
     auth::{Caller, Rule, TAIL_READ},
@@ -35,8 +32,8 @@ use super::{
     target::Target,
     time::rfc3339,
 };
+use crate::tails::{Filter, Heard, RawFilter, wanted};
 
-mod filter;
 mod sessions;
 
 pub(crate) use sessions::Sessions;
@@ -86,7 +83,7 @@ async fn open_one(State(deps): State<Deps>, target: Target, caller: Caller, requ
     let origin = origin(&request)?;
     // Wrangler sends this body without a content type, and other clients none at all.
     let body: TailBody = optional_json(request).await?;
-    let filter = Filter::from_raw(body.filters)?;
+    let filter = Filter::from_raw(body.filters).map_err(|error| ApiError::field(error.field, error.problem))?;
     let now_ms = deps.clock.now_ms();
     let id = uuid::Uuid::new_v4().simple().to_string();
     let expires_at_ms = now_ms + LIFETIME_MS;
@@ -139,8 +136,43 @@ async fn connect(
     let upgrade = upgrade.map_err(|error| ApiError::field("Upgrade", error.to_string()))?;
     // Wrangler does not mask its frames, against RFC 6455 section 5.1; Cloudflare's end lets it.
     let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(MESSAGE_BYTES_MAX).accept_unmasked_frames(true);
-    let events = deps.tails.subscribe(&session.environment);
-    Ok(upgrade.on_upgrade(move |socket| stream(socket, deps, id, session, events)))
+    let place = deps.control.listener();
+    if deps.control.has_mesh() && place.is_none() {
+        return Err(ApiError::Unavailable("too many live log sessions are connected to this node".into()));
+    }
+    let own = deps.tails.subscribe(&session.environment);
+    let others = deps.control.listen(session.environment.clone(), session.filter.clone());
+    let events = Events { own, others, own_is_over: false };
+    Ok(upgrade.on_upgrade(async move |socket| {
+        stream(socket, deps, id, session, events).await;
+        drop(place);
+    }))
+}
+
+/// The events of every node.
+struct Events {
+    own: Receiver<Arc<Value>>,
+    others: mpsc::Receiver<Heard>,
+    own_is_over: bool,
+}
+
+impl Events {
+    /// The next one that is wanted; never when there is nobody left to hear.
+    async fn next(&mut self, filter: &Filter) -> Heard {
+        loop {
+            let heard = tokio::select! {
+                heard = wanted(&mut self.own, filter), if !self.own_is_over => {
+                    self.own_is_over = heard.is_none();
+                    heard
+                }
+                Some(heard) = self.others.recv() => Some(heard),
+                else => std::future::pending().await,
+            };
+            if let Some(heard) = heard {
+                return heard;
+            }
+        }
+    }
 }
 
 /// The session, while it is open and the token that opened it works.
@@ -152,17 +184,15 @@ fn current(deps: &Deps, id: &str) -> Option<Session> {
 }
 
 /// Sends what the session wants until one side ends it.
-async fn stream(mut socket: WebSocket, deps: Deps, id: String, session: Session, mut events: Receiver<Arc<Value>>) {
+async fn stream(mut socket: WebSocket, deps: Deps, id: String, session: Session, mut events: Events) {
     loop {
         let sent = tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => Ok(()),
-            event = events.recv() => match event {
+            heard = events.next(&session.filter) => match heard {
                 // An event may be the first thing that happens after the session is over.
-                Ok(_) if current(&deps, &id).is_none() => break,
-                Ok(event) if session.filter.wants(&event, draw()) => socket.send(text(&event)).await,
-                Ok(_) => Ok(()),
-                Err(RecvError::Lagged(count)) => socket.send(text(&overload(count, deps.clock.now_ms()))).await,
-                Err(RecvError::Closed) => break,
+                _ if current(&deps, &id).is_none() => break,
+                Heard::Event(event) => socket.send(Message::Text(event.into())).await,
+                Heard::Lost(count) => socket.send(overload(count, deps.clock.now_ms())).await,
             },
             // Reading also answers pings.
             message = socket.recv() => match message {
@@ -180,23 +210,15 @@ async fn stream(mut socket: WebSocket, deps: Deps, id: String, session: Session,
     deps.sessions.close(&id, &session.environment);
 }
 
-fn text(event: &Value) -> Message {
-    Message::Text(event.to_string().into())
-}
-
 /// What wrangler shows when a client is too slow.
-fn overload(count: u64, now_ms: i64) -> Value {
-    json!({
+fn overload(count: u64, now_ms: i64) -> Message {
+    let event = json!({
         "outcome": "unknown",
         "scriptName": null,
         "logs": [],
         "exceptions": [],
         "eventTimestamp": now_ms,
         "event": { "type": "overload", "message": format!("this client is too slow: {count} events were left out") },
-    })
-}
-
-/// A random number from 0 to 1.
-fn draw() -> f64 {
-    f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
+    });
+    Message::Text(event.to_string().into())
 }

@@ -28,7 +28,9 @@ use crate::{
         Access, Catalog, Cluster, Digest, Resource, Scope, Token, TokenHash,
         wire::{WireError, decode_catalog},
     },
-    clock, mint, raft,
+    clock,
+    limits::BUNDLES_BYTES_MAX,
+    mint, raft,
     seal::{KeyError, KeyFile, Sealer, WhenMissing},
     store::{Privacy, write_file},
 };
@@ -264,7 +266,7 @@ fn admin(catalog: &Catalog, old: Option<String>) -> (String, Option<Token>) {
 async fn copy(config: &RestoreConfig<'_>, folder: &Path) -> Result<(), RestoreError> {
     let failed = |source: io::Error| RestoreError::Io { path: config.data_dir.to_owned(), source };
     let broken = |source| RestoreError::Archive { path: config.from.to_owned(), source };
-    let bundles = Bundles::open(folder).map_err(failed)?;
+    let bundles = Bundles::open(folder, BUNDLES_BYTES_MAX).map_err(failed)?;
     let mut reader = open(config.from)?;
     while let Some(part) = reader.next_part() {
         match part.kind {

@@ -22,6 +22,7 @@ use crate::{
     bundles::Bundles,
     catalog::NodeRole,
     clock, feed,
+    limits::BUNDLES_BYTES_MAX,
     mesh::NodeIdentity,
     raft,
     seal::{KeyFile, Sealer, WhenMissing},
@@ -44,7 +45,7 @@ pub struct StoppedConfig<'a> {
 pub async fn stopped(config: StoppedConfig<'_>) -> Result<Manifest, BackupError> {
     let wrong = |source: io::Error| BackupError::State { path: config.data_dir.to_owned(), source };
     let (node, head) = read(config.data_dir).await?;
-    let bundles = Bundles::open(config.data_dir).map_err(wrong)?;
+    let bundles = Bundles::open(config.data_dir, BUNDLES_BYTES_MAX).map_err(wrong)?;
     let mut backup = Backup::of(head, node, bundles, clock::unix_ms()).await?;
     let keys = keys(config.data_dir)?;
     backup.manifest.parts.push(Part::of(PartKind::Keys, &keys));

@@ -40,6 +40,7 @@ use crate::{
         propose::{ProposeService, Proposer},
         raft::{MeshTransport, RaftService},
         renew::{self, RenewService, Renewal},
+        tails::TailService,
         trust::TrustService,
     },
     raft::{Raft, RaftConfig},
@@ -48,7 +49,10 @@ use crate::{
     seal::{KeyFile, Sealer, WhenMissing},
     seat::Seat,
     state::{Head, States},
-    task, voters,
+    tails::Tails,
+    task,
+    trace::Tracer,
+    voters,
 };
 
 /// How often the leader is heard of.
@@ -76,7 +80,8 @@ pub(super) async fn start(
             (identity, Some(sealer))
         }
     };
-    let bundles = Bundles::open(&config.data_dir).map_err(|source| BuildError::io(&config.data_dir, source))?;
+    let bundles = Bundles::open(&config.data_dir, config.bundle_bytes_max);
+    let bundles = bundles.map_err(|source| BuildError::io(&config.data_dir, source))?;
     let sealer = match founded {
         Some(sealer) => sealer,
         None => Sealer::open_key(&config.data_dir, KeyFile::Cluster, WhenMissing::Fail)?,
@@ -89,6 +94,7 @@ pub(super) async fn start(
         live: LiveTimes::default(),
         restart: watch::Sender::new(false),
         keeper,
+        tails: Arc::default(),
         stopping: CancellationToken::new(),
         rotation: watch::Sender::new(None),
     };
@@ -101,7 +107,7 @@ pub(super) async fn start(
         (_, None) => None,
     };
     catch_up(config, &base).await?;
-    Ok(parts.control(base, connected, tasks))
+    Ok(parts.control(config, base, connected, tasks))
 }
 
 /// Returns once this node has what it can know was agreed.
@@ -229,6 +235,7 @@ struct Parts {
     live: LiveTimes,
     restart: watch::Sender<bool>,
     keeper: Arc<Keeper>,
+    tails: Arc<OnceLock<Arc<dyn Tails>>>,
     stopping: CancellationToken,
     /// On nodes that may vote.
     rotation: watch::Sender<Option<Rotation>>,
@@ -245,9 +252,15 @@ struct Connected {
 
 impl Parts {
     /// The handle of it all.
-    fn control(self, base: Base, connected: Option<Connected>, tasks: Vec<JoinHandle<()>>) -> Control {
+    fn control(
+        self,
+        config: &ControlConfig,
+        base: Base,
+        connected: Option<Connected>,
+        tasks: Vec<JoinHandle<()>>,
+    ) -> Control {
         let Base { node, seat, states, proposer, .. } = base;
-        let Self { bundles, sealer, api, live, restart, keeper, stopping, rotation } = self;
+        let Self { bundles, sealer, api, live, restart, keeper, tails, stopping, rotation } = self;
         let (mesh, feed, gossip, authority) = match connected {
             Some(Connected { mesh, feed, gossip, authority }) => (Some(mesh), Some(feed), Some(gossip), authority),
             None => (None, None, None, None),
@@ -267,6 +280,9 @@ impl Parts {
             live,
             restart,
             keeper,
+            tails,
+            listeners: peer::tails::listeners(),
+            tracer: config.tracer.clone(),
             stopping,
             tasks: tasks.into(),
             authority,
@@ -278,7 +294,7 @@ impl Parts {
         let (seat, states) = (base.seat.clone(), Arc::clone(&base.states));
         let certificates =
             reconcile::run(seat.clone(), Arc::clone(&states), self.sealer.clone(), config.node_name.clone());
-        let sweep = reconcile::sweep::run(Arc::clone(&states), self.bundles.clone());
+        let sweep = reconcile::sweep::run(base.node, Arc::clone(&states), self.bundles.clone());
         vec![
             task::spawn("certificates", certificates),
             task::spawn("bundle sweep", sweep),
@@ -303,7 +319,7 @@ impl Parts {
         let feed = base.feed(config).await?;
         let mesh = Mesh::build(MeshConfig::new(settings.listen), identity.clone(), book)?;
         let (handle, stopping) = (feed.handle(), self.stopping.clone());
-        self.serve(&mesh, authority.clone(), base, handle.clone());
+        self.serve(&mesh, authority.clone(), base, (handle.clone(), &config.tracer));
         // Set once, here.
         let _ = base.mesh.set(mesh.clone());
         base.transport.connect(mesh.clone());
@@ -359,7 +375,7 @@ impl Parts {
         Ok(handle)
     }
 
-    fn serve(&self, mesh: &Mesh, authority: Option<Sealer>, base: &Base, feed: FeedHandle) {
+    fn serve(&self, mesh: &Mesh, authority: Option<Sealer>, base: &Base, (feed, tracer): (FeedHandle, &Tracer)) {
         let (seat, states, proposer) = (base.seat.clone(), Arc::clone(&base.states), base.proposer.clone());
         let raft = Arc::new(RaftService { seat: seat.clone() });
         let bundles = Arc::new(BundleService { bundles: self.bundles.clone(), states: Arc::clone(&states) });
@@ -377,7 +393,8 @@ impl Parts {
             (Method::Trust, Arc::new(TrustService { mesh: mesh.clone() })),
             (Method::ApiForward, Arc::new(api)),
             (Method::FeedSubscribe, Arc::new(FeedService { feed })),
-            (Method::Kv, Arc::new(KvService::new(Arc::clone(&self.keeper)))),
+            (Method::Tail, Arc::new(TailService::new(Arc::clone(&self.tails)))),
+            (Method::Kv, Arc::new(KvService::new(Arc::clone(&self.keeper), tracer.clone()))),
         ]));
     }
 }

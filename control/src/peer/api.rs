@@ -27,6 +27,7 @@ use crate::{
     mesh::{CallError, Caller, FrameError, FrameReceiver, FrameSender, Incoming, Mesh, Service},
     seat::Seat,
     state::States,
+    trace::TraceContext,
 };
 
 /// BOUND: how long the leader may take; an upload is validated, stored on voters and agreed on.
@@ -41,6 +42,8 @@ const STEPS_MAX: u32 = 2;
 pub(crate) struct Carried {
     /// The caller's address as the first node saw it.
     pub(crate) peer: String,
+    /// What it belongs to.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// A request with its whole body.
@@ -52,6 +55,8 @@ pub(crate) struct ApiCall {
     pub(crate) body: Bytes,
     pub(crate) peer: String,
     pub(crate) steps: u32,
+    /// What it belongs to.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// What came back.
@@ -218,19 +223,21 @@ impl ApiService {
         else {
             return call.refuse(Code::Invalid, "this is no HTTP request").await;
         };
+        let trace = call.traceparent().and_then(|text| TraceContext::parse(text, None));
         let mut stream = call.accept_flow().await?;
         let body = read_body(&mut stream.receive).await?;
         let (peer, steps) = (request.peer, request.steps);
         let answered = match leader {
             Some(leader) if !leads => {
-                let call = ApiCall { method, target: target.to_string(), headers, body, peer, steps };
-                match carry(&self.mesh, leader, &call).await {
+                let mesh = trace.as_ref().map(|trace| self.mesh.traced(&trace.traceparent()));
+                let call = ApiCall { method, target: target.to_string(), headers, body, peer, steps, trace };
+                match carry(mesh.as_ref().unwrap_or(&self.mesh), leader, &call).await {
                     Ok(answer) => answer,
                     // The flow was taken on, so its caller can not be told that nothing was done: the API's words do.
                     Err(error) => ApiAnswer { response: (api.failure)(error), revision: Revision(0) },
                 }
             }
-            _ => self.here(&api.router, method, target, headers, body, Carried { peer }).await,
+            _ => self.here(&api.router, method, target, headers, body, Carried { peer, trace }).await,
         };
         let (parts, body) = answered.response.into_parts();
         let body = body.collect().await.map_err(|error| FrameError::Lost { reason: error.to_string() })?.to_bytes();

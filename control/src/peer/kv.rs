@@ -21,6 +21,7 @@ pub(crate) use self::{keeper::Keeper, service::KvService};
 use crate::{
     kv::{KvEntry, KvError, KvListOptions, KvPage, KvPut, KvStore},
     mesh::Mesh,
+    trace::{TraceContext, Tracer},
 };
 
 mod flow;
@@ -48,6 +49,9 @@ enum Access {
 pub(crate) struct ClusterKv {
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) mesh: Option<Mesh>,
+    pub(crate) tracer: Tracer,
+    /// What the calls belong to.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl ClusterKv {
@@ -59,7 +63,10 @@ impl ClusterKv {
             return Ok(entries);
         }
         match &self.mesh {
-            Some(mesh) => Ok(Arc::new(RemoteKv { mesh: mesh.clone(), home })),
+            Some(mesh) => {
+                let (tracer, trace) = (self.tracer.clone(), self.trace.clone());
+                Ok(Arc::new(RemoteKv { mesh: mesh.clone(), home, tracer, trace }))
+            }
             None => Err(KvError::Undone { reason: format!("node {home} keeps it, and this node has no mesh") }),
         }
     }
@@ -101,5 +108,11 @@ impl KvStore for ClusterKv {
             return Ok(());
         }
         self.at_home(namespace, Access::Clear).await?.delete_namespace(namespace).await
+    }
+
+    fn traced(&self, trace: &TraceContext) -> Option<Arc<dyn KvStore>> {
+        let mesh = self.mesh.clone()?;
+        let (keeper, tracer) = (Arc::clone(&self.keeper), self.tracer.clone());
+        Some(Arc::new(Self { keeper, mesh: Some(mesh), tracer, trace: Some(trace.clone()) }))
     }
 }

@@ -1,6 +1,6 @@
 //! The figures of other parts, for Prometheus.
 //!
-//! **Owns** their names. **Must not know** how they are counted. **Enter at** [`RuntimeFigures`] and [`ControlFigures`].
+//! **Owns** their names. **Must not know** how they are counted. **Enter at** [`metrics`].
 
 use std::fmt;
 
@@ -12,10 +12,20 @@ use prometheus_client::{
 };
 use skerry_control::control::{BUCKETS_MS, Control};
 
-use crate::{runtime::Runtime, telemetry::Process};
+use crate::{
+    runtime::Runtime,
+    telemetry::{Metrics, Process, otlp::SpanFigures},
+};
+
+/// Everything that this node counts.
+pub(super) fn metrics(runtime: &Runtime, control: &Control, spans: SpanFigures) -> Metrics {
+    let parts: Vec<Box<dyn Process>> =
+        vec![Box::new(RuntimeFigures(runtime.clone())), Box::new(ControlFigures(control.clone()))];
+    Metrics::new(parts, vec![Box::new(MeshFigures(control.clone())), Box::new(spans)])
+}
 
 /// What the runtime counts.
-pub(super) struct RuntimeFigures(pub(super) Runtime);
+struct RuntimeFigures(Runtime);
 
 impl fmt::Debug for RuntimeFigures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,7 +47,7 @@ impl Process for RuntimeFigures {
 
 /// What the control plane counts.
 #[derive(Debug)]
-pub(super) struct ControlFigures(pub(super) Control);
+struct ControlFigures(Control);
 
 impl Process for ControlFigures {
     fn gauges(&self) -> Vec<(&'static str, &'static str, i64)> {
@@ -46,6 +56,7 @@ impl Process for ControlFigures {
         let mut gauges = vec![
             ("catalog_revision", "The newest revision that this node knows", number(catalog.revision().0)),
             ("nodes", "Nodes of the cluster", number(catalog.nodes().count())),
+            ("bundle_bytes", "Code on this node's disk", number(control.bundles().size_bytes())),
         ];
         if let Some(raft) = control.status() {
             gauges.extend([
@@ -79,7 +90,7 @@ impl Process for ControlFigures {
 
 /// What is told of each peer, and how long changes take to every node.
 #[derive(Debug)]
-pub(super) struct MeshFigures(pub(super) Control);
+struct MeshFigures(Control);
 
 impl Collector for MeshFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {

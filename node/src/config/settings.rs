@@ -10,9 +10,10 @@ use std::{
 };
 
 use serde::Deserialize;
+use skerry_control::limits::BUNDLES_BYTES_MAX;
 use skerry_proto::id::Hostname;
 
-use super::{Config, ConfigError, IngressLimits, Join, Listen, Mesh};
+use super::{Config, ConfigError, IngressLimits, Join, Listen, Mesh, otlp};
 use crate::address::Cidr;
 
 /// What the operator wrote; `None` where nothing was.
@@ -94,6 +95,25 @@ pub struct Settings {
     /// Bytes of hot KV entries kept in memory [default: 67108864]
     #[arg(long, global = true, value_name = "BYTES", env = "SKERRY_KV_CACHE_BYTES")]
     pub kv_cache_bytes: Option<usize>,
+    /// Bytes of code on an edge's disk, 1 048 576 or more; what is deployed is kept all the same [default: 10737418240]
+    #[arg(long, global = true, value_name = "BYTES", env = "SKERRY_BUNDLE_BYTES_MAX")]
+    pub bundle_bytes_max: Option<u64>,
+    /// Sends traces to this collector, OTLP over HTTP, such as http://127.0.0.1:4318 [default: off]
+    #[arg(long, global = true, value_name = "URL|off", env = "SKERRY_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+    /// Headers for the collector, such as x-api-key=0123 [default: none]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME=VALUE",
+        env = "SKERRY_OTLP_HEADERS",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub otlp_headers: Option<Vec<String>>,
+    /// The share of traces that are kept, 0 to 1, unless the request says whether its trace is [default: 1]
+    #[arg(long, global = true, value_name = "RATIO", env = "SKERRY_OTLP_SAMPLE_RATIO")]
+    pub otlp_sample_ratio: Option<f64>,
     /// Directory for compiled engine and component images, made again when lost; nodes may share it [default: DIR/cache]
     #[arg(long, global = true, value_name = "DIR", env = "SKERRY_CACHE_DIR")]
     pub cache_dir: Option<PathBuf>,
@@ -175,6 +195,10 @@ impl Settings {
             egress_allow,
             trusted_proxies,
             kv_cache_bytes,
+            bundle_bytes_max,
+            otlp_endpoint,
+            otlp_headers,
+            otlp_sample_ratio,
             cache_dir,
             drain_notice_ms,
             drain_timeout_ms,
@@ -228,6 +252,8 @@ impl Settings {
             egress_allow: ranges("egress_allow", self.egress_allow)?,
             trusted_proxies: ranges("trusted_proxies", self.trusted_proxies)?,
             kv_cache_bytes: within("kv_cache_bytes", self.kv_cache_bytes, 64 << 20, 0..=1 << 40)?,
+            bundle_bytes_max: within("bundle_bytes_max", self.bundle_bytes_max, BUNDLES_BYTES_MAX, 1 << 20..=1 << 50)?,
+            otlp: otlp::otlp(self.otlp_endpoint, self.otlp_headers, self.otlp_sample_ratio)?,
             drain_notice: millis("drain_notice_ms", self.drain_notice_ms, 0, 0..=600_000)?,
             drain_timeout: millis("drain_timeout_ms", self.drain_timeout_ms, 30_000, 0..=3_600_000)?,
         })
@@ -343,6 +369,6 @@ fn ranges(key: &'static str, given: Option<Vec<String>>) -> Result<Vec<Cidr>, Co
         .collect()
 }
 
-fn value_error(key: &'static str, value: String, rule: &str) -> ConfigError {
+pub(super) fn value_error(key: &'static str, value: String, rule: &str) -> ConfigError {
     ConfigError::Value { key, value, rule: rule.to_owned() }
 }

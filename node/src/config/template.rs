@@ -64,6 +64,16 @@ pub const TEMPLATE: &str = r#"# skerry-node configuration. Every key is also a f
 # Bytes of hot KV entries kept in memory; 0 disables.
 #kv_cache_bytes = 67108864
 
+# Bytes of code (1048576 or more) on an edge's disk; the longest unused goes first. What is deployed is kept all the same, and
+# a voter keeps all that a version names. Too low makes rollbacks and previews fetch their code from a voter first.
+#bundle_bytes_max = 10737418240
+
+# A collector of traces that speaks OTLP over HTTP, headers that it asks for, and the share of traces (0 to 1) that are kept. A
+# request whose traceparent says whether its trace is kept has the last word. Too high a share costs CPU time and network.
+#otlp_endpoint = "off"
+#otlp_headers = ["x-api-key=0123"]
+#otlp_sample_ratio = 1.0
+
 # Directory for compiled engine and component images; made again when lost; nodes of one machine may share it.
 #cache_dir = "skerry-data/cache"
 

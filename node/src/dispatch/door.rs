@@ -10,6 +10,7 @@ use hyper::upgrade::OnUpgrade;
 use skerry_control::{
     catalog::{EnvironmentKey, Scheme, ServiceBinding, ServiceKey, resolve_service},
     kv::KvError,
+    trace::{SpanKind, TraceContext},
 };
 use skerry_proto::id::{NamespaceId, VersionId};
 use tokio::sync::Semaphore;
@@ -19,6 +20,7 @@ use super::{
     Dispatch, DispatchError, Lineage, hops,
     site::Site,
     socket::{self, Role},
+    traced,
     unowned::Unowned,
 };
 use crate::{
@@ -49,13 +51,15 @@ pub(super) struct Door {
     trace: Option<Trace>,
     /// How many nodes the event's request came through.
     hops: u32,
+    /// The event's span.
+    span: Option<TraceContext>,
     /// Places for requests that wait for an answer.
     connecting: Semaphore,
 }
 
 impl Door {
-    pub(super) fn new(dispatch: Dispatch, trace: Option<Trace>, hops: u32) -> Self {
-        Self { dispatch, trace, hops, connecting: Semaphore::new(CONNECTING_MAX) }
+    pub(super) fn new(dispatch: Dispatch, trace: Option<Trace>, hops: u32, span: Option<TraceContext>) -> Self {
+        Self { dispatch, trace, hops, span, connecting: Semaphore::new(CONNECTING_MAX) }
     }
 
     /// Writes what went wrong into the worker's log, and tells listeners what came of the event.
@@ -81,24 +85,56 @@ impl Door {
     async fn nested(
         &self,
         cx: &CallContext,
-        site: &Arc<Site>,
-        preview: Option<VersionId>,
-        request: Request<Body>,
+        (site, preview): (&Arc<Site>, Option<VersionId>),
+        mut request: Request<Body>,
+        binding: Option<&str>,
     ) -> Result<Response<Body>, OutboundError> {
         if cx.depth + 1 >= DEPTH_MAX {
             return Err(OutboundError::TooDeep);
         }
         cx.count_invocation()?;
         let inner = &self.dispatch.inner;
+        let event = self.span.as_ref();
+        let mut span = traced::made(&inner.deps.tracer, event, SpanKind::Internal, &request);
+        span.record(|record| {
+            if let Some(binding) = binding {
+                record.text("skerry.binding", binding);
+            }
+        });
+        traced::name_in(request.headers_mut(), &span, event);
         let lineage = Lineage::below(cx, inner.ids.next(), self.hops, request.headers());
-        let slot = inner.pick(site, preview, request.headers(), &lineage).map_err(nested_error)?;
-        self.dispatch.run_fetch(site, &slot, request, lineage).await.map_err(nested_error)
+        let lineage = Lineage { span: span.context().cloned(), ..lineage };
+        let result = match inner.pick(site, preview, request.headers(), &lineage) {
+            Ok(slot) => self.dispatch.run_fetch((site, &slot), request, lineage, &mut span).await,
+            Err(error) => Err(error),
+        };
+        let result = result.map_err(nested_error);
+        traced::returned(&mut span, &result);
+        result
+    }
+
+    /// Sends a request to the Internet.
+    async fn outside(&self, mut request: Request<Body>) -> Result<Response<Body>, OutboundError> {
+        let deps = &self.dispatch.inner.deps;
+        deps.metrics.egress_requests.inc();
+        hops::write(request.headers_mut(), self.hops);
+        let mut span = traced::made(&deps.tracer, self.span.as_ref(), SpanKind::Client, &request);
+        traced::name_in(request.headers_mut(), &span, self.span.as_ref());
+        let _place = self.connecting.acquire().await.expect("the semaphore is never closed");
+        let upgrade = request.headers().get(header::UPGRADE);
+        let result = if upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")) {
+            open_socket(&deps.egress, request).await
+        } else {
+            deps.egress.fetch(request).await
+        };
+        traced::returned(&mut span, &result);
+        result
     }
 }
 
 #[async_trait::async_trait]
 impl Outbound for Door {
-    async fn fetch(&self, cx: &CallContext, mut request: Request<Body>) -> Result<Response<Body>, OutboundError> {
+    async fn fetch(&self, cx: &CallContext, request: Request<Body>) -> Result<Response<Body>, OutboundError> {
         let Some((scheme, host)) = scheme_and_host(request.uri()) else {
             let uri = request.uri();
             return Err(OutboundError::Refused(format!("Fetch API cannot load: {uri}: use http or https and a host")));
@@ -107,22 +143,11 @@ impl Outbound for Door {
             let router = self.dispatch.inner.router.load();
             let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
             let found = router.find(scheme, &host, path, Some(&environment_of(&cx.worker)));
-            found.map(|Found { target, preview }| (Arc::clone(target), preview))
+            found.map(|Found { target, preview, .. }| (Arc::clone(target), preview))
         };
         match own {
-            Some((site, preview)) => self.nested(cx, &site, preview, request).await,
-            None => {
-                let deps = &self.dispatch.inner.deps;
-                deps.metrics.egress_requests.inc();
-                hops::write(request.headers_mut(), self.hops);
-                let _place = self.connecting.acquire().await.expect("the semaphore is never closed");
-                let upgrade = request.headers().get(header::UPGRADE);
-                if upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")) {
-                    open_socket(&deps.egress, request).await
-                } else {
-                    deps.egress.fetch(request).await
-                }
-            }
+            Some((site, preview)) => self.nested(cx, (&site, preview), request, None).await,
+            None => self.outside(request).await,
         }
     }
 
@@ -147,11 +172,16 @@ impl Outbound for Door {
         if target.entrypoint.is_some() || target.props.is_some() {
             request.extensions_mut().insert(target.clone());
         }
-        self.nested(cx, &site, None, request).await
+        self.nested(cx, (&site, None), request, Some(&target.binding)).await
     }
 
     async fn kv(&self, _: &CallContext, namespace: &NamespaceId, call: KvCall) -> Result<KvReply, KvError> {
-        bindings::kv::serve(&*self.dispatch.inner.deps.kv, namespace, call).await
+        let kv = &self.dispatch.inner.deps.kv;
+        // Only what is kept is worth a name on the way to another node.
+        match self.span.as_ref().filter(|span| span.sampled).and_then(|span| kv.traced(span)) {
+            Some(traced) => bindings::kv::serve(&*traced, namespace, call).await,
+            None => bindings::kv::serve(&**kv, namespace, call).await,
+        }
     }
 
     fn log(&self, cx: &CallContext, record: LogRecord) {

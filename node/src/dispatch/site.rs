@@ -1,11 +1,17 @@
 //! An environment as the table keeps it: its live versions, ready to run.
 //!
-//! **Owns** which specs are kept and when a configuration counts as new. **Must not know** how a spec is made or run.
-//! **Enter at** [`Site`].
+//! **Owns** which specs are kept, when a configuration counts as new, and which versions serve while newer ones are not
+//! ready. **Must not know** how a spec is made or run. **Enter at** [`Site`].
+//!
+//! ```text
+//! ready --other versions are live--> awaiting (the old versions serve) --their code is here--> ready
+//!                                       `--others again--> awaiting those
+//! ```
+//! This is the one rule by which a node goes over to new code, whether raft or the feed has brought the state that names it.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use skerry_control::catalog::{Catalog, Effective, Environment, EnvironmentKey, Version, effective};
@@ -31,6 +37,10 @@ pub struct Site {
     /// In the order of `split`; a version that the catalog does not have is absent.
     live: Vec<Option<Arc<Slot>>>,
     previews: Mutex<VecDeque<Arc<Slot>>>,
+    /// The entry that takes this one's place once it is ready.
+    awaited: Option<Arc<Site>>,
+    /// Set once the code is here, also where no spec has been made of it yet.
+    ready: OnceLock<()>,
 }
 
 /// One version with the configuration it runs with.
@@ -71,7 +81,45 @@ impl Site {
         });
         let live = live.collect();
         let (key, environment) = (key.clone(), Arc::clone(environment));
-        Arc::new(Self { key, split, environment, ancestors, live, previews: Mutex::default() })
+        let (previews, ready) = (Mutex::default(), OnceLock::new());
+        Arc::new(Self { key, split, environment, ancestors, live, previews, awaited: None, ready })
+    }
+
+    /// The entry to show until `next` is ready: what was live before, in the environment as it is now. It is `next` itself when
+    /// that is ready, or when nothing was live before.
+    #[must_use]
+    pub fn until(next: &Arc<Self>, old: Option<&Arc<Self>>) -> Arc<Self> {
+        match old {
+            Some(old) if !next.is_ready() && old.all_live().next().is_some() => Arc::new(Self {
+                key: next.key.clone(),
+                split: old.split.clone(),
+                environment: Arc::clone(&next.environment),
+                ancestors: next.ancestors.clone(),
+                live: old.live.clone(),
+                previews: Mutex::default(),
+                awaited: Some(Arc::clone(next)),
+                ready: OnceLock::new(),
+            }),
+            _ => Arc::clone(next),
+        }
+    }
+
+    /// The entry that takes this one's place once it is ready.
+    #[must_use]
+    pub fn awaited(&self) -> Option<&Arc<Self>> {
+        self.awaited.as_ref()
+    }
+
+    /// Whether the code of every live version is here.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.get().is_some() || self.all_live().all(|slot| slot.spec.get().is_some())
+    }
+
+    /// The code of every live version is here.
+    pub fn set_ready(&self) {
+        // Set before, it is the same.
+        let _ = self.ready.set(());
     }
 
     /// The live version at this place of [`Site::split`].
@@ -102,7 +150,8 @@ impl Site {
     }
 
     fn slot_of(&self, id: &VersionId) -> Option<Arc<Slot>> {
-        let live = self.all_live().find(|slot| slot.version.id == *id).map(Arc::clone);
+        let mut known = self.all_live().chain(self.awaited.iter().flat_map(|awaited| awaited.all_live()));
+        let live = known.find(|slot| slot.version.id == *id).map(Arc::clone);
         live.or_else(|| {
             let previews = self.previews.lock().unwrap_or_else(PoisonError::into_inner);
             previews.iter().find(|slot| slot.version.id == *id).map(Arc::clone)

@@ -21,7 +21,7 @@ use skerry_proto::{
 
 use super::site::Slot;
 use crate::worker::{
-    Code, Compatibility, EnvValue, Limits, Module, ModuleKind, ServiceTarget, Syntax, WorkerKey, WorkerSpec,
+    Code, Compatibility, EnvValue, Limits, LoadError, Module, ModuleKind, ServiceTarget, Syntax, WorkerKey, WorkerSpec,
 };
 
 /// BOUND: entries of the code map before it is swept of those that nobody uses.
@@ -46,8 +46,8 @@ pub enum SpecError {
         /// Its bundle.
         hash: BundleHash,
     },
-    /// The code can not be read or does not fit its hash. State: unchanged. Retry: no.
-    #[error("the code of version {version} can not be read")]
+    /// The code can not be stored or read, or does not fit its hash. State: unchanged. Retry: see the source.
+    #[error("the code of version {version} can not be had")]
     Bundle {
         /// The version.
         version: VersionId,
@@ -65,6 +65,15 @@ pub enum SpecError {
         /// Why.
         #[source]
         source: OpenError,
+    },
+    /// The code can not run here. State: unchanged. Retry: no.
+    #[error("the code of version {version} does not load")]
+    Load {
+        /// The version.
+        version: VersionId,
+        /// Why.
+        #[source]
+        source: LoadError,
     },
     /// A secret is not text. State: unchanged. Retry: no.
     #[error("the secret {name} of version {version} is not UTF-8")]
@@ -86,6 +95,16 @@ impl Specs {
     /// The spec of a slot; made at the first call, shared by all later ones.
     pub async fn of(&self, environment: &EnvironmentKey, slot: &Slot) -> Result<Arc<WorkerSpec>, SpecError> {
         slot.spec.get_or_try_init(|| self.make(environment, slot)).await.map(Arc::clone)
+    }
+
+    /// Makes sure that a slot's code is on this node's disk.
+    pub async fn stock(&self, slot: &Slot) -> Result<(), SpecError> {
+        let (version, hash) = (slot.version.id.clone(), slot.version.code.bundle.hash);
+        match self.bundles.stock(&hash).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(SpecError::Missing { version, hash }),
+            Err(source) => Err(SpecError::Bundle { version, source }),
+        }
     }
 
     async fn make(&self, environment: &EnvironmentKey, slot: &Slot) -> Result<Arc<WorkerSpec>, SpecError> {

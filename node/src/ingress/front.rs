@@ -17,6 +17,7 @@ use http_body_util::BodyExt;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::{rt::TokioExecutor, server::conn::auto};
 use prometheus_client::metrics::gauge::Gauge;
+use skerry_control::trace::{Span, Tracer};
 
 use super::{
     answer,
@@ -32,9 +33,10 @@ use crate::{
     clock,
     config::IngressLimits,
     dispatch::{
-        Dispatch, hops,
+        Arrival, Dispatch, hops,
         request_id::RequestId,
         socket::{self, Role},
+        traced,
     },
     runtime::websocket::Accepted,
     telemetry::{Metrics, OutcomeClass},
@@ -58,6 +60,8 @@ pub struct FrontDeps {
     pub dispatch: Dispatch,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Makes spans.
+    pub tracer: Tracer,
 }
 
 /// Answers end users.
@@ -116,7 +120,8 @@ impl Front {
         let began = clock::monotonic();
         let id = self.deps.dispatch.request_id();
         let accept = request.headers().get(header::ACCEPT).cloned();
-        let (mut response, outcome) = match self.forward(&connection, &id, request).await {
+        let mut span = Span::none();
+        let (mut response, outcome) = match self.forward(&connection, (&id, &mut span), request).await {
             Ok(response) => (response, OutcomeClass::Answered),
             Err(refusal) => {
                 let outcome = refusal.outcome();
@@ -124,6 +129,7 @@ impl Front {
                 (respond::page(&refusal, &id.text, accept.as_ref()), outcome)
             }
         };
+        traced::answered(&mut span, response.status());
         let text = HeaderValue::from_str(&id.text).expect("a request id is hexadecimal digits");
         response.headers_mut().insert(REQUEST_ID, text);
         self.deps.metrics.request(outcome, clock::monotonic().duration_since(began));
@@ -133,7 +139,7 @@ impl Front {
     async fn forward(
         &self,
         connection: &Connection,
-        id: &RequestId,
+        (id, span): (&RequestId, &mut Span),
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Refusal> {
         if request.body().size_hint().lower() > self.config.limits.body_bytes_max {
@@ -141,6 +147,7 @@ impl Front {
         }
         let (mut parts, body) = request.into_parts();
         let survey = Survey::of(&parts.headers);
+        *span = traced::arrived(&self.deps.tracer, &mut parts.headers, survey.traceparents);
         refuse(&survey)?;
         let is_head = parts.method == Method::HEAD;
         let mut handshake = None;
@@ -150,6 +157,7 @@ impl Front {
         }
         let scheme = connection.stamp(&mut parts.headers);
         parts.uri = host::absolute(&mut parts, scheme)?;
+        traced::asks(span, &parts.method, &parts.uri, &id.text);
         parts.extensions.insert(connection.cf(parts.version));
         if handshake.is_some() {
             // Workers look for it to tell a WebSocket from a plain request.
@@ -167,7 +175,8 @@ impl Front {
             IncomingBody::new(body, &self.config.limits, rest, mark).boxed_unsync()
         };
         let request = Request::from_parts(parts, body);
-        match self.deps.dispatch.answer(id.clone(), scheme, survey.hops, request).await {
+        let arrival = Arrival { id: id.clone(), scheme, hops: survey.hops, span };
+        match self.deps.dispatch.answer(arrival, request).await {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 switch(connection, handshake, response)
             }

@@ -5,7 +5,10 @@
 
 use http::{HeaderMap, header};
 
-use crate::{bindings::framing::is_hop_by_hop, dispatch::hops};
+use crate::{
+    bindings::framing::is_hop_by_hop,
+    dispatch::{hops, traced},
+};
 
 /// Facts about a request's headers.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub(super) struct Survey {
     pub(super) hop_by_hop: bool,
     /// Nodes and proxies that the request says it has come through, for the loop guard.
     pub(super) hops: u32,
+    /// Lines named `traceparent`.
+    pub(super) traceparents: usize,
 }
 
 impl Survey {
@@ -27,6 +32,7 @@ impl Survey {
             survey.bytes += name.as_str().len() + value.len() + 4;
             survey.hosts += usize::from(*name == header::HOST);
             survey.hop_by_hop |= is_hop_by_hop(name);
+            survey.traceparents += usize::from(name.as_str() == traced::PARENT);
             if name.as_str() == hops::VIA {
                 survey.hops = survey.hops.max(hops::read(value));
             }
@@ -44,10 +50,12 @@ mod tests {
     #[test]
     fn every_line_counts() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [("host", "a"), ("host", "b"), ("cf-ew-via", "3"), ("cf-ew-via", "12"), ("te", "x")] {
+        for (name, value) in
+            [("host", "a"), ("host", "b"), ("cf-ew-via", "3"), ("cf-ew-via", "12"), ("te", "x"), ("traceparent", "x")]
+        {
             headers.append(name, HeaderValue::from_static(value));
         }
         let survey = Survey::of(&headers);
-        assert_eq!(survey, Survey { bytes: 54, hosts: 2, hop_by_hop: true, hops: 12 });
+        assert_eq!(survey, Survey { bytes: 70, hosts: 2, hop_by_hop: true, hops: 12, traceparents: 1 });
     }
 }

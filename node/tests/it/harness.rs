@@ -63,6 +63,11 @@ impl Node {
 
     /// Another node of this one's cluster, which has a mesh.
     pub(crate) async fn joined(&self, name: &str, role: &str) -> Self {
+        self.joined_with(name, role, Settings::default()).await
+    }
+
+    /// The same, with settings.
+    pub(crate) async fn joined_with(&self, name: &str, role: &str, settings: Settings) -> Self {
         let invited = self.call(Method::POST, "/cluster/join-tokens", json!({ "role": role })).await;
         let dir = Arc::new(TempDir::new().unwrap());
         let token_file = dir.path().join("join.token");
@@ -75,7 +80,7 @@ impl Node {
             bootstrap: Some(false),
             join: Some(self.app.as_ref().unwrap().ready().mesh.unwrap().to_string()),
             join_token_file: Some(token_file),
-            ..Settings::default()
+            ..settings
         };
         let mut node = Self::start_in(dir, settings).await;
         (node.token, node.account) = (self.token.clone(), self.account.clone());
@@ -181,6 +186,22 @@ async fn result(response: Response, what: &str) -> Value {
     let body: Value = response.json().await.unwrap();
     assert!(status.is_success(), "{what}: {status} {body}");
     body["result"].clone()
+}
+
+/// Waits until it is so.
+pub(crate) async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let looking = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("not in time: {what}"))
 }
 
 /// A worker that answers every request with one text.

@@ -10,8 +10,7 @@ use std::{
 
 use skerry_proto::id::TokenId;
 
-use super::filter::Filter;
-use crate::{api::error::ApiError, catalog::EnvironmentKey};
+use crate::{api::error::ApiError, catalog::EnvironmentKey, tails::Filter};
 
 /// BOUND: sessions on one node; each costs a socket and a slot in a broadcast channel.
 const SESSIONS_MAX: usize = 1000;

@@ -41,6 +41,18 @@ fn bulk_fits(size_bytes: u64) -> bool {
     usize::try_from(size_bytes).is_ok_and(|size_bytes| size_bytes <= limits::BULK_BYTES_MAX)
 }
 
+/// What a call is called in traces, at both of its ends.
+pub(super) fn span_name(operation: &Operation) -> &'static str {
+    match operation {
+        Operation::Get(_) => "kv get",
+        Operation::Put(_) => "kv put",
+        Operation::Delete(_) => "kv delete",
+        Operation::Increment(_) => "kv increment",
+        Operation::List(_) => "kv list",
+        Operation::Clear(_) => "kv clear",
+    }
+}
+
 /// What an operation means for the entries.
 pub(super) fn access(operation: &Operation) -> Access {
     match operation {

@@ -14,12 +14,13 @@ use skerry_proto::{
 
 use super::{
     flow::{patience, receive_value, send_value},
-    message::{ANSWER_BYTES_MAX, announced, failed, list, paged, pair},
+    message::{ANSWER_BYTES_MAX, announced, failed, list, paged, pair, span_name},
 };
 use crate::{
     clock,
     kv::{KvEntry, KvError, KvListOptions, KvPage, KvPut, KvStore},
     mesh::{FrameError, FrameReceiver, Mesh, Stream, StreamCode},
+    trace::{SpanKind, TraceContext, Tracer},
 };
 
 /// BOUND: how long a connection to the home may take.
@@ -29,6 +30,8 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct RemoteKv {
     pub(super) mesh: Mesh,
     pub(super) home: NodeId,
+    pub(super) tracer: Tracer,
+    pub(super) trace: Option<TraceContext>,
 }
 
 /// What the home answered, and where the rest of it comes from.
@@ -43,11 +46,31 @@ type Pairs = [(String, KvPut)];
 impl RemoteKv {
     /// Asks once: what may have been done is not repeated.
     async fn ask(&self, namespace: &NamespaceId, operation: Operation, pairs: &Pairs) -> Result<Reply, KvError> {
+        let mut span = self.tracer.below(self.trace.as_ref(), SpanKind::Client, span_name(&operation));
+        span.record(|record| {
+            record.text("skerry.kv.namespace", namespace.as_str());
+            record.number("skerry.peer", i64::try_from(self.home.0).unwrap_or(i64::MAX));
+        });
+        let traced = span.context().map(|context| self.mesh.traced(&context.traceparent()));
+        let asked = self.ask_by(traced.as_ref().unwrap_or(&self.mesh), namespace, operation, pairs).await;
+        if let Err(error) = &asked {
+            span.record(|record| record.failed("kv", error.to_string()));
+        }
+        asked
+    }
+
+    async fn ask_by(
+        &self,
+        mesh: &Mesh,
+        namespace: &NamespaceId,
+        operation: Operation,
+        pairs: &Pairs,
+    ) -> Result<Reply, KvError> {
         let within = patience(pairs.iter().map(|(_, put)| put.value.len()).sum());
         let asked_at = clock::monotonic();
         let request = pb::Request { namespace: namespace.to_string(), operation: Some(operation) };
         // Until the last byte has left the home can not act, so that a failure before it changes nothing.
-        let mut stream = match tokio::time::timeout(within, self.send(&request, pairs, within)).await {
+        let mut stream = match tokio::time::timeout(within, self.send(mesh, &request, pairs, within)).await {
             Ok(sent) => sent?,
             Err(_) => return Err(self.undone(&format!("it did not take the call within {} s", within.as_secs()))),
         };
@@ -64,8 +87,14 @@ impl RemoteKv {
         }
     }
 
-    async fn send(&self, request: &pb::Request, pairs: &Pairs, within: Duration) -> Result<Stream, KvError> {
-        let opened = self.mesh.open(self.home, Method::Kv, DIAL_TIMEOUT.min(within)).await;
+    async fn send(
+        &self,
+        mesh: &Mesh,
+        request: &pb::Request,
+        pairs: &Pairs,
+        within: Duration,
+    ) -> Result<Stream, KvError> {
+        let opened = mesh.open(self.home, Method::Kv, DIAL_TIMEOUT.min(within)).await;
         let mut stream = opened.map_err(|error| KvError::Undone { reason: error.to_string() })?;
         let sent = async {
             stream.send.send(request).await?;

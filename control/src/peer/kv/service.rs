@@ -18,12 +18,14 @@ use super::{
     keeper::Keeper,
     message::{
         INLINE_BYTES_MAX, PAIR_BYTES_MAX, REQUEST_BYTES_MAX, access, announce, asked, failure, listed, page, paired,
+        span_name,
     },
 };
 use crate::{
     kv::{KvEntry, KvError, KvPut, LocalStore},
     limits::REQUEST_TIMEOUT,
     mesh::{Caller, FrameError, FrameReceiver, Incoming, Service},
+    trace::{SpanKind, TraceContext, Tracer},
 };
 
 /// BOUND: KiB of large values on their way from or to other nodes; ten of the largest, or two bulk writes.
@@ -35,6 +37,7 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) struct KvService {
     keeper: Arc<Keeper>,
     room: Arc<Semaphore>,
+    tracer: Tracer,
 }
 
 #[async_trait]
@@ -47,8 +50,8 @@ impl Service for KvService {
 }
 
 impl KvService {
-    pub(crate) fn new(keeper: Arc<Keeper>) -> Self {
-        Self { keeper, room: Arc::new(Semaphore::new(ROOM_KIB)) }
+    pub(crate) fn new(keeper: Arc<Keeper>, tracer: Tracer) -> Self {
+        Self { keeper, room: Arc::new(Semaphore::new(ROOM_KIB)), tracer }
     }
 
     async fn answer(&self, from: Caller, mut call: Incoming) -> Result<(), FrameError> {
@@ -60,6 +63,9 @@ impl KvService {
             Ok(asked) => asked,
             Err(why) => return call.refuse(Code::Invalid, why).await,
         };
+        let parent = call.traceparent().and_then(|text| TraceContext::parse(text, None));
+        let mut span = self.tracer.below(parent.as_ref(), SpanKind::Server, span_name(&operation));
+        span.record(|record| record.text("skerry.kv.namespace", namespace.as_str()));
         let store = match self.keeper.entries(&namespace, access(&operation)).await {
             Ok(store) => store,
             Err(error) => return call.refuse(Code::Unavailable, &failure(error).message).await,

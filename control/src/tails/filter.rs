@@ -2,17 +2,37 @@
 //!
 //! **Owns** the filters of Cloudflare's tail. **Must not know** sockets. **Enter at** [`Filter`].
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::api::error::ApiError;
 
 /// BOUND: filters of one session; wrangler sends at most seven.
 const FILTERS_MAX: usize = 32;
+/// BOUND: bytes of a session's filters; they go to every node.
+pub(crate) const FILTER_BYTES_MAX: usize = 16 << 10;
 
 /// All of these must hold.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Filter(Vec<Rule>);
+pub(crate) struct Filter {
+    rules: Vec<Rule>,
+    /// As sent, for other nodes.
+    text: String,
+}
+
+/// Filters that are none. State: unchanged. Retry: no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub(crate) struct FilterError {
+    /// Where.
+    pub(crate) field: String,
+    /// What is wrong.
+    pub(crate) problem: String,
+}
+
+impl FilterError {
+    fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into() }
+    }
+}
 
 #[derive(Debug, Clone)]
 enum Rule {
@@ -26,44 +46,60 @@ enum Rule {
 }
 
 /// One filter as sent: an object with one key.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawFilter {
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     sampling_rate: Option<f64>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     outcome: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     method: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     header: Option<RawHeader>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     client_ip: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     query: Option<String>,
-    #[serde(default, rename = "scriptVersion")]
+    #[serde(default, rename = "scriptVersion", skip_serializing_if = "Option::is_none")]
     script_version: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawHeader {
     key: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     query: Option<String>,
 }
 
 impl Filter {
+    /// Reads what another node wrote with [`Filter::as_str`].
+    pub(crate) fn parse(text: &str) -> Result<Self, FilterError> {
+        let raw = serde_json::from_str(text).map_err(|error| FilterError::new("filters", error.to_string()))?;
+        Self::from_raw(raw)
+    }
+
+    /// As sent; [`Filter::parse`] reads it.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Checks the filters as sent.
-    pub(crate) fn from_raw(raw: Vec<RawFilter>) -> Result<Self, ApiError> {
+    pub(crate) fn from_raw(raw: Vec<RawFilter>) -> Result<Self, FilterError> {
         if raw.len() > FILTERS_MAX {
-            return Err(ApiError::field("filters", format!("has more than {FILTERS_MAX} entries")));
+            return Err(FilterError::new("filters", format!("has more than {FILTERS_MAX} entries")));
+        }
+        let text = serde_json::to_string(&raw).map_err(|error| FilterError::new("filters", error.to_string()))?;
+        if text.len() > FILTER_BYTES_MAX {
+            return Err(FilterError::new("filters", format!("has more than {FILTER_BYTES_MAX} bytes")));
         }
         let mut rules = Vec::new();
         for (place, raw) in raw.into_iter().enumerate() {
             if let Some(rate) = raw.sampling_rate {
                 if !(0.0..=1.0).contains(&rate) {
-                    return Err(ApiError::field(format!("filters[{place}].sampling_rate"), "use a number from 0 to 1"));
+                    let field = format!("filters[{place}].sampling_rate");
+                    return Err(FilterError::new(field, "use a number from 0 to 1"));
                 }
                 rules.push(Rule::SamplingRate(rate));
             }
@@ -74,12 +110,12 @@ impl Filter {
             rules.extend(raw.query.map(Rule::Query));
             rules.extend(raw.script_version.map(Rule::ScriptVersion));
         }
-        Ok(Self(rules))
+        Ok(Self { rules, text })
     }
 
     /// Whether the event is wanted. `draw` is a random number from 0 to 1, drawn for this event.
     pub(crate) fn wants(&self, event: &Value, draw: f64) -> bool {
-        self.0.iter().all(|rule| rule.wants(event, draw))
+        self.rules.iter().all(|rule| rule.wants(event, draw))
     }
 }
 
@@ -117,6 +153,16 @@ mod tests {
 
     fn filter(raw: Value) -> Filter {
         Filter::from_raw(serde_json::from_value(raw).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn another_node_wants_the_same() {
+        let sent = filter(json!([{ "outcome": ["ok"] }, { "header": { "key": "X-Kind", "query": "probe" } }]));
+        let read = Filter::parse(sent.as_str()).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{sent:?}"));
+        assert!(Filter::parse("[{\"sampling_rate\": 2}]").is_err());
+        let long = "x".repeat(FILTER_BYTES_MAX);
+        assert!(Filter::from_raw(serde_json::from_value(json!([{ "query": long }])).unwrap()).is_err());
     }
 
     #[test]
