@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
@@ -89,7 +90,7 @@ pub struct Control {
     copier: Option<Copier>,
     feed: Option<FeedHandle>,
     gossip: Option<GossipHandle>,
-    api: Arc<OnceLock<ServedApi>>,
+    api: Arc<ArcSwapOption<ServedApi>>,
     live: LiveTimes,
     restart: watch::Sender<bool>,
     keeper: Arc<Keeper>,
@@ -382,9 +383,9 @@ impl Control {
         Issuer::new(Arc::clone(cluster), self.sealer.clone())
     }
 
-    /// Answers requests that other nodes carry here with this API; the first one counts.
+    /// Answers requests that other nodes carry here with this API, until [`Control::shutdown`].
     pub(crate) fn serve_api(&self, api: ServedApi) {
-        let _ = self.api.set(api);
+        self.api.store(Some(Arc::new(api)));
     }
 
     /// Lets other nodes listen to these events too; the first ones count.
@@ -486,6 +487,8 @@ impl Control {
             mesh.close(MESH_CLOSE_TIMEOUT).await;
         }
         self.keeper.close();
+        // It holds this control, and all that the API stands on: a node that starts anew needs the room.
+        self.api.store(None);
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

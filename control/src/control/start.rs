@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use skerry_proto::{id::NodeId, mesh::Method};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -231,7 +232,7 @@ fn raft_config(config: &ControlConfig, node: NodeId) -> RaftConfig {
 struct Parts {
     bundles: Bundles,
     sealer: Sealer,
-    api: Arc<OnceLock<ServedApi>>,
+    api: Arc<ArcSwapOption<ServedApi>>,
     live: LiveTimes,
     restart: watch::Sender<bool>,
     keeper: Arc<Keeper>,

@@ -5,11 +5,9 @@
 //!
 //! A node that does not vote asks any voter, and that voter asks the leader: two steps at most.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use axum::{Router, body::Body};
 use bytes::{Bytes, BytesMut};
@@ -189,7 +187,7 @@ pub(crate) struct ApiService {
     pub(crate) mesh: Mesh,
     pub(crate) states: Arc<States>,
     /// The API, once there is one.
-    pub(crate) api: Arc<OnceLock<ServedApi>>,
+    pub(crate) api: Arc<ArcSwapOption<ServedApi>>,
 }
 
 /// The API of this node, for requests that others carry here.
@@ -215,7 +213,7 @@ impl ApiService {
             Some(raft) => (raft.leads(), raft.status().leader),
             None => (false, None),
         };
-        let (Some(api), true) = (self.api.get(), leads || (leader.is_some() && request.steps < STEPS_MAX)) else {
+        let (Some(api), true) = (self.api.load_full(), leads || (leader.is_some() && request.steps < STEPS_MAX)) else {
             return call.refuse(Code::Unavailable, "this node does not lead and knows nobody who does").await;
         };
         let (Ok(method), Some(headers), Ok(target)) =
