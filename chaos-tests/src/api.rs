@@ -75,6 +75,12 @@ impl Api {
         Ok(Self { http, base, token: token.to_owned(), account: account.to_owned() })
     }
 
+    /// The same for who has another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
     /// The token it uses.
     #[must_use]
     pub fn token(&self) -> &str {

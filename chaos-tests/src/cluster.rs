@@ -3,9 +3,13 @@
 //! **Owns** founding, joining, killing and starting again, and that nothing stays when a test ends or panics. **Must not
 //! know** what the nodes are put through. **Enter at** [`Cluster`].
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,30 +17,37 @@ use tempfile::TempDir;
 
 use self::{
     door::{Door, Life},
-    namespace::Namespace,
+    ground::{Clocks, Ground, Way},
+    member::{API, HTTP, Member},
     network::Network,
-    process::Process,
-    volume::Volume,
+    process::{Process, Started},
+    relay::Relay,
+    volume::{Frozen, Volume},
+    wall_clock::WallClock,
 };
 use crate::{
     api::{Answer, Api},
     clock,
-    node::DOMAIN,
     programs::Programs,
 };
 
 pub mod door;
+pub mod ground;
+mod member;
 pub mod namespace;
 pub mod network;
 mod process;
+pub mod relay;
+mod stray;
 mod volume;
+mod wall_clock;
 
-const HTTP: &str = "127.0.0.1:8080";
-const HTTPS: &str = "127.0.0.1:8443";
-const API: &str = "127.0.0.1:8700";
-const METRICS: &str = "127.0.0.1:9090";
+pub use self::stray::{Applicant, Stray};
+
 /// The port of the mesh in every namespace.
 pub const MESH_PORT: u16 = 8701;
+/// What a relay loses is the same in every run that sends the same; what is sent is not.
+const RELAY_SEED: u64 = 1;
 /// BOUND: how long a deployer waits before the outcome counts as unknown. Longer than a deploy takes on a slow machine,
 /// shorter than an election with its retries.
 const CALL_TIMEOUT: Duration = Duration::from_secs(6);
@@ -58,24 +69,13 @@ pub enum Role {
 pub struct Cluster {
     // In this order: processes end before their disks and networks go.
     members: Vec<Member>,
+    relay: Option<Relay>,
     network: Network,
     folder: TempDir,
     programs: Programs,
+    ground: Ground,
     token: String,
     account: String,
-}
-
-#[derive(Debug)]
-struct Member {
-    process: Option<Process>,
-    volume: Option<Volume>,
-    name: String,
-    place: Arc<Namespace>,
-    data_dir: PathBuf,
-    flags: Vec<String>,
-    // Known once the operator's token is.
-    door: Option<Door>,
-    life: Life,
 }
 
 impl Cluster {
@@ -84,13 +84,33 @@ impl Cluster {
     /// # Errors
     /// When a node does not start, or they do not agree.
     pub async fn start(programs: &Programs, hosts: u8, roles: &[Role]) -> Result<Self> {
-        let network = Network::new(hosts)?;
+        Self::start_on(programs, Ground::of(hosts), roles).await
+    }
+
+    /// The same on a network and with clocks of another kind.
+    ///
+    /// # Errors
+    /// When a node does not start, or they do not agree.
+    pub async fn start_on(programs: &Programs, ground: Ground, roles: &[Role]) -> Result<Self> {
+        let network = Network::new(ground.hosts)?;
+        if let Some(mtu) = ground.mtu {
+            network.limit_packets(mtu)?;
+        }
+        let relay = match ground.way {
+            Way::Direct => None,
+            Way::Relayed => {
+                let hosts = network.hosts().iter().map(|host| host.address()).collect();
+                Some(Relay::start(network.hub(), hosts, RELAY_SEED).await?)
+            }
+        };
         let folder = tempfile::Builder::new().prefix("skerry-chaos-").tempdir().context("make a folder")?;
         let mut cluster = Self {
             members: Vec::new(),
+            relay,
             network,
             folder,
             programs: programs.clone(),
+            ground,
             token: String::new(),
             account: String::new(),
         };
@@ -105,7 +125,7 @@ impl Cluster {
 
     async fn found(&mut self) -> Result<()> {
         let mut member = self.member(vec!["--bootstrap".to_owned()], None)?;
-        self.boot(&mut member).await?;
+        member.boot(&self.programs).await?;
         let token = std::fs::read_to_string(member.data_dir.join("admin.token")).context("read the token")?;
         token.trim().clone_into(&mut self.token);
         let accounts = self.door(&member)?.call(Method::GET, "/accounts", None).await.done()?;
@@ -120,20 +140,38 @@ impl Cluster {
     /// # Errors
     /// When it can not join.
     pub async fn join(&mut self, role: Role, disk_mib: Option<u32>) -> Result<usize> {
-        let body = json!({ "role": if role == Role::Edge { "edge" } else { "voter" } });
-        let made = self.write(Method::POST, "/cluster/join-tokens", Some(body)).await?;
-        let token_file = self.folder.path().join(format!("join-{}", self.members.len() + 1));
-        std::fs::write(&token_file, made["token"].as_str().context("a join token has a text")?)?;
-        let at = format!("{}:{MESH_PORT}", self.network.hosts()[0].address());
-        let mut flags = vec!["--join".to_owned(), at, "--join-token-file".to_owned(), token_file.display().to_string()];
-        if role == Role::Edge {
-            flags.extend(["--role".to_owned(), "edge".to_owned()]);
-        }
-        let mut member = self.member(flags, disk_mib)?;
-        self.boot(&mut member).await?;
+        let mut member = self.member(self.invitation(role).await?, disk_mib)?;
+        member.boot(&self.programs).await?;
         member.door = Some(self.door(&member)?);
         self.members.push(member);
         Ok(self.members.len() - 1)
+    }
+
+    /// The flags of a node that joins, with a token that was made for it.
+    ///
+    /// # Errors
+    /// When no node makes a token.
+    pub async fn invitation(&self, role: Role) -> Result<Vec<String>> {
+        let body = json!({ "role": if role == Role::Edge { "edge" } else { "voter" } });
+        let made = self.write(Method::POST, "/cluster/join-tokens", Some(body)).await?;
+        let id = made["id"].as_str().context("a join token has an id")?;
+        let token_file = self.folder.path().join(format!("join-{id}"));
+        std::fs::write(&token_file, made["token"].as_str().context("a join token has a text")?)?;
+        let host = self.members.iter().position(|member| member.process.is_some()).context("a node runs")?;
+        let mut flags = vec!["--join".to_owned(), self.dialled(host), "--join-token-file".to_owned()];
+        flags.push(token_file.display().to_string());
+        if role == Role::Edge {
+            flags.extend(["--role".to_owned(), "edge".to_owned()]);
+        }
+        Ok(flags)
+    }
+
+    /// Where other nodes reach the node of a host.
+    fn dialled(&self, host: usize) -> String {
+        match &self.relay {
+            Some(relay) => relay.address_of(host).to_string(),
+            None => format!("{}:{MESH_PORT}", self.network.hosts()[host].address()),
+        }
     }
 
     /// The next node, not started yet.
@@ -143,32 +181,24 @@ impl Cluster {
         let place = Arc::clone(self.network.hosts().get(at).context("the network has no more hosts")?);
         let data_dir = self.folder.path().join(&name);
         let volume = disk_mib.map(|size| Volume::mount(&data_dir, size)).transpose()?;
-        Ok(Member { process: None, volume, name, place, data_dir, flags, door: None, life: Life::default() })
-    }
-
-    async fn boot(&self, member: &mut Member) -> Result<()> {
-        let mesh = format!("{}:{MESH_PORT}", member.place.address());
-        let (data_dir, cache) = (member.data_dir.display().to_string(), self.programs.folder.join("chaos-cache"));
-        let cache = cache.display().to_string();
-        let common = [
-            ["--node-name", &member.name],
-            ["--domain", DOMAIN],
-            ["--log-format", "json"],
-            ["--data-dir", &data_dir],
-            // Compiled images are kept from run to run.
-            ["--cache-dir", &cache],
-            ["--http", HTTP],
-            ["--https", HTTPS],
-            ["--api", API],
-            ["--metrics", METRICS],
-            ["--mesh", &mesh],
-        ];
-        let flags: Vec<String> =
-            common.iter().flatten().map(ToString::to_string).chain(member.flags.iter().cloned()).collect();
-        let log = self.log(&member.name);
-        let process = Process::start(&member.place, &self.programs.node, &flags, &log).await;
-        member.process = Some(process.with_context(|| format!("start {}", member.name))?);
-        Ok(())
+        let clock = match self.ground.clocks {
+            Clocks::Real => None,
+            Clocks::Settable => Some(WallClock::new(self.folder.path().join(format!("{name}.clock")))?),
+        };
+        Ok(Member {
+            process: None,
+            volume,
+            frozen: None,
+            clock,
+            log: self.log(&name),
+            name,
+            place,
+            data_dir,
+            flags: self.ground.flags.iter().cloned().chain(flags).collect(),
+            advertise: self.relay.as_ref().map(|relay| relay.address_of(at)),
+            door: None,
+            life: Life::default(),
+        })
     }
 
     fn door(&self, member: &Member) -> Result<Door> {
@@ -188,16 +218,54 @@ impl Cluster {
         self.members.iter().filter_map(|member| member.door.clone()).collect()
     }
 
+    /// How one node is reached.
+    ///
+    /// # Errors
+    /// When it is no part of the cluster any more.
+    pub fn door_of(&self, at: usize) -> Result<Door> {
+        let member = self.members.get(at).context("no node has this place")?;
+        member.door.clone().with_context(|| format!("{} is no part of the cluster any more", member.name))
+    }
+
     /// The network between the nodes.
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.network
     }
 
+    /// What carries between the nodes, where [`Way::Relayed`] was chosen.
+    ///
+    /// # Errors
+    /// When it was not.
+    pub fn relay(&self) -> Result<&Relay> {
+        self.relay.as_ref().context("nothing carries between these nodes")
+    }
+
+    /// Where a node keeps everything.
+    #[must_use]
+    pub fn data_dir(&self, at: usize) -> &Path {
+        &self.members[at].data_dir
+    }
+
+    /// So many seconds are added to what a node takes for the time of day, from within a second or two.
+    ///
+    /// # Errors
+    /// When the clocks of this cluster can not be set.
+    pub fn set_clock(&self, at: usize, seconds: i64) -> Result<()> {
+        self.members[at].clock.as_ref().context("its clock is the machine's")?.set(seconds)
+    }
+
     /// Where a node writes its log.
     #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.log"))
+    }
+
+    /// How many lines of a node's log contain this.
+    #[must_use]
+    pub fn lines(&self, name: &str, words: &str) -> u64 {
+        let text = std::fs::read_to_string(self.log(name)).unwrap_or_default();
+        text.lines().filter(|line| line.contains(words)).count() as u64
     }
 
     /// SIGKILL. The node is excused until it is started again.
@@ -218,7 +286,7 @@ impl Cluster {
     pub async fn restart(&mut self, nodes: &[usize]) -> Result<()> {
         let all = std::mem::take(&mut self.members).into_iter().enumerate();
         let (mut down, mut members): (Vec<_>, Vec<_>) = all.partition(|(at, _)| nodes.contains(at));
-        let booted = try_join_all(down.iter_mut().map(|(_, member)| self.boot(member))).await;
+        let booted = try_join_all(down.iter_mut().map(|(_, member)| member.boot(&self.programs))).await;
         members.extend(down);
         members.sort_by_key(|(at, _)| *at);
         self.members = members.into_iter().map(|(_, member)| member).collect();
@@ -227,13 +295,41 @@ impl Cluster {
         Ok(())
     }
 
+    /// Starts a killed node with these flags in place of its own. It must not become ready; returns what it says last.
+    ///
+    /// # Errors
+    /// When it becomes ready.
+    pub async fn refused(&self, at: usize, flags: &[String]) -> Result<String> {
+        let member = &self.members[at];
+        match member.start(&self.programs, flags).await? {
+            Started::Ready(_) => bail!("{} starts, which it must not", member.name),
+            Started::Ended(said) => Ok(said),
+        }
+    }
+
+    /// What a node was told beside what every node is.
+    #[must_use]
+    pub fn flags(&self, at: usize) -> &[String] {
+        &self.members[at].flags
+    }
+
+    /// From now on a killed node is started with these flags.
+    pub fn set_flags(&mut self, at: usize, flags: Vec<String>) {
+        self.members[at].flags = self.ground.flags.iter().cloned().chain(flags).collect();
+    }
+
+    /// A killed node is no part of the cluster any more; nothing is expected of it.
+    pub fn forget(&mut self, at: usize) {
+        self.members[at].door = None;
+    }
+
     /// SIGSTOP. The node is excused until it goes on.
     ///
     /// # Errors
     /// When it does not run.
     pub fn pause(&self, at: usize) -> Result<()> {
         self.members[at].life.end();
-        self.running(at)?.signal("STOP")
+        self.members[at].running()?.signal("STOP")
     }
 
     /// SIGCONT.
@@ -241,9 +337,24 @@ impl Cluster {
     /// # Errors
     /// When it does not run.
     pub fn resume(&self, at: usize) -> Result<()> {
-        self.running(at)?.signal("CONT")?;
+        self.members[at].running()?.signal("CONT")?;
         self.members[at].life.begin();
         Ok(())
+    }
+
+    /// The code that a killed node has stored stays as it is from its next start on; none is added.
+    ///
+    /// # Errors
+    /// When it can not be mounted so.
+    pub fn freeze_code(&mut self, at: usize) -> Result<()> {
+        let member = &mut self.members[at];
+        member.frozen = Some(Frozen::mount(&member.data_dir.join("bundles"))?);
+        Ok(())
+    }
+
+    /// A killed node can store code again from its next start on.
+    pub fn thaw_code(&mut self, at: usize) {
+        self.members[at].frozen = None;
     }
 
     /// Leaves the disk of a node not one free byte; returns how many it took.
@@ -283,11 +394,6 @@ impl Cluster {
         self.folder.path().to_owned()
     }
 
-    fn running(&self, at: usize) -> Result<&Process> {
-        let member = &self.members[at];
-        member.process.as_ref().with_context(|| format!("{} does not run", member.name))
-    }
-
     /// Makes a change at whichever node takes it.
     ///
     /// # Errors
@@ -315,11 +421,11 @@ impl Cluster {
     /// # Errors
     /// When none of them leads in time.
     pub async fn leader(&self, asked: &[usize]) -> Result<usize> {
-        let doors = self.doors();
+        let doors = asked.iter().map(|at| Ok((*at, self.door_of(*at)?))).collect::<Result<Vec<_>>>()?;
         until("one of the nodes leads", async || {
             let mut claims = Vec::new();
-            for at in asked {
-                if let Ok((term, leads)) = claim(&doors[*at]).await {
+            for (at, door) in &doors {
+                if let Ok((term, leads)) = claim(door).await {
                     claims.push((term, leads, *at));
                 }
             }

@@ -5,18 +5,24 @@
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    cluster::{Cluster, Role},
+    cluster::{
+        Cluster, Role,
+        ground::{Clocks, Ground, Way},
+    },
     fault::{
+        clock_step,
         cut::{self, Direction},
         full_disk, hostile, kill,
         outage::{self, Return},
-        pause,
+        pause, small_packets,
     },
     programs::Programs,
     stage::{Report, Stage},
 };
 
 mod membership;
+mod network;
+mod node;
 
 /// What a cluster is put through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +43,22 @@ pub enum Scenario {
     Hostile,
     /// Three voters, five, three again, under load.
     Membership,
+    /// Half of the datagrams between voters lost.
+    Loss,
+    /// Nodes in three regions.
+    Delay,
+    /// One voter's wall clock ten minutes wrong.
+    Clock,
+    /// A network that carries small packets only.
+    Mtu,
+    /// Machines that must not join.
+    Joins,
+    /// A voter's disk wiped, its identity and an old copy of it started again.
+    Wiped,
+    /// Certificates that have ended on half of the nodes.
+    Expired,
+    /// Revisions that one node can not live with.
+    Poison,
 }
 
 /// How long a scenario goes on.
@@ -68,7 +90,7 @@ const DISK_MIB: u32 = 64;
 
 impl Scenario {
     /// Every scenario.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 16] = [
         Self::Kills,
         Self::Cuts,
         Self::Pauses,
@@ -77,6 +99,14 @@ impl Scenario {
         Self::FullDisk,
         Self::Hostile,
         Self::Membership,
+        Self::Loss,
+        Self::Delay,
+        Self::Clock,
+        Self::Mtu,
+        Self::Joins,
+        Self::Wiped,
+        Self::Expired,
+        Self::Poison,
     ];
 
     /// As it is called on the command line.
@@ -91,6 +121,14 @@ impl Scenario {
             Self::FullDisk => "full-disk",
             Self::Hostile => "hostile",
             Self::Membership => "membership",
+            Self::Loss => "loss",
+            Self::Delay => "delay",
+            Self::Clock => "clock",
+            Self::Mtu => "mtu",
+            Self::Joins => "joins",
+            Self::Wiped => "wiped",
+            Self::Expired => "expired",
+            Self::Poison => "poison",
         }
     }
 
@@ -120,10 +158,37 @@ impl Scenario {
                 cluster.wait_for_voters(3).await?;
                 Stage::with(cluster, LANES, seed).await
             }
-            Self::Membership => Stage::start(programs, 5, &[Voter, Voter, Voter], LANES, seed).await,
             // The last host is the stranger's.
             Self::Hostile => Stage::start(programs, 4, &[Voter, Voter, Voter], LANES, seed).await,
-            _ => Stage::start(programs, 4, &[Voter, Voter, Voter, Edge], LANES, seed).await,
+            _ => {
+                let (ground, edges) = self.ground();
+                let roles: Vec<Role> = [Voter; 3].into_iter().chain(std::iter::repeat_n(Edge, edges)).collect();
+                let is_fooled = ground.clocks == Clocks::Settable;
+                let cluster = Cluster::start_on(programs, ground, &roles).await?;
+                if is_fooled {
+                    clock_step::deploy(&cluster).await?;
+                }
+                Stage::with(cluster, LANES, seed).await
+            }
+        }
+    }
+
+    /// What the cluster stands on, and how many edges it has beside three voters.
+    fn ground(self) -> (Ground, usize) {
+        let plain = Ground::of(4);
+        match self {
+            Self::Membership => {
+                let every = membership::LOGS_PER_SNAPSHOT.to_string();
+                let flags = ["--logs-per-snapshot", &every, "--log", membership::LOG].map(str::to_owned).to_vec();
+                (Ground { hosts: 5, flags, ..plain }, 0)
+            }
+            Self::Loss => (Ground { way: Way::Relayed, ..plain }, 1),
+            Self::Delay => (Ground { hosts: 5, way: Way::Relayed, ..plain }, 2),
+            Self::Clock | Self::Expired => (Ground { clocks: Clocks::Settable, ..plain }, 1),
+            Self::Joins => (Ground { hosts: 6, clocks: Clocks::Settable, ..plain }, 1),
+            Self::Mtu => (Ground { hosts: 5, mtu: Some(small_packets::MTU_BYTES), ..plain }, 1),
+            Self::Wiped => (Ground { hosts: 6, ..plain }, 1),
+            _ => (plain, 1),
         }
     }
 
@@ -152,6 +217,8 @@ impl Scenario {
                 stage.workload.progress(size.deploys).await
             }
             Self::Membership => membership::grow_and_shrink(stage, size).await,
+            Self::Loss | Self::Delay | Self::Clock | Self::Mtu => network::play(self, stage, size).await,
+            Self::Joins | Self::Wiped | Self::Expired | Self::Poison => node::play(self, stage, size).await,
         }
     }
 }

@@ -12,7 +12,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use tokio::task::JoinSet;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
 
 use crate::{
     api::{Answer, Worker},
@@ -48,6 +51,8 @@ struct Shared {
     history: Mutex<History>,
     acknowledged: AtomicU64,
     in_flight: AtomicU64,
+    /// A turn for each deployer.
+    turns: Arc<Semaphore>,
     is_stopping: AtomicBool,
 }
 
@@ -64,6 +69,7 @@ impl Workload {
             history: Mutex::default(),
             acknowledged: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
+            turns: Arc::new(Semaphore::new(lanes)),
             is_stopping: AtomicBool::new(false),
         });
         let mut workload = Self { shared, deployers: JoinSet::new(), visitors: JoinSet::new(), seed };
@@ -160,6 +166,21 @@ impl Workload {
         Ok(())
     }
 
+    /// How many attempts to deploy have ended so far, whatever came of them.
+    #[must_use]
+    pub fn attempts(&self) -> u64 {
+        self.shared.history().deploys.len() as u64
+    }
+
+    /// Waits until deployers have nothing in flight, and lets them begin nothing until the permit is dropped.
+    ///
+    /// # Errors
+    /// Never; a semaphore that is not closed gives permits.
+    pub async fn hold(&self) -> Result<OwnedSemaphorePermit> {
+        let turns = Arc::clone(&self.shared.turns);
+        Ok(turns.acquire_many_owned(u32::try_from(self.shared.lanes)?).await?)
+    }
+
     /// Lets the deployers finish what they do; end users go on.
     pub async fn stop_deploys(&mut self) {
         self.shared.is_stopping.store(true, Ordering::SeqCst);
@@ -210,6 +231,7 @@ impl Shared {
     async fn deploy_for_ever(&self, lane: usize, mut rng: Rng) {
         let mut number = 2;
         while !self.is_stopping() {
+            let Ok(_turn) = self.turns.acquire().await else { return };
             let door = self.any_door(&mut rng);
             if self.deploy(&door, lane, number).await == Outcome::Acknowledged {
                 number += 1;

@@ -104,7 +104,7 @@ fn has_port(address: &str) -> bool {
 pub enum Bootstrap {
     /// Make a new cluster.
     IfEmpty,
-    /// Become a node of a cluster.
+    /// Become a node of a cluster. A member does so as well, as who it is, when its certificate has ended.
     Join {
         /// A node of it, `host:port` of its mesh.
         at: String,

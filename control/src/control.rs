@@ -149,13 +149,36 @@ async fn who(config: &ControlConfig, before: Option<NodeIdentity>) -> Result<Opt
         if identity.role == NodeRole::Voter.as_str() && !log.exists() {
             return Err(BuildError::LostLog { path: log.display().to_string(), node: identity.node });
         }
-        return Ok(Some(identity));
+        return again(config, identity).await.map(Some);
     }
     match &config.bootstrap {
         _ if log.exists() && !peer::join::is_under_way(&config.data_dir) => Ok(None),
         Bootstrap::Join { at, token } => peer::join::join(&joiner(config, at, token)?).await.map(Some),
         Bootstrap::IfEmpty => Ok(None),
         Bootstrap::Never => Err(BuildError::NotBootstrapped { path: config.data_dir.display().to_string() }),
+    }
+}
+
+/// A member that starts again. An edge whose certificate has ended joins again as who it was, when it was told how; else it
+/// serves what it has. A voter makes its own certificate.
+async fn again(config: &ControlConfig, identity: NodeIdentity) -> Result<NodeIdentity, BuildError> {
+    let (Bootstrap::Join { at, token }, Some(ended)) = (&config.bootstrap, identity.ended(clock::unix_ms())) else {
+        return Ok(identity);
+    };
+    if identity.role == NodeRole::Voter.as_str() {
+        return Ok(identity);
+    }
+    let own = identity.members.iter().find(|member| member.node_id == identity.node.0);
+    let name = own.map_or(&config.node_name, |member| &member.name);
+    let joiner = joiner(config, at, token)?;
+    let joiner = peer::join::Joiner { name, role: NodeRole::Edge, before: Some(&identity), ..joiner };
+    match peer::join::join(&joiner).await {
+        Ok(joined) if joined.node == identity.node => Ok(joined),
+        Ok(joined) => Err(BuildError::Raft { reason: format!("node {} joined as {}", identity.node, joined.node) }),
+        Err(error) => {
+            tracing::warn!(ended, error = &error as &dyn std::error::Error, "this node has not joined again");
+            Ok(identity)
+        }
     }
 }
 
@@ -178,6 +201,7 @@ fn joiner<'a>(config: &'a ControlConfig, at: &'a str, token: &'a str) -> Result<
         address: mesh.advertised(),
         feature_level: config.feature_level,
         build: introduce::BUILD,
+        before: None,
     })
 }
 

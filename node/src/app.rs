@@ -237,19 +237,21 @@ async fn start_control(config: &Config, data_dir: PathBuf, tracer: &Tracer) -> R
     let api = told.map(|address| address.to_string()).unwrap_or_default();
     let alone = ControlConfig::new(data_dir, config.node_name.clone(), config.domain.clone(), bootstrap);
     let (region, zone, bundle_bytes_max) = (config.region.clone(), config.zone.clone(), config.bundle_bytes_max);
-    let config = ControlConfig { region, zone, role, api, mesh, bundle_bytes_max, tracer: tracer.clone(), ..alone };
+    let (tracer, logs_per_snapshot) = (tracer.clone(), config.logs_per_snapshot);
+    let config = ControlConfig { region, zone, role, api, mesh, bundle_bytes_max, tracer, logs_per_snapshot, ..alone };
     control::build(config).await.map_err(|error| AppError::Control(Box::new(error)))
 }
 
-/// What to do with an empty directory. The token is read only by a node that has not joined yet.
+/// What to do with an empty directory, or without a certificate that others believe. A member starts without its token, too.
 fn bootstrap(config: &Config, data_dir: &Path) -> Result<Bootstrap, AppError> {
     match &config.join {
         _ if config.bootstrap => Ok(Bootstrap::IfEmpty),
-        Some(join) if !is_member(data_dir) => match std::fs::read_to_string(&join.token_file) {
+        Some(join) => match std::fs::read_to_string(&join.token_file) {
             Ok(token) => Ok(Bootstrap::Join { at: join.at.clone(), token: token.trim().to_owned() }),
+            Err(_) if is_member(data_dir) => Ok(Bootstrap::Never),
             Err(source) => Err(AppError::JoinToken { path: join.token_file.clone(), source }),
         },
-        _ => Ok(Bootstrap::Never),
+        None => Ok(Bootstrap::Never),
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Config {
     pub bootstrap: bool,
     /// Which cluster to join when the data directory is empty.
     pub join: Option<Join>,
+    /// Log entries between two snapshots of a voter.
+    pub logs_per_snapshot: u64,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// What is logged: a `tracing` filter.

@@ -26,6 +26,9 @@ use crate::{
 /// BOUND: how long an end user waits before the request counts as failed.
 const VISIT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The service that tells a node's time of day.
+pub const TELLING: &str = "what-time-is-it";
+
 /// One node's API and its workers.
 #[derive(Debug, Clone)]
 pub struct Door {
@@ -65,6 +68,12 @@ impl Door {
         &self.life
     }
 
+    /// The same for whoever has another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { api: self.api.with_token(token), ..self.clone() }
+    }
+
     /// Deploys a worker, once however often it is asked for under the same key.
     pub async fn deploy(&self, service: &str, worker: Worker, key: String) -> Answer {
         let (api, service) = (self.api.clone(), service.to_owned());
@@ -85,6 +94,16 @@ impl Door {
     /// When it does not answer.
     pub async fn cluster(&self) -> Result<Value> {
         self.call(Method::GET, "/cluster", None).await.done()
+    }
+
+    /// What the node's workers take for the time of day, in seconds since the Unix epoch. [`TELLING`] has to be deployed.
+    ///
+    /// # Errors
+    /// When it is not, or the node does not answer.
+    pub async fn time(&self) -> Result<i64> {
+        let told = self.visit(TELLING).await?;
+        let ms: i64 = told.parse().with_context(|| format!("a time: {told}"))?;
+        Ok(ms.div_euclid(1000))
     }
 
     /// Visits a service as an end user does, over a connection of its own.

@@ -17,6 +17,8 @@ const PREFIX: &str = "skerry-chaos-";
 const LOCK: &str = "/run/lock/skerry-chaos.lock";
 /// BOUND: hosts of one network; a scenario has at most seven nodes, and one host for who has no business there.
 const HOSTS_MAX: u8 = 16;
+/// The last byte of the bridge's own address, which no host has.
+const HUB: u8 = 254;
 
 /// Whether this program may make namespaces. Without that a scenario is skipped, and says so.
 #[must_use]
@@ -32,6 +34,8 @@ pub fn is_allowed() -> bool {
 #[derive(Debug)]
 pub struct Network {
     hosts: Vec<Arc<Namespace>>,
+    // Taken when dropped.
+    hub: Option<Namespace>,
     /// Held until the namespaces are gone.
     _lock: File,
 }
@@ -46,15 +50,17 @@ impl Network {
         let lock = File::create(LOCK).context(LOCK)?;
         lock.lock().context("wait for the network of another test")?;
         sweep()?;
-        let mut network = Self { hosts: Vec::new(), _lock: lock };
-        let hub = format!("{PREFIX}hub");
+        let mut network = Self { hosts: Vec::new(), hub: None, _lock: lock };
+        let (hub, address) = (format!("{PREFIX}hub"), Ipv4Addr::new(10, 77, 0, HUB));
         run("ip", &["netns", "add", &hub])?;
         run("ip", &["-n", &hub, "link", "add", "bridge", "type", "bridge"])?;
+        run("ip", &["-n", &hub, "addr", "add", &format!("{address}/24"), "dev", "bridge"])?;
         run("ip", &["-n", &hub, "link", "set", "bridge", "up"])?;
         for number in 1..=hosts {
             let host = host(&hub, number).with_context(|| format!("make host {number}"))?;
             network.hosts.push(Arc::new(host));
         }
+        network.hub = Some(Namespace::enter(hub, address)?);
         Ok(network)
     }
 
@@ -62,6 +68,41 @@ impl Network {
     #[must_use]
     pub fn hosts(&self) -> &[Arc<Namespace>] {
         &self.hosts
+    }
+
+    /// What lies between the hosts, and is none of them.
+    #[must_use]
+    pub fn hub(&self) -> &Namespace {
+        self.hub.as_ref().expect("only taken when dropped")
+    }
+
+    /// From now on only packets of at most so many bytes are carried. Every second host knows; the others find out.
+    ///
+    /// # Errors
+    /// When `ip` refuses.
+    pub fn limit_packets(&self, mtu_bytes: u32) -> Result<()> {
+        let mtu = mtu_bytes.to_string();
+        for (at, host) in self.hosts.iter().enumerate() {
+            run("ip", &["-n", self.hub().name(), "link", "set", &port(at + 1), "mtu", &mtu])?;
+            if at % 2 == 1 {
+                run("ip", &["-n", host.name(), "link", "set", "eth0", "mtu", &mtu])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many packets were too large.
+    ///
+    /// # Errors
+    /// When `ip` refuses.
+    pub fn too_large(&self) -> Result<u64> {
+        let mut dropped = 0;
+        for number in 1..=self.hosts.len() {
+            let path = format!("/sys/class/net/{}/statistics/rx_dropped", port(number));
+            let counted = inside(self.hub(), "cat", &[&path])?;
+            dropped += counted.trim().parse::<u64>().with_context(|| format!("{path}: {counted}"))?;
+        }
+        Ok(dropped)
     }
 
     /// From now on nothing that `from` sends reaches `to`.
@@ -92,14 +133,20 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         self.hosts.clear();
+        self.hub = None;
         if let Err(error) = sweep() {
             eprintln!("the network was not removed: {error:#}");
         }
     }
 }
 
+/// The bridge's end of a host's cable.
+fn port(number: usize) -> String {
+    format!("port{number}")
+}
+
 fn host(hub: &str, number: u8) -> Result<Namespace> {
-    let (name, port) = (format!("{PREFIX}{number}"), format!("port{number}"));
+    let (name, port) = (format!("{PREFIX}{number}"), port(usize::from(number)));
     let address = Ipv4Addr::new(10, 77, 0, number);
     run("ip", &["netns", "add", &name])?;
     run("ip", &["-n", hub, "link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &name])?;

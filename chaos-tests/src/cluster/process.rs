@@ -28,13 +28,29 @@ pub(super) struct Process {
     _stdout: Lines<BufReader<ChildStdout>>,
 }
 
+/// What became of a start.
+#[derive(Debug)]
+pub(super) enum Started {
+    /// It is ready.
+    Ready(Box<Process>),
+    /// It has ended by itself, and said this last.
+    Ended(String),
+}
+
 impl Process {
-    /// Starts a node and waits until it is ready. Its log is appended to `log`.
-    pub(super) async fn start(place: &Namespace, program: &Path, arguments: &[String], log: &Path) -> Result<Self> {
+    /// Starts a node with these variables and waits until it is ready or has ended. Its log is appended to `log`.
+    pub(super) async fn start(
+        place: &Namespace,
+        variables: &[(&str, String)],
+        program: &Path,
+        arguments: &[String],
+        log: &Path,
+    ) -> Result<Started> {
         let stderr = OpenOptions::new().create(true).append(true).open(log).context("open the node's log")?;
         // The kernel ends the node even when this program is killed.
         let mut child = Command::new("ip")
-            .args(["netns", "exec", place.name(), "setpriv", "--pdeathsig", "KILL"])
+            .args(["netns", "exec", place.name(), "setpriv", "--pdeathsig", "KILL", "env"])
+            .args(variables.iter().map(|(name, value)| format!("{name}={value}")))
             .arg(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -45,8 +61,12 @@ impl Process {
             .context("start skerry-node")?;
         let mut lines = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
         match timeout(READY_TIMEOUT, ready(&mut lines)).await {
-            Ok(Ok(_)) => Ok(Self { child, _stdout: lines }),
-            Ok(Err(error)) => bail!("{error:#}; its log ends:\n{}", tail(log)),
+            Ok(Ok(_)) => Ok(Started::Ready(Box::new(Self { child, _stdout: lines }))),
+            Ok(Err(error)) => {
+                let status = child.wait().await.context("wait for the node")?;
+                ensure!(!status.success(), "{error:#}, and called that a success");
+                Ok(Started::Ended(last_line(log)))
+            }
             Err(_) => bail!("the node did not become ready; its log ends:\n{}", tail(log)),
         }
     }
@@ -69,4 +89,9 @@ impl Process {
     pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context("look at the node")
     }
+}
+
+/// What a program that failed says to people.
+fn last_line(log: &Path) -> String {
+    tail(log).lines().next_back().unwrap_or_default().to_owned()
 }

@@ -1,7 +1,7 @@
-//! A small disk that can be filled.
+//! Disks that fail: a small one that can be filled, and one that can only be read.
 //!
-//! **Owns** a tmpfs, the file that fills it, and that it is unmounted. **Must not know** what is stored there. **Enter at**
-//! [`Volume`].
+//! **Owns** what is mounted, and that it is unmounted. **Must not know** what is stored there. **Enter at** [`Volume`] and
+//! [`Frozen`].
 
 use std::{
     fs::File,
@@ -54,9 +54,35 @@ impl Volume {
 
 impl Drop for Volume {
     fn drop(&mut self) {
-        // Lazily: a process that was just killed may hold it for a moment.
-        if let Err(error) = run("umount", &["--lazy", &self.path.display().to_string()]) {
-            eprintln!("the small disk was not removed: {error:#}");
-        }
+        unmount(&self.path);
+    }
+}
+
+/// A folder that can only be read, by root as well. As it was once dropped. Processes see it from their start on.
+#[derive(Debug)]
+pub(super) struct Frozen {
+    path: PathBuf,
+}
+
+impl Frozen {
+    pub(super) fn mount(path: &Path) -> Result<Self> {
+        let target = path.display().to_string();
+        run("mount", &["--bind", &target, &target])?;
+        let frozen = Self { path: path.to_owned() };
+        run("mount", &["-o", "remount,bind,ro", &target])?;
+        Ok(frozen)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        unmount(&self.path);
+    }
+}
+
+/// Lazily: a process that was just killed may hold it for a moment.
+fn unmount(path: &Path) {
+    if let Err(error) = run("umount", &["--lazy", &path.display().to_string()]) {
+        eprintln!("a disk of a test was not removed: {error:#}");
     }
 }

@@ -10,6 +10,12 @@ use serde_json::json;
 use super::Size;
 use crate::{cluster::Role, stage::Stage};
 
+/// So few that raft makes snapshots all the time; thousands are usual.
+pub(super) const LOGS_PER_SNAPSHOT: u64 = 100;
+/// Log lines of nodes that have written one, which only this filter shows.
+pub(super) const LOG: &str = "info,openraft=warn,skerry_control::raft=debug";
+
+const SNAPSHOTS: &str = "snapshots of the log";
 const FIVE: &str = "times five nodes voted";
 const THREE: &str = "times three of five nodes voted";
 
@@ -17,6 +23,7 @@ const THREE: &str = "times three of five nodes voted";
 pub(super) async fn grow_and_shrink(stage: &mut Stage, size: Size) -> Result<()> {
     stage.coverage.require(FIVE, size.rounds);
     stage.coverage.require(THREE, size.rounds);
+    stage.coverage.require(SNAPSHOTS, size.rounds);
     for _ in 0..2 {
         let at = stage.cluster.join(Role::Voter, None).await?;
         stage.workload.admit(stage.cluster.doors()[at].clone()).await?;
@@ -33,6 +40,8 @@ pub(super) async fn grow_and_shrink(stage: &mut Stage, size: Size) -> Result<()>
         stage.coverage.saw(THREE, 1);
         stage.workload.progress(size.deploys).await?;
     }
+    let names = stage.cluster.doors().into_iter().map(|door| door.name);
+    stage.coverage.saw(SNAPSHOTS, names.map(|name| stage.cluster.lines(&name, "a snapshot is written")).sum());
     Ok(())
 }
 

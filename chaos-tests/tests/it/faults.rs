@@ -37,3 +37,28 @@ async fn an_edge_starts_and_serves_without_a_control_plane() -> Result<()> {
 async fn strangers_and_noise_at_the_mesh_change_nothing() -> Result<()> {
     play(Scenario::Hostile).await
 }
+
+#[tokio::test]
+async fn half_of_the_datagrams_are_lost_and_no_deploy() -> Result<()> {
+    play(Scenario::Loss).await
+}
+
+#[tokio::test]
+async fn deploys_go_on_across_three_regions() -> Result<()> {
+    play(Scenario::Delay).await
+}
+
+#[tokio::test]
+async fn a_wrong_clock_changes_nothing() -> Result<()> {
+    play(Scenario::Clock).await
+}
+
+#[tokio::test]
+async fn small_packets_are_enough() -> Result<()> {
+    play(Scenario::Mtu).await
+}
+
+#[tokio::test]
+async fn a_wiped_voter_does_not_come_back_under_its_old_id() -> Result<()> {
+    play(Scenario::Wiped).await
+}

@@ -153,7 +153,7 @@ pub fn not_after(chain: &[Bytes]) -> i64 {
     life(chain).map_or(0, |life| life.ends_ms)
 }
 
-/// Whether a chain should be replaced: a third of its life is left, or it can not be read.
+/// Whether a chain should be replaced: a third of its life is left, it has not begun, or it can not be read.
 #[must_use]
 pub fn renewal_due(chain: &[Bytes], now_ms: i64) -> bool {
     life(chain).map_or(true, |life| life.is_renewal_due(now_ms))

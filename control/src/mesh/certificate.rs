@@ -54,14 +54,14 @@ impl Life {
         Self { begins_ms: ms(validity.not_before.timestamp()), ends_ms: ms(validity.not_after.timestamp()) }
     }
 
-    /// A third of it is left.
+    /// A third of it is left, or it was made under a clock that was ahead, so that nobody believes it yet.
     pub(super) fn is_renewal_due(self, now_ms: i64) -> bool {
-        now_ms > self.ends_ms - (self.ends_ms - self.begins_ms) / 3
+        now_ms < self.begins_ms || now_ms > self.ends_ms - (self.ends_ms - self.begins_ms) / 3
     }
 }
 
 /// Milliseconds since the Unix epoch as people read them.
-pub(super) fn time_text(at_ms: i64) -> String {
+pub(crate) fn time_text(at_ms: i64) -> String {
     jiff::Timestamp::from_second(at_ms.div_euclid(1000)).map_or_else(|_| format!("{at_ms} ms"), |at| at.to_string())
 }
 

@@ -13,7 +13,7 @@ use skerry_proto::{
 
 use super::{
     authority::{not_after, renewal_due},
-    certificate::Leaf,
+    certificate::{Leaf, time_text},
     name::{NodeName, is_cluster},
 };
 use crate::store::{Privacy, write_file};
@@ -129,10 +129,24 @@ impl NodeIdentity {
         not_after(&self.chain)
     }
 
-    /// Whether its certificate should be replaced: a third of its life is left.
+    /// Whether its certificate should be replaced: a third of its life is left, or it has not begun.
     #[must_use]
     pub fn renewal_due(&self, now_ms: i64) -> bool {
         renewal_due(&self.chain, now_ms)
+    }
+
+    /// Why no other node talks to this one any more: its certificate has ended, or this machine's clock is wrong.
+    #[must_use]
+    pub fn ended(&self, now_ms: i64) -> Option<String> {
+        let (ends, now) = (time_text(self.not_after_ms()), time_text(now_ms));
+        (self.not_after_ms() <= now_ms).then(|| {
+            format!(
+                "the certificate of node {} ended at {ends}, and this machine's clock says {now}: set the clock if it is \
+                 wrong; else make a token with `skerry cluster join-token --role {}` and start this node with --join and \
+                 --join-token-file",
+                self.node, self.role,
+            )
+        })
     }
 
     pub(super) fn name(&self) -> NodeName {

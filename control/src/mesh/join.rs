@@ -50,7 +50,7 @@ use crate::limits::FRAME_BYTES_MAX;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JoinError {
     /// Nobody was asked: no connection, or not in time. State: unchanged. Retry: yes, later or elsewhere.
-    #[error("{address} was not asked: {reason}")]
+    #[error("{address} was not asked: {reason}; check --join, and that UDP packets reach that port")]
     Unreachable {
         /// Who should have been asked.
         address: String,
@@ -59,11 +59,23 @@ pub enum JoinError {
     },
     /// The node there belongs to another cluster than the token: its authority has another fingerprint. The token was not
     /// sent. State: unchanged. Retry: with the right address, or a new token.
-    #[error("{address} belongs to another cluster than the join token, or its authority was replaced: {reason}")]
+    #[error(
+        "{address} belongs to another cluster than the join token, or its authority was replaced: {reason}; check --join, or \
+         make a token there with `skerry cluster join-token`"
+    )]
     Authority {
         /// Who answered.
         address: String,
         /// What was found.
+        reason: String,
+    },
+    /// The certificate there has ended or not begun, by this machine's clock. The token was not sent. State: unchanged.
+    /// Retry: with the right time.
+    #[error("{address} can not be believed: {reason}")]
+    Time {
+        /// Who answered.
+        address: String,
+        /// Both times, and what to do.
         reason: String,
     },
     /// The cluster said no. State: unchanged. Retry: as the code says.
@@ -127,7 +139,7 @@ struct Joining<'a> {
     address: &'a str,
     authority: [u8; 32],
     /// Who answered, or why it was not believed.
-    found: Arc<OnceLock<Result<NodeName, String>>>,
+    found: Arc<OnceLock<Result<NodeName, Doubt>>>,
 }
 
 impl Joining<'_> {
@@ -163,7 +175,12 @@ impl Joining<'_> {
         let name = "join.skerry-mesh".to_owned();
         let dialling = Dialling { endpoint, client, name, within: config.dial_timeout };
         let connection = dialling.any_of(self.address).await.map_err(|error| match self.found.get() {
-            Some(Err(reason)) => JoinError::Authority { address: self.address.to_owned(), reason: reason.clone() },
+            Some(Err(Doubt::Authority(reason))) => {
+                JoinError::Authority { address: self.address.to_owned(), reason: reason.clone() }
+            }
+            Some(Err(Doubt::Time(reason))) => {
+                JoinError::Time { address: self.address.to_owned(), reason: reason.clone() }
+            }
             _ => unreachable(error.to_string()),
         })?;
         let streams = connection.open_bi().await.map_err(|error| unreachable(error.to_string()))?;
@@ -207,7 +224,16 @@ impl Joining<'_> {
 struct FingerprintVerifier {
     authority: [u8; 32],
     provider: Arc<CryptoProvider>,
-    found: Arc<OnceLock<Result<NodeName, String>>>,
+    found: Arc<OnceLock<Result<NodeName, Doubt>>>,
+}
+
+/// Why the other side is not believed.
+#[derive(Debug, Clone)]
+enum Doubt {
+    /// It is not who the token means.
+    Authority(String),
+    /// Its certificate or this machine's clock is out of time.
+    Time(String),
 }
 
 impl FingerprintVerifier {
@@ -248,13 +274,16 @@ impl ServerCertVerifier for FingerprintVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.verify(leaf, intermediates, now).map_err(|error| tls::say_when(error, leaf));
+        let verified = self.verify(leaf, intermediates, now);
+        let is_untimely = verified.as_ref().is_err_and(tls::is_untimely);
+        let verified = verified.map_err(|error| tls::say_when(error, leaf));
         let found = verified.clone().map_err(|error| match error {
-            Error::Other(OtherError(reason)) => reason.to_string(),
+            Error::Other(OtherError(reason)) if is_untimely => Doubt::Time(reason.to_string()),
+            Error::Other(OtherError(reason)) => Doubt::Authority(reason.to_string()),
             Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-                "its certificate was not signed by the authority that it shows".to_owned()
+                Doubt::Authority("its certificate was not signed by the authority that it shows".to_owned())
             }
-            error => error.to_string(),
+            error => Doubt::Authority(error.to_string()),
         });
         // Of several addresses of one name the first that was believed or refused counts.
         let _ = self.found.set(found);

@@ -164,6 +164,12 @@ struct OutOfTime {
     remedy: &'static str,
 }
 
+/// Whether a certificate is refused because it has ended or not begun.
+pub(super) fn is_untimely(error: &Error) -> bool {
+    use CertificateError::{ExpiredContext, NotValidYetContext};
+    matches!(error, Error::InvalidCertificate(ExpiredContext { .. } | NotValidYetContext { .. }))
+}
+
 /// The refusal in words.
 pub(super) fn say_when(error: Error, leaf: &CertificateDer<'_>) -> Error {
     let seconds = |time: UnixTime| time_text(i64::try_from(time.as_secs()).unwrap_or(0).saturating_mul(1000));

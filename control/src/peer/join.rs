@@ -55,13 +55,18 @@ pub(crate) struct Joiner<'a> {
     pub(crate) address: String,
     pub(crate) feature_level: u32,
     pub(crate) build: &'a str,
+    /// Who this machine was, when its certificate has ended.
+    pub(crate) before: Option<&'a NodeIdentity>,
 }
 
 /// Asks until a voter has made this machine a node, and keeps everything that it was given. The identity is written last:
 /// what was cut off before is begun again, with the same key.
 pub(crate) async fn join(joiner: &Joiner<'_>) -> Result<NodeIdentity, BuildError> {
     let token: JoinToken = joiner.token.parse().map_err(JoinFailure::Token)?;
-    let key = own_key(joiner.data_dir)?;
+    let key = match joiner.before {
+        Some(before) => before.key.clone(),
+        None => own_key(joiner.data_dir)?,
+    };
     let request = pb::Join {
         token: joiner.token.trim().to_owned(),
         name: joiner.name.to_owned(),
@@ -73,7 +78,8 @@ pub(crate) async fn join(joiner: &Joiner<'_>) -> Result<NodeIdentity, BuildError
         feature_level: joiner.feature_level,
         build: joiner.build.to_owned(),
     };
-    let joined = ask(joiner.at, token.authority, &request).await?;
+    let attempts = if joiner.before.is_some() { 1 } else { ATTEMPTS_MAX };
+    let joined = ask(joiner.at, token.authority, &request, attempts).await?;
     let identity = NodeIdentity {
         cluster: joined.cluster,
         node: NodeId(joined.node_id),
@@ -95,12 +101,14 @@ pub(crate) async fn join(joiner: &Joiner<'_>) -> Result<NodeIdentity, BuildError
         Raft::create_log(joiner.data_dir).await?;
     }
     identity.save(joiner.data_dir).map_err(JoinFailure::Identity)?;
-    remove_key(joiner.data_dir)?;
+    if joiner.before.is_none() {
+        remove_key(joiner.data_dir)?;
+    }
     tracing::info!(node = %identity.node, cluster = %identity.cluster, "this machine is a node now");
     Ok(identity)
 }
 
-async fn ask(at: &str, authority: [u8; 32], request: &pb::Join) -> Result<pb::Joined, JoinFailure> {
+async fn ask(at: &str, authority: [u8; 32], request: &pb::Join, attempts: u32) -> Result<pb::Joined, JoinFailure> {
     let mut attempt = 1;
     loop {
         let error = match crate::mesh::join(at, authority, request, ATTEMPT_TIMEOUT).await {
@@ -110,9 +118,9 @@ async fn ask(at: &str, authority: [u8; 32], request: &pb::Join) -> Result<pb::Jo
         let passes = match &error {
             JoinError::Unreachable { .. } | JoinError::Lost { .. } => true,
             JoinError::Refused { code, .. } => *code == Code::Unavailable,
-            JoinError::Authority { .. } | JoinError::Malformed { .. } => false,
+            JoinError::Authority { .. } | JoinError::Time { .. } | JoinError::Malformed { .. } => false,
         };
-        if !passes || attempt == ATTEMPTS_MAX {
+        if !passes || attempt == attempts {
             return Err(JoinFailure::Asked(error));
         }
         tracing::warn!(%error, attempt, "not joined yet");

@@ -4,6 +4,8 @@
 //! **Must not know** TLS. **Enter at** [`run`] and [`RenewService`].
 //!
 //! A certificate is renewed when a third of its life is left, or when the authority that made it does not sign any more.
+//! A voter makes its own, so it comes back however long it was away. An edge whose certificate has ended serves what it has,
+//! and has to be told a new join token: what was stolen from a machine that is long gone lets nobody in.
 //! The authorities that are trusted follow the catalog at once, so a rotation is: trust both, sign with the new one, wait
 //! until every node has a certificate of it, forget the old one.
 //!
@@ -34,8 +36,9 @@ use crate::{
     seal::{KeyFile, Sealer},
 };
 
-/// How often the certificate is looked at besides every change of the catalog; two days of its life are left then.
-const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// How often the certificate is looked at besides every change of the catalog. Two days of its life are left when it is due; but
+/// a machine that has slept for a week, or whose clock was mended, should not stay apart for long.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How soon it is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(2);
 /// BOUND: how long a voter may take.
@@ -62,7 +65,8 @@ pub(crate) async fn run(mut renewal: Renewal) {
         if let Err(error) = renewal.look(&catalog).await {
             let ends_ms = renewal.identity.not_after_ms();
             tracing::warn!(error, ends_ms, "this node's identity is not up to date yet");
-            wait = RETRY_EVERY;
+            // Nobody answers a node whose certificate has ended, however often it asks.
+            wait = if ends_ms > clock::unix_ms() { RETRY_EVERY } else { LOOK_EVERY };
         }
         if let Ok(Err(_)) = tokio::time::timeout(wait, states.changed()).await {
             return;
@@ -140,6 +144,9 @@ impl Renewal {
         let request = certificate_request(&self.identity.key).map_err(|error| error.to_string())?;
         if let Some(authority) = &self.authority {
             return issue(authority, catalog, self.identity.node, &request);
+        }
+        if let Some(ended) = self.identity.ended(clock::unix_ms()) {
+            return Err(ended);
         }
         let mut refused = "no voter is known".to_owned();
         let renew = pb::Renew { certificate_request: request };

@@ -146,6 +146,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         self.head = head(catalog);
         (self.applied, self.membership) = (meta.last_log_id, meta.last_membership.clone());
         self.states.replace(self.head.clone());
+        tracing::info!(revision = %self.head.catalog.revision(), "the leader's snapshot has taken the place of this node's state");
         Ok(())
     }
 

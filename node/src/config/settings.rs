@@ -68,6 +68,9 @@ pub struct Settings {
     /// File with the token that lets this node join
     #[arg(long, global = true, value_name = "FILE", env = "SKERRY_JOIN_TOKEN_FILE")]
     pub join_token_file: Option<PathBuf>,
+    /// Changes that a voter keeps as a log until it writes the whole catalog down, 100 to 1 000 000 [default: 5000]
+    #[arg(long, global = true, value_name = "N", env = "SKERRY_LOGS_PER_SNAPSHOT")]
+    pub logs_per_snapshot: Option<u64>,
     /// How log lines are written [default: text]
     #[arg(long, global = true, value_name = "text|json", env = "SKERRY_LOG_FORMAT")]
     pub log_format: Option<String>,
@@ -186,6 +189,7 @@ impl Settings {
             bootstrap,
             join,
             join_token_file,
+            logs_per_snapshot,
             log_format,
             log,
             connections_max,
@@ -241,6 +245,7 @@ impl Settings {
             mesh,
             bootstrap,
             join,
+            logs_per_snapshot: within("logs_per_snapshot", self.logs_per_snapshot, 5000, 100..=1_000_000)?,
             log_format: one_of("log_format", self.log_format, &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
             log: self.log.unwrap_or_else(|| "info,openraft=warn".into()),
             ingress: IngressLimits {

@@ -42,6 +42,10 @@ pub const TEMPLATE: &str = r#"# skerry-node configuration. Every key is also a f
 #join = "192.0.2.1:8701"
 #join_token_file = "/etc/skerry/join.token"
 
+# Changes (100 to 1000000) that a voter keeps as a log until it writes the whole catalog down. Too low writes the catalog
+# often, too high makes a start slow.
+#logs_per_snapshot = 5000
+
 # Log lines: "text" or "json", and which: a filter such as "info,skerry_node=debug".
 #log_format = "text"
 #log = "info,openraft=warn"

@@ -53,6 +53,7 @@ fn a_bad_value_is_refused_by_key() {
         ("join = \"a:1\"\njoin_token_file = \"t\"\nmesh = \"127.0.0.1:1\"\nbootstrap = true", "bootstrap"),
         ("mesh = \"0.0.0.0:1\"", "mesh_advertise"),
         ("role = \"edge\"\nbootstrap = true", "role"),
+        ("logs_per_snapshot = 99", "100 to 1000000"),
         ("dns = \"127.0.0.1:53\"", "dns"),
     ] {
         let error = Config::resolve(None, settings(text)).unwrap_err().to_string();

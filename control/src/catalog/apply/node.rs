@@ -26,6 +26,12 @@ impl Step {
             Admission::Founder => None,
             Admission::Token(hash) => Some(self.join_token(&hash, new.role)?),
         };
+        if let Some(id) = self.returns(new) {
+            let by = token.map(|token| self.use_up(&token)).unwrap_or_default();
+            self.node_mut(id)?.admitted_by = admitted_by(new);
+            self.log("node.admit", &new.name, [("id", id.to_string()), ("again", "yes".to_owned()), ("token", by)]);
+            return Ok(());
+        }
         self.check_newcomer(new)?;
         let id = match &token {
             None => self.founder(new.role)?,
@@ -105,11 +111,15 @@ impl Step {
     /// ask for it, so the token need not be good any more.
     fn admitted_before(&self, new: &NewNode) -> Option<NodeId> {
         let node = self.catalog.node_by_key(&new.public_key)?;
-        let by = match new.admission {
-            Admission::Founder => None,
-            Admission::Token(hash) => Some(hash),
-        };
-        (node.name == new.name && node.admitted_by == by).then_some(node.id)
+        (node.name == new.name && node.admitted_by == admitted_by(new)).then_some(node.id)
+    }
+
+    /// The edge that this is, with a token that is good for it: its certificate has ended. A voter makes its own, and one that
+    /// has lost its log must not come back under its id.
+    fn returns(&self, new: &NewNode) -> Option<NodeId> {
+        let node = self.catalog.node_by_key(&new.public_key)?;
+        let is_edge = node.role == NodeRole::Edge && new.role == NodeRole::Edge;
+        (is_edge && node.name == new.name).then_some(node.id)
     }
 
     fn join_token(&self, hash: &TokenHash, role: NodeRole) -> Result<Arc<JoinToken>, Rejection> {
@@ -121,9 +131,9 @@ impl Step {
         match self.catalog.join_token_by_hash(hash) {
             None => wrong(format!("it is unknown, used up, revoked or long expired; {MAKE_ONE}")),
             Some(token) if !token.is_current(self.at_ms) => wrong(format!("it has expired; {MAKE_ONE}")),
-            Some(token) if token.role.is_some_and(|most| !most.includes(role)) => {
-                wrong(format!("it admits no {role}; join as an edge, or {MAKE_ONE} --role {role}"))
-            }
+            Some(token) if token.role.is_some_and(|most| !most.includes(role)) => wrong(format!(
+                "it admits no {role}; join as an edge, or make another with `skerry cluster join-token --role {role}`"
+            )),
             Some(token) => Ok(Arc::clone(token)),
         }
     }
@@ -230,6 +240,13 @@ fn check_name(name: &str) -> Result<(), Rejection> {
     }
     let rule = format!("use 1 to {} of a-z, A-Z, 0-9, '-', '_' and '.'", limits::NODE_NAME_BYTES_MAX);
     Err(Rejection::invalid("name", rule))
+}
+
+fn admitted_by(new: &NewNode) -> Option<TokenHash> {
+    match new.admission {
+        Admission::Founder => None,
+        Admission::Token(hash) => Some(hash),
+    }
 }
 
 fn check_place(region: &str, zone: &str) -> Result<(), Rejection> {

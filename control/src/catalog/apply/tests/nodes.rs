@@ -108,6 +108,26 @@ fn a_node_whose_answer_was_lost_asks_again_and_is_admitted_once() {
 }
 
 #[test]
+fn an_edge_joins_again_as_itself_with_another_token_and_a_voter_does_not() {
+    let mut lab = founded();
+    let first = token(&mut lab, None, 2);
+    let edge = edit_node(lab.new_node("n2", Admission::Token(first.hash)), |node| node.role = NodeRole::Edge);
+    let voter = lab.new_node("n3", Admission::Token(first.hash));
+    lab.run(vec![edge.clone()]).unwrap();
+    lab.run(vec![voter.clone()]).unwrap();
+    let (before, second) = (node(&lab, "n2"), token(&mut lab, Some(NodeRole::Edge), 2));
+    let with = |change, hash| edit_node(change, |node| node.admission = Admission::Token(hash));
+    lab.run(vec![with(edge.clone(), second.hash)]).unwrap();
+    let after = node(&lab, "n2");
+    assert_eq!((after.id, after.admitted_by, lab.catalog.nodes().count()), (before.id, Some(second.hash), 3));
+    assert_eq!(lab.catalog.join_token_by_hash(&second.hash).unwrap().uses_left, 1);
+    let renamed = edit_node(with(edge, second.hash), |node| node.name = "n4".to_owned());
+    refuses(&mut lab, renamed, &["public key: node ", "(n2) has this key"]);
+    let third = token(&mut lab, None, 1);
+    refuses(&mut lab, with(voter, third.hash), &["name: node ", "is called \"n3\""]);
+}
+
+#[test]
 fn a_founder_that_was_cut_off_founds_again() {
     let mut lab = founded();
     let again = lab.new_node("n1", Admission::Founder);
