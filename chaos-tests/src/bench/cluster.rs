@@ -3,7 +3,9 @@
 //! **Owns** which figures there are, how long each is measured, and what is asked of it. **Must not know** how a cluster
 //! does its work. **Enter at** [`Plan`].
 
-use anyhow::{Context, Result};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 
 use self::{
     fleet::Fleet,
@@ -11,7 +13,14 @@ use self::{
     writes::{Rate, Store},
 };
 use super::report::{Report, Target};
-use crate::{cluster::Role, programs::Programs};
+use crate::{
+    cluster::{
+        Cluster, Role,
+        ground::{Ground, Way},
+        network,
+    },
+    programs::Programs,
+};
 
 pub mod etcd;
 pub mod failover;
@@ -36,6 +45,12 @@ pub struct Plan {
     pub services: usize,
 }
 
+/// A cluster of three voters and two edges.
+const FIVE: [Role; 5] = [Role::Voter, Role::Voter, Role::Voter, Role::Edge, Role::Edge];
+/// Their regions where there is delay: a voter in each.
+const REGIONS: [usize; 5] = [0, 1, 2, 1, 2];
+/// How long a datagram is on its way from one region to another.
+const DELAY: Duration = Duration::from_millis(80);
 /// Connections that write at once.
 const WRITERS: [usize; 3] = [32, 64, 128];
 /// Services that somebody asks for, of those on the node that is weighed.
@@ -47,10 +62,29 @@ impl Plan {
     /// # Errors
     /// When a deploy or a request fails.
     pub async fn live(&self, report: &mut Report, programs: &Programs) -> Result<()> {
-        let fleet = Fleet::start(programs, &[Role::Voter, Role::Voter, Role::Voter, Role::Edge, Role::Edge]).await?;
+        let fleet = Fleet::start(programs, &FIVE).await?;
         let entrances = fleet.running().into_iter().map(|at| Entrance::of(&fleet, at)).collect::<Result<Vec<_>>>()?;
         let live = live::measure(&entrances, self.deploys).await?;
         show_live(report, "5 nodes", &live, [Target::AtMost(150.0), Target::AtMost(500.0)]);
+        Ok(())
+    }
+
+    /// The same while each datagram between three regions is late. Needs root; without it, it says so and is left out.
+    ///
+    /// # Errors
+    /// When a deploy or a request fails, or nothing was late.
+    pub async fn delayed(&self, report: &mut Report, programs: &Programs) -> Result<()> {
+        if !network::is_allowed() {
+            return Ok(());
+        }
+        let ground = Ground { way: Way::Relayed, ..Ground::of(u8::try_from(FIVE.len())?) };
+        let cluster = Cluster::start_on(programs, ground, &FIVE).await?;
+        cluster.relay()?.set_regions(&REGIONS, DELAY);
+        let entrances: Vec<_> = cluster.doors().iter().map(Entrance::through).collect();
+        let live = live::measure(&entrances, self.deploys).await?;
+        ensure!(cluster.relay()?.carried().late > self.deploys, "nothing was late");
+        let place = format!("5 nodes, {} ms between 3 regions", DELAY.as_millis());
+        show_live(report, &place, &live, [Target::None, Target::AtMost(1000.0)]);
         Ok(())
     }
 

@@ -138,6 +138,10 @@ async fn several(report: &mut Report, options: &Options, programs: &Programs) ->
         eprintln!("{deploys} deploys on 5 nodes");
         plan.live(report, programs).await?;
     }
+    if options.wants(Part::Delayed) {
+        eprintln!("{deploys} deploys on 5 nodes in 3 regions");
+        plan.delayed(report, programs).await?;
+    }
     if options.wants(Part::Writes) {
         eprintln!("writes: Skerry, etcd");
         plan.writes(report, programs).await?;

@@ -74,6 +74,24 @@ impl Door {
         Self { api: self.api.with_token(token), ..self.clone() }
     }
 
+    /// Its API, to be called from [`inside`](Self::inside).
+    #[must_use]
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Where it serves workers, seen from [`inside`](Self::inside).
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where futures run whose sockets are to be in the node's namespace.
+    #[must_use]
+    pub fn inside(&self) -> &Handle {
+        &self.inside
+    }
+
     /// Deploys a worker, once however often it is asked for under the same key.
     pub async fn deploy(&self, service: &str, worker: Worker, key: String) -> Answer {
         let (api, service) = (self.api.clone(), service.to_owned());

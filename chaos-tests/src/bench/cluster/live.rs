@@ -18,7 +18,7 @@ use crate::{
     api::Api,
     bench::spread::Spread,
     clock,
-    cluster::{AGREE_TIMEOUT, until},
+    cluster::{AGREE_TIMEOUT, door::Door, until},
     node::DOMAIN,
     visitor::Visitor,
 };
@@ -65,6 +65,12 @@ impl Entrance {
     pub fn of(fleet: &Fleet, at: usize) -> Result<Self> {
         let http = fleet.node(at)?.addresses.http;
         Ok(Self { api: fleet.api(at)?.clone(), http, inside: Handle::current() })
+    }
+
+    /// A node in a namespace of its own.
+    #[must_use]
+    pub fn through(door: &Door) -> Self {
+        Self { api: door.api().clone(), http: door.http(), inside: door.inside().clone() }
     }
 
     /// Deploys a number and returns what the node says of it.
