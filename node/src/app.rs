@@ -43,7 +43,7 @@ use crate::{
     runtime::{Runtime, config::RuntimeConfig},
     tails::Tails,
     task::Tasks,
-    telemetry::otlp::Exporter,
+    telemetry::otlp::{self, Exporter},
     triggers,
 };
 
@@ -130,9 +130,7 @@ impl App {
         let leader = control.clone();
         let crons = triggers::run(dispatch.clone(), Arc::clone(&metrics), tasks.clone(), move || leader.leads());
         tasks.spawn_essential("cron triggers", crons, readiness.abort());
-        if let Some(exporter) = exporter {
-            tasks.spawn("otlp", exporter.run(tasks.stopping()));
-        }
+        tasks.spawn("otlp", otlp::run(exporter, tasks.stopping()));
         let bound = bind(&config)?;
         let api = ApiDeps {
             control: control.clone(),
