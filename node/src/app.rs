@@ -35,15 +35,15 @@ use crate::{
     data_dir::{DataDir, DataDirError, KV_FILE},
     dispatch::{Dispatch, DispatchDeps, spec::Specs},
     ingress::{
-        Addresses, ApiListener, BindError, CertificateError, Certificates, Front, FrontConfig, FrontDeps, Ingress,
-        IngressDeps, Listener, Operations, Proxies, Readiness, Running, Sockets, limits,
+        Addresses, ApiListener, ApiTls, BindError, CertificateError, Certificates, Front, FrontConfig, FrontDeps,
+        Ingress, IngressDeps, Listener, Operations, Proxies, Readiness, Running, Sockets, limits,
     },
     kv::{KvBuildError, KvConfig, LocalKv},
     ports::{LiveTails, UploadValidator, WallClock},
     runtime::{Runtime, config::RuntimeConfig},
     tails::Tails,
     task::Tasks,
-    telemetry::otlp::Exporter,
+    telemetry::otlp::{self, Exporter},
     triggers,
 };
 
@@ -130,9 +130,7 @@ impl App {
         let leader = control.clone();
         let crons = triggers::run(dispatch.clone(), Arc::clone(&metrics), tasks.clone(), move || leader.leads());
         tasks.spawn_essential("cron triggers", crons, readiness.abort());
-        if let Some(exporter) = exporter {
-            tasks.spawn("otlp", exporter.run(tasks.stopping()));
-        }
+        tasks.spawn("otlp", otlp::run(exporter, tasks.stopping()));
         let bound = bind(&config, sockets)?;
         let api = ApiDeps {
             control: control.clone(),
@@ -148,17 +146,8 @@ impl App {
         };
         let router = shown.settle(api::router(ports, api));
         api::serve_carried(&control, router.clone());
-        let api = match bound.api {
-            Some(listener) => {
-                let certificate = ApiCertificate::first(&control, &certificates, listener.address())?;
-                let tls = certificate.as_ref().map(ApiCertificate::tls);
-                if let Some(certificate) = certificate {
-                    tasks.spawn("api certificate", certificate.run(tasks.stopping()));
-                }
-                Some(ApiListener::new(listener, tls, router))
-            }
-            None => None,
-        };
+        let tls = api_tls(bound.api.as_ref(), &control, &certificates, &tasks)?;
+        let api = bound.api.map(|listener| ApiListener::new(listener, tls, router));
         let ingress = Ingress { http: bound.http, https: bound.https, api, metrics: bound.metrics };
         let addresses = ingress.addresses();
         let front = Front::build(
@@ -204,6 +193,20 @@ impl App {
         let kv_closed = self.kv.close(STOP_TIMEOUT).await;
         tracing::info!(connections_left, tasks_left, events_left, kv_closed, data_dir = %self.data_dir.path().display(), "stopped");
     }
+}
+
+/// What the API shows to those who reach it from other machines, kept up to date.
+fn api_tls(
+    listener: Option<&Listener>,
+    control: &Control,
+    certificates: &Arc<Certificates>,
+    tasks: &Tasks,
+) -> Result<Option<Arc<ApiTls>>, AppError> {
+    let Some(listener) = listener else { return Ok(None) };
+    let Some(certificate) = ApiCertificate::first(control, certificates, listener.address())? else { return Ok(None) };
+    let tls = certificate.tls();
+    tasks.spawn("api certificate", certificate.run(tasks.stopping()));
+    Ok(Some(tls))
 }
 
 struct Bound {

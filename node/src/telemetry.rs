@@ -8,7 +8,7 @@ mod metrics;
 pub mod otlp;
 mod writer;
 
-use std::io::IsTerminal;
+use std::{error::Error, io::IsTerminal};
 
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -49,4 +49,17 @@ pub fn start(format: LogFormat, filter: &str) -> Result<FlushGuard, TelemetryErr
     // Several nodes in one test process share the first one's lines.
     let _already = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
     Ok(guard)
+}
+
+/// The whole chain of an error in one line.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        text.push_str(": ");
+        text.push_str(&current.to_string());
+        cause = current.source();
+    }
+    text
 }

@@ -35,6 +35,7 @@ use super::{
 };
 use crate::{
     address::{Cidr, is_public},
+    telemetry::chain,
     worker::{Body, BodyError},
 };
 
@@ -215,18 +216,6 @@ fn outbound_error(host: &str, error: &(dyn Error + 'static)) -> OutboundError {
 
 fn refused(host: &str) -> OutboundError {
     OutboundError::Refused(format!("{host} is not a public address: the operator may allow it with egress_allow"))
-}
-
-/// The whole chain of an error in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        text.push_str(": ");
-        text.push_str(&current.to_string());
-        cause = current.source();
-    }
-    text
 }
 
 #[cfg(test)]

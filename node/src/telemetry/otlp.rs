@@ -1,7 +1,7 @@
 //! Sends spans to a collector: OTLP over HTTP, protobuf.
 //!
 //! **Owns** batches, retries, and the count of what did not arrive. **Must not know** what spans mean. **Enter at**
-//! [`Exporter`].
+//! [`Exporter`] and [`run`].
 //!
 //! Nobody waits for the collector: spans come through a bounded queue, and while a batch is on its way the queue fills and then
 //! drops. A stop sends what is left, once.
@@ -36,6 +36,7 @@ use skerry_proto::otlp::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::chain;
 use crate::config::Otlp;
 
 /// BOUND: spans of one request; some hundred KiB.
@@ -86,6 +87,13 @@ enum Sent {
     Never(String),
 }
 
+/// Sends until told to stop, and then what is left; nothing without an exporter.
+pub async fn run(exporter: Option<Exporter>, stopping: CancellationToken) {
+    if let Some(exporter) = exporter {
+        exporter.run(stopping).await;
+    }
+}
+
 impl Exporter {
     /// What makes spans, what sends them, and what counts them. Without a collector nothing is made.
     #[must_use]
@@ -103,8 +111,7 @@ impl Exporter {
         (tracer, Some(Self { client, collector, resource: resource(node), finished, counts }), figures)
     }
 
-    /// Sends until told to stop, and then what is left.
-    pub async fn run(mut self, stopping: CancellationToken) {
+    async fn run(mut self, stopping: CancellationToken) {
         let mut spans = Vec::with_capacity(BATCH_MAX);
         loop {
             let gathered = async {
@@ -235,13 +242,6 @@ fn resource(node: &str) -> Resource {
         text("skerry.node", node),
     ];
     Resource { attributes }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
-    }
 }
 
 impl Collector for SpanFigures {

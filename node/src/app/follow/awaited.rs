@@ -20,7 +20,10 @@ use futures_util::{
 use skerry_control::catalog::EnvironmentKey;
 use tokio::sync::Semaphore;
 
-use crate::dispatch::{Dispatch, Unready, site::Site, spec::SpecError};
+use crate::{
+    dispatch::{Dispatch, Unready, site::Site, spec::SpecError},
+    telemetry::chain,
+};
 
 /// BOUND: environments whose code is fetched and compiled at once; each may have 65 MiB in memory.
 const AT_ONCE_MAX: usize = 8;
@@ -158,13 +161,5 @@ impl Awaited {
     /// Why the first that has failed has done so.
     pub(super) fn refusal(&self) -> Option<&str> {
         self.failed.values().next().map(|failed| failed.reason.as_str())
-    }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
     }
 }
