@@ -458,7 +458,9 @@ impl Control {
         span.record(|record| record.text("http.request.method", call.method.as_str()));
         let traced = span.context().map(|context| mesh.traced(&context.traceparent()));
         let mesh = traced.as_ref().unwrap_or(mesh);
-        for voter in self.seat.ask_next(self.node, &self.catalog()) {
+        let mut voters = self.seat.ask_next(self.node, &self.catalog());
+        voters.sort_by_key(|voter| !self.seems_alive(*voter));
+        for voter in voters {
             let answered = tokio::select! {
                 answered = peer::api::carry(mesh, voter, call) => answered,
                 () = self.gone(voter) => Err(CarryError::Lost { reason: format!("node {voter} is gone") }),
@@ -476,18 +478,23 @@ impl Control {
         Err(refused)
     }
 
-    /// Returns once a node that was asked as the leader is none any more, or gossip has given it up: the transport would
-    /// wait longer.
+    /// Returns once a node that was asked as the leader is none any more, or gossip begins to doubt that it is alive: the
+    /// transport would wait longer.
     async fn gone(&self, asked: NodeId) {
+        let was_alive = self.seems_alive(asked);
         loop {
             tokio::time::sleep(GONE_EVERY).await;
             let leader = self.status().and_then(|status| status.leader);
-            let is_down =
-                |members: Arc<Members>| members.state(asked).is_some_and(|state| state.alive == Liveness::Down);
-            if leader.is_some_and(|leader| leader != asked) || self.members().is_some_and(is_down) {
+            if leader.is_some_and(|leader| leader != asked) || (was_alive && !self.seems_alive(asked)) {
                 return;
             }
         }
+    }
+
+    /// Whether gossip has no doubt about a node; it may not know it.
+    fn seems_alive(&self, node: NodeId) -> bool {
+        let is_alive = |members: Arc<Members>| members.state(node).is_none_or(|state| state.alive == Liveness::Alive);
+        self.members().is_none_or(is_alive)
     }
 
     async fn seen(&self, revision: Revision) {

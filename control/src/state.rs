@@ -117,7 +117,7 @@ impl States {
             return Some(Vec::new());
         }
         let tail = self.tail();
-        let from = tail.entries.iter().position(|entry| entry.previous == revision)?;
+        let from = tail.entries.binary_search_by_key(&revision, |entry| entry.previous).ok()?;
         Some(tail.entries.range(from..).cloned().collect())
     }
 
