@@ -35,12 +35,13 @@ pub mod state;
 mod store;
 
 pub mod tails;
-pub mod trace;
 
 pub mod mint;
 
 pub mod catalog;
 pub mod kv;
+pub mod trace;
+
 pub mod limits;
 
 pub mod clock;

@@ -29,7 +29,6 @@ pub use self::{
     context::{STATE_BYTES_MAX, TraceContext},
     span::{Record, Span},
 };
-use crate::mint;
 
 /// BOUND: spans that wait to be sent; some MiB. What comes while it is full is dropped and counted.
 const QUEUE_SPANS_MAX: usize = 8192;
@@ -107,7 +106,7 @@ impl Tracer {
 
 impl Inner {
     fn keeps(&self) -> bool {
-        self.kept_below == u64::MAX || u64::from_be_bytes(mint::random()) < self.kept_below
+        self.kept_below == u64::MAX || u64::from_be_bytes(context::random()) < self.kept_below
     }
 }
 

@@ -87,18 +87,7 @@ pub(super) async fn start(
         Some(sealer) => sealer,
         None => Sealer::open_key(&config.data_dir, KeyFile::Cluster, WhenMissing::Fail)?,
     };
-    let keeper = Arc::new(Keeper::new(base.node, Arc::clone(&base.states), &config.data_dir));
-    let parts = Parts {
-        bundles,
-        sealer,
-        api: Arc::default(),
-        live: LiveTimes::default(),
-        restart: watch::Sender::new(false),
-        keeper,
-        tails: Arc::default(),
-        stopping: CancellationToken::new(),
-        rotation: watch::Sender::new(None),
-    };
+    let parts = Parts::new(config, &base, bundles, sealer);
     let mut tasks = parts.tasks(config, &base);
     let connected = match (&config.mesh, identity) {
         (Some(settings), Some(identity)) => {
@@ -252,6 +241,20 @@ struct Connected {
 }
 
 impl Parts {
+    fn new(config: &ControlConfig, base: &Base, bundles: Bundles, sealer: Sealer) -> Self {
+        Self {
+            bundles,
+            sealer,
+            api: Arc::default(),
+            live: LiveTimes::default(),
+            restart: watch::Sender::new(false),
+            keeper: Arc::new(Keeper::new(base.node, Arc::clone(&base.states), &config.data_dir)),
+            tails: Arc::default(),
+            stopping: CancellationToken::new(),
+            rotation: watch::Sender::new(None),
+        }
+    }
+
     /// The handle of it all.
     fn control(
         self,

@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use crate::mint;
-
 /// BOUND: bytes of a `tracestate`; section 3.3.1.5 asks to hand on 512 at least.
 pub const STATE_BYTES_MAX: usize = 512;
 /// BOUND: members of a `tracestate`; section 3.3.1.1.
@@ -102,11 +100,18 @@ fn is_state(text: &str) -> bool {
 
 fn nonzero<const N: usize>() -> [u8; N] {
     loop {
-        let bytes = mint::random::<N>();
+        let bytes = random::<N>();
         if bytes != [0; N] {
             return bytes;
         }
     }
+}
+
+/// Names have to differ; they are no secrets.
+pub(super) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes once it has booted");
+    bytes
 }
 
 #[cfg(test)]
