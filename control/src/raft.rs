@@ -65,7 +65,7 @@ pub struct RaftConfig {
     pub propose_timeout: Duration,
     /// Log entries between snapshots.
     pub logs_per_snapshot: u64,
-    /// How often the leader is heard of; an election begins six to eight of them after the last one. Default 250 ms, for voters at
+    /// How often the leader is heard of; an election begins eight to ten of them after the last one. Default 250 ms, for voters at
     /// most 60 ms apart (CLUSTER.md 2c). Too low elects new leaders on a slow network, too high notices a dead one late.
     pub heartbeat: Duration,
 }
@@ -228,10 +228,10 @@ fn settings(config: &RaftConfig) -> openraft::Config {
     openraft::Config {
         cluster_name: "skerry".to_owned(),
         heartbeat_interval: heartbeat_ms,
-        // openraft elects once the leader's lease, which is the longest timeout, and then a timeout have passed: after six
-        // to eight heartbeats that did not come.
-        election_timeout_min: heartbeat_ms * 2,
-        election_timeout_max: heartbeat_ms * 4,
+        // openraft elects once the leader's lease, which is the longest timeout, and then a timeout have passed: after eight
+        // to ten heartbeats that did not come. The shortest one is also how long a vote may take, with its connection and fsync.
+        election_timeout_min: heartbeat_ms * 3,
+        election_timeout_max: heartbeat_ms * 5,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(config.logs_per_snapshot),
         max_in_snapshot_log_to_keep: LOGS_KEPT.min(config.logs_per_snapshot),
         api_channel_size: Some(PROPOSALS_MAX as u64),

@@ -19,12 +19,19 @@ use crate::{
         Applied, Change, Command, Repeated,
         wire::{decode_command, encode_command},
     },
+    clock,
     error::ProposeError,
     limits::COMMAND_BYTES_MAX,
     mesh::{CallError, Caller, FrameError, Incoming, Mesh, Service},
+    raft::Raft,
     seat::Seat,
     state::States,
 };
+
+/// BOUND: how long an elected leader may take until it takes proposals: one entry of its term is agreed on first.
+const ELECTED_TIMEOUT: Duration = Duration::from_secs(2);
+/// How soon it is asked again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Proposes on behalf of this node, wherever the leader is. Clones share everything.
 #[derive(Clone)]
@@ -41,7 +48,7 @@ impl Proposer {
     /// version's number, is told only where this node leads.
     pub(crate) async fn propose(&self, command: Command) -> Result<Applied, ProposeError> {
         if let Some(raft) = self.seat.raft() {
-            match raft.propose(command.clone()).await {
+            match self.propose_here(&raft, &command).await {
                 Err(ProposeError::NotLeader { .. }) => {}
                 decided => return decided,
             }
@@ -60,6 +67,19 @@ impl Proposer {
             }
         }
         Err(refused)
+    }
+
+    /// A leader that was elected a moment ago says both that it leads and that it does not: then it is asked again.
+    async fn propose_here(&self, raft: &Raft, command: &Command) -> Result<Applied, ProposeError> {
+        let deadline = clock::monotonic() + ELECTED_TIMEOUT;
+        loop {
+            let decided = raft.propose(command.clone()).await;
+            let is_new = matches!(decided, Err(ProposeError::NotLeader { .. })) && raft.status().leads();
+            if !is_new || clock::monotonic() > deadline {
+                return decided;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Waits until this node shows what was agreed.

@@ -90,6 +90,13 @@ impl RaftStatus {
     }
 }
 
+/// Whether no change of members is under way.
+fn is_settled(metrics: &Metrics) -> bool {
+    let config = &metrics.membership_config;
+    let is_agreed = *config.log_id() <= metrics.last_applied;
+    config.membership().get_joint_config().len() == 1 && is_agreed
+}
+
 impl Raft {
     /// How this node sees the agreement.
     #[must_use]
@@ -148,10 +155,16 @@ impl Raft {
     /// Hands the lead, where this node has it, to the voter that has most of the log, and waits a moment until it is gone:
     /// whoever stops on purpose leaves no second without a leader.
     pub(crate) async fn step_down(&self) {
-        let status = self.status();
-        if !self.leads() || status.voters.len() < 2 {
+        if !self.leads() || self.status().voters.len() < 2 {
             return;
         }
+        // Half way through a change of members two majorities count, and without this node there may be none of the old ones.
+        let settled = |metrics: &Metrics| is_settled(metrics);
+        let unchanged = self.raft.wait(Some(HANDOVER_TIMEOUT)).metrics(settled, "the members are settled").await;
+        if let Err(error) = unchanged {
+            tracing::warn!(%error, "this node stops while the voters are changing");
+        }
+        let status = self.status();
         let others = status.voters.iter().filter(|voter| **voter != self.node);
         let Some(next) = others.max_by_key(|voter| status.replicated.get(voter).copied().flatten()) else { return };
         if let Err(error) = self.transfer_lead(*next).await {
