@@ -7,57 +7,51 @@ pub mod archive;
 pub mod id;
 pub mod versioned;
 
-/// What a backup says of itself.
-#[allow(missing_docs, reason = "generated from backup.proto, whose comments are its documentation")]
-pub mod backup {
-    include!(concat!(env!("OUT_DIR"), "/skerry.backup.rs"));
+/// A module with the messages of the `.proto` file of its name.
+macro_rules! messages {
+    ($(#[$about:meta])* $name:ident) => {
+        $(#[$about])*
+        #[allow(missing_docs, reason = "generated from a .proto file, whose comments are its documentation")]
+        pub mod $name {
+            include!(concat!(env!("OUT_DIR"), "/skerry.", stringify!($name), ".rs"));
+        }
+    };
 }
 
-/// The code of a version.
-#[allow(missing_docs, reason = "generated from bundle.proto, whose comments are its documentation")]
-pub mod bundle {
-    include!(concat!(env!("OUT_DIR"), "/skerry.bundle.rs"));
+messages! {
+    /// What a backup says of itself.
+    backup
 }
-
-/// The catalog and the commands that change it.
-#[allow(missing_docs, reason = "generated from catalog.proto, whose comments are its documentation")]
-#[allow(clippy::large_enum_variant, reason = "generated; few messages exist at once")]
-pub mod catalog {
-    include!(concat!(env!("OUT_DIR"), "/skerry.catalog.rs"));
+messages! {
+    /// The code of a version.
+    bundle
 }
-
-/// How nodes that do not vote follow the catalog.
-#[allow(missing_docs, reason = "generated from feed.proto, whose comments are its documentation")]
-pub mod feed {
-    include!(concat!(env!("OUT_DIR"), "/skerry.feed.rs"));
+messages! {
+    /// The catalog and the commands that change it.
+    #[allow(clippy::large_enum_variant, reason = "generated; few messages exist at once")]
+    catalog
 }
-
-/// What members tell each other about themselves.
-#[allow(missing_docs, reason = "generated from gossip.proto, whose comments are its documentation")]
-pub mod gossip {
-    include!(concat!(env!("OUT_DIR"), "/skerry.gossip.rs"));
+messages! {
+    /// How nodes that do not vote follow the catalog.
+    feed
 }
-
-/// What a KV store keeps, and what its node is asked.
-#[allow(missing_docs, reason = "generated from kv.proto, whose comments are its documentation")]
-pub mod kv {
-    include!(concat!(env!("OUT_DIR"), "/skerry.kv.rs"));
+messages! {
+    /// What members tell each other about themselves.
+    gossip
 }
-
-/// What nodes say to each other.
-#[allow(missing_docs, reason = "generated from mesh.proto, whose comments are its documentation")]
-pub mod mesh {
-    include!(concat!(env!("OUT_DIR"), "/skerry.mesh.rs"));
+messages! {
+    /// What a KV store keeps, and what its node is asked.
+    kv
 }
-
-/// Spans, as OpenTelemetry's collectors take them.
-#[allow(missing_docs, reason = "generated from otlp.proto, whose comments are its documentation")]
-pub mod otlp {
-    include!(concat!(env!("OUT_DIR"), "/skerry.otlp.rs"));
+messages! {
+    /// What nodes say to each other.
+    mesh
 }
-
-/// What a voter keeps.
-#[allow(missing_docs, reason = "generated from raft.proto, whose comments are its documentation")]
-pub mod raft {
-    include!(concat!(env!("OUT_DIR"), "/skerry.raft.rs"));
+messages! {
+    /// Spans, as OpenTelemetry's collectors take them.
+    otlp
+}
+messages! {
+    /// What a voter keeps.
+    raft
 }
