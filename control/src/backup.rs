@@ -1,7 +1,7 @@
 //! Backups of a cluster: the whole catalog and every bundle that it names, at one revision.
 //!
 //! **Owns** what goes into a backup, out of a running node or a stopped one, and how a new cluster begins with one. **Must
-//! not know** HTTP, or how the file is laid out; `skerry_proto::archive` does. **Enter at** [`Backup::of`], [`stopped`] and
+//! not know** HTTP, or how the file is laid out; `skerry_proto::archive` does. **Enter at** [`Backup::of`], [`stopped()`] and
 //! [`restore()`].
 //!
 //! A backup of a running node holds no keys: what is sealed in it stays sealed. KV entries are not part of the catalog; only a
