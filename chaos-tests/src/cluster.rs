@@ -279,6 +279,17 @@ impl Cluster {
         process.kill().await.map(drop).with_context(|| member.name.clone())
     }
 
+    /// SIGTERM. The node is excused until it is started again.
+    ///
+    /// # Errors
+    /// When it does not run, or does not stop.
+    pub async fn stop(&mut self, at: usize) -> Result<()> {
+        let member = &mut self.members[at];
+        let process = member.process.take().with_context(|| format!("{} does not run", member.name))?;
+        member.life.end();
+        process.stop().await.with_context(|| member.name.clone())
+    }
+
     /// Starts killed nodes at once, each on the directory that it had.
     ///
     /// # Errors

@@ -54,6 +54,7 @@ use crate::{
 };
 
 mod found;
+mod handover;
 mod introduce;
 mod live;
 mod start;
@@ -81,6 +82,7 @@ const MESH_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Control {
     node: NodeId,
+    data_dir: Arc<Path>,
     seat: Seat,
     states: Arc<States>,
     proposer: Proposer,
@@ -508,6 +510,11 @@ impl Control {
     /// Stops the mesh and raft; what was acknowledged is on disk already. A leader hands over first. Proposals in flight end
     /// as unknown.
     pub async fn shutdown(&self) {
+        if *self.restart.borrow() {
+            let (data_dir, shown) = (Arc::clone(&self.data_dir), self.catalog().revision());
+            // It logs its own failures.
+            let _ = tokio::task::spawn_blocking(move || handover::keep(&data_dir, shown)).await;
+        }
         // Feed and gossip say goodbye; the other tasks have nothing to finish.
         self.stopping.cancel();
         if let Some(raft) = self.seat.raft() {

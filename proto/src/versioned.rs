@@ -46,6 +46,8 @@ pub enum Kind {
     Boot = b'b',
     /// [`crate::feed::Boots`]
     Boots = b'J',
+    /// [`crate::feed::Shown`]
+    Shown = b'h',
     /// [`crate::backup::Manifest`]
     Manifest = b'M',
     /// [`crate::backup::Keys`]

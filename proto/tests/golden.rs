@@ -278,6 +278,11 @@ fn kv_entries_are_stored_as_they_were() {
     pinned("kv_mark", Kind::KvMark, &kv::Mark { revision: 42 });
 }
 
+#[test]
+fn what_a_node_has_shown_keeps_its_bytes() {
+    pinned("shown", Kind::Shown, &feed::Shown { revision: 42 });
+}
+
 /// Nodes of two builds keep namespaces for each other while a cluster is upgraded.
 #[test]
 fn a_namespaces_home_is_asked_and_answers_as_it_did() {

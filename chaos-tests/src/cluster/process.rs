@@ -79,6 +79,14 @@ impl Process {
         Ok(status)
     }
 
+    /// SIGTERM, and waits until the node has stopped as it should.
+    pub(super) async fn stop(mut self) -> Result<()> {
+        self.signal("TERM")?;
+        let status = timeout(READY_TIMEOUT, self.child.wait()).await.context("the node does not stop")??;
+        ensure!(status.success(), "the node stopped with {status}");
+        Ok(())
+    }
+
     /// Sends a signal by name, such as `STOP`.
     pub(super) fn signal(&self, name: &str) -> Result<()> {
         let process = self.child.id().context("the node has exited")?;

@@ -35,7 +35,8 @@ const SETTLED: Duration = Duration::from_secs(65);
 /// When the refusal is not known at the leader, or the node does not serve.
 pub async fn unstorable(stage: &mut Stage, edge: usize, visits: u64, deploys: u64) -> Result<()> {
     let name = stage.cluster.door_of(edge)?.name;
-    stage.cluster.kill(edge).await?;
+    // Stopped and not killed: what is killed is suspected, which is the other half of this scenario.
+    stage.cluster.stop(edge).await?;
     stage.cluster.freeze_code(edge)?;
     stage.cluster.restart(&[edge]).await.context("with code that can only be read")?;
     stage.workload.progress(deploys).await?;
@@ -50,7 +51,7 @@ pub async fn unstorable(stage: &mut Stage, edge: usize, visits: u64, deploys: u6
     stage.coverage.saw(SERVED, stage.workload.visits(&name) - before);
     stage.workload.progress(deploys).await?;
     stage.coverage.saw(MEANWHILE, 2 * deploys);
-    stage.cluster.kill(edge).await?;
+    stage.cluster.stop(edge).await?;
     stage.cluster.thaw_code(edge);
     stage.cluster.restart(&[edge]).await?;
     stage.workload.progress(deploys).await
@@ -64,7 +65,7 @@ pub async fn unstorable(stage: &mut Stage, edge: usize, visits: u64, deploys: u6
 pub async fn deadly(stage: &mut Stage, edge: usize, deploys: u64) -> Result<()> {
     let name = stage.cluster.door_of(edge)?.name;
     // A node that has just joined begins with nothing, and nothing is what it then has served for a minute.
-    stage.cluster.kill(edge).await?;
+    stage.cluster.stop(edge).await?;
     stage.cluster.restart(&[edge]).await?;
     let since = clock::now();
     while since.elapsed() < SETTLED {

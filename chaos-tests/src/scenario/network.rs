@@ -13,7 +13,7 @@ use crate::{
 /// The nodes of `delay` in their regions: a voter in each, edges in the second and third.
 const REGIONS: [usize; 5] = [0, 1, 2, 1, 2];
 /// Datagrams that a storm takes at least, for each deploy that is tried in it.
-const LOST_PER_ATTEMPT: u64 = 20;
+const LOST_PER_ATTEMPT: u64 = 50;
 
 pub(super) async fn play(scenario: Scenario, stage: &mut Stage, size: Size) -> Result<()> {
     let Size { rounds, deploys, .. } = size;

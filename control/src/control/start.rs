@@ -16,7 +16,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Control, FOUNDER, RECOVERY_PATIENCE, found, introduce,
+    Control, FOUNDER, RECOVERY_PATIENCE, found, handover, introduce,
     live::{self, LiveTimes},
     watchers,
 };
@@ -109,6 +109,8 @@ async fn catch_up(config: &ControlConfig, base: &Base) -> Result<(), BuildError>
         tracing::warn!(%revision, "the other voters do not answer; this node serves what it has");
     }
     first_catalog(&base.states).await?;
+    let reached = handover::reach(&config.data_dir, &base.states, handover::PATIENCE).await;
+    reached.map_err(|source| BuildError::io(&config.data_dir, source))?;
     check_level(config, base.states.catalog().feature_level())?;
     found::write_ca(&config.data_dir, &base.states.catalog())
 }
@@ -271,6 +273,7 @@ impl Parts {
         };
         Control {
             node,
+            data_dir: Arc::from(&*config.data_dir),
             seat,
             states,
             proposer,
