@@ -6,4 +6,5 @@
 pub mod egress;
 pub mod framing;
 pub mod kv;
+pub mod lines_only;
 pub mod outbound;

@@ -5,22 +5,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Request, Response};
 use skerry_control::{
     api::ports::{Clock, Tails as TailsPort, ValidateError, ValidateInput, Validated, Validator},
     catalog::{Binding, EnvironmentKey},
-    kv::KvError,
 };
-use skerry_proto::id::{NamespaceId, Revision, VersionId};
+use skerry_proto::id::{Revision, VersionId};
 use tokio::sync::broadcast;
 
 use crate::{
-    bindings::outbound::{CallContext, KvCall, KvReply, LogRecord, Outbound, OutboundError},
+    bindings::{
+        lines_only::LinesOnly,
+        outbound::{CallContext, LogRecord},
+    },
     clock,
     dispatch::spec,
     runtime::Runtime,
     tails::Tails,
-    worker::{Body, Compatibility, EnvValue, ServiceTarget, WorkerKey, WorkerSpec},
+    worker::{Compatibility, EnvValue, ServiceTarget, WorkerKey, WorkerSpec},
 };
 
 /// The version of what is not a version yet.
@@ -60,7 +61,7 @@ impl Validator for UploadValidator {
             invocations: Arc::default(),
             subrequests: Arc::default(),
             version_overrides: None,
-            outbound: Arc::new(Sealed),
+            outbound: Arc::new(LinesOnly { refusal: NOT_AT_STARTUP, log }),
         };
         match self.0.validate(&worker, context).await {
             Ok(found) => Ok(Validated { handlers: found.handlers, startup_ms: whole_ms(found.startup) }),
@@ -119,32 +120,10 @@ fn candidate(input: &ValidateInput<'_>) -> WorkerSpec {
     }
 }
 
-/// A door that leads nowhere.
-struct Sealed;
-
 /// What code learns that reaches out of its top-level scope; Cloudflare's words.
 const NOT_AT_STARTUP: &str = "Disallowed operation called within global scope. Asynchronous I/O (ex: fetch() or connect()), setting a timeout, and generating random values are not allowed within global scope.";
 
-#[async_trait::async_trait]
-impl Outbound for Sealed {
-    async fn fetch(&self, _: &CallContext, _: Request<Body>) -> Result<Response<Body>, OutboundError> {
-        Err(OutboundError::Refused(NOT_AT_STARTUP.into()))
-    }
-
-    async fn service(
-        &self,
-        _: &CallContext,
-        _: &ServiceTarget,
-        _: Request<Body>,
-    ) -> Result<Response<Body>, OutboundError> {
-        Err(OutboundError::Refused(NOT_AT_STARTUP.into()))
-    }
-
-    async fn kv(&self, _: &CallContext, _: &NamespaceId, _: KvCall) -> Result<KvReply, KvError> {
-        Err(KvError::Invalid { status: 400, message: NOT_AT_STARTUP.into() })
-    }
-
-    fn log(&self, cx: &CallContext, record: LogRecord) {
-        tracing::debug!(target: "worker", service = %cx.worker.service, "at upload: {}", record.message);
-    }
+/// A line of code that is only tried out.
+fn log(cx: &CallContext, record: LogRecord) {
+    tracing::debug!(target: "worker", service = %cx.worker.service, "at upload: {}", record.message);
 }

@@ -20,8 +20,7 @@ use super::{
     Dispatch, DispatchError, Lineage, hops,
     site::Site,
     socket::{self, Role},
-    traced,
-    unowned::Unowned,
+    traced, unowned,
 };
 use crate::{
     bindings::{
@@ -193,7 +192,7 @@ impl Outbound for Door {
     }
 
     fn detached(&self, cx: &CallContext) -> CallContext {
-        Unowned::context(&self.dispatch, cx.worker.clone())
+        unowned::context(&self.dispatch, cx.worker.clone())
     }
 }
 
