@@ -23,7 +23,7 @@ use skerry_proto::{
 
 use crate::{
     limits::BUNDLE_BYTES_MAX,
-    store::{Privacy, create_folder, remove_unfinished, write_file},
+    store::{Privacy, create_folder, read_file, remove_unfinished, write_file},
 };
 
 mod room;
@@ -152,7 +152,7 @@ impl Bundles {
         let (bundles, hash) = (self.clone(), *hash);
         let read = tokio::task::spawn_blocking(move || {
             let path = bundles.path(&hash);
-            let found = read_all(&path)?;
+            let found = read_file(&path)?.map(Bytes::from);
             if found.is_some() {
                 // Without the new time it goes earlier from a full folder, and is fetched again.
                 let _ = bundles.touch(&path);
@@ -278,15 +278,7 @@ impl Bundles {
     }
 }
 
-fn read_all(path: &Path) -> io::Result<Option<Bytes>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes.into())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 /// `None` also for a damaged file: it is written again.
 fn read_verified(path: &Path, hash: &BundleHash) -> io::Result<Option<Bytes>> {
-    Ok(read_all(path)?.filter(|bytes| BundleHash::of(bytes) == *hash))
+    Ok(read_file(path)?.map(Bytes::from).filter(|bytes| BundleHash::of(bytes) == *hash))
 }

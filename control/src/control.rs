@@ -13,9 +13,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use axum::body::Body;
 use bytes::Bytes;
-use http::Response;
 use skerry_proto::id::{BundleHash, NodeId, Revision};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
@@ -26,12 +24,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     backup::{Backup, BackupError},
     bundles::Bundles,
-    catalog::{Applied, Catalog, Change, Command, EnvironmentKey, NodeRole},
+    catalog::{Applied, Catalog, Change, Command, EnvironmentKey},
     clock,
-    config::{Bootstrap, ControlConfig},
+    config::ControlConfig,
     error::{BuildError, ProposeError, StoreError},
     feed::{FeedHandle, FeedStatus, Propagation},
-    gossip::{GossipHandle, Liveness, Members},
+    gossip::{GossipHandle, Members},
     identity::Issuer,
     kv::{KvStore, LocalStore},
     mesh::{Mesh, NodeIdentity, PeerStatus},
@@ -50,9 +48,10 @@ use crate::{
     store::{create_folder, remove_unfinished},
     tails::{Filter, Heard, Tails},
     task,
-    trace::{SpanKind, Tracer},
+    trace::Tracer,
 };
 
+mod carry;
 mod found;
 mod handover;
 mod introduce;
@@ -61,6 +60,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 mod watchers;
+mod who;
 
 pub use self::live::{BUCKETS_MS, LiveHistogram, LiveTimes};
 pub(crate) use crate::peer::api::{ApiCall, Carried, CarryError, ServedApi};
@@ -71,8 +71,6 @@ const FOUNDER: NodeId = NodeId(1);
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(3);
 /// BOUND: how long a quorum may take to confirm the leader: two heartbeats and the way there.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often it is looked whether the node that was asked is still there.
-const GONE_EVERY: Duration = Duration::from_millis(100);
 /// BOUND: events of other nodes that wait for one listener; each has up to 256 KiB of lines.
 const HEARD_MAX: usize = 16;
 /// BOUND: how long a stop waits for calls of other nodes.
@@ -125,10 +123,10 @@ pub async fn build(mut config: ControlConfig) -> Result<Control, BuildError> {
     folder.map_err(|source| BuildError::io(data_dir, source))?;
     let identity = NodeIdentity::open(data_dir)?;
     if let Some(settings) = config.mesh.take() {
-        let settled = settings.clone().settled(identity.as_ref().and_then(port_before));
+        let settled = settings.clone().settled(identity.as_ref().and_then(who::port_before));
         config.mesh = Some(settled.map_err(|source| BuildError::MeshAddress { address: settings.listen, source })?);
     }
-    let identity = who(&config, identity).await?;
+    let identity = who::who(&config, identity).await?;
     let seat = Seat::default();
     match start::start(&config, identity, seat.clone()).await {
         Ok(control) => Ok(control),
@@ -139,72 +137,6 @@ pub async fn build(mut config: ControlConfig) -> Result<Control, BuildError> {
             Err(error)
         }
     }
-}
-
-/// Who this node is: what it was before, or what the cluster makes of it now. `None` for a node that founds one, has done so
-/// without a mesh, or was cut off in doing it.
-async fn who(config: &ControlConfig, before: Option<NodeIdentity>) -> Result<Option<NodeIdentity>, BuildError> {
-    let log = config.data_dir.join("raft.redb");
-    if let Some(identity) = before {
-        // Before the log is read: it may hold commands that this build can not even decode.
-        start::check_level(config, identity.feature_level)?;
-        if identity.role == NodeRole::Voter.as_str() && !log.exists() {
-            return Err(BuildError::LostLog { path: log.display().to_string(), node: identity.node });
-        }
-        return again(config, identity).await.map(Some);
-    }
-    match &config.bootstrap {
-        _ if log.exists() && !peer::join::is_under_way(&config.data_dir) => Ok(None),
-        Bootstrap::Join { at, token } => peer::join::join(&joiner(config, at, token)?).await.map(Some),
-        Bootstrap::IfEmpty => Ok(None),
-        Bootstrap::Never => Err(BuildError::NotBootstrapped { path: config.data_dir.display().to_string() }),
-    }
-}
-
-/// A member that starts again. An edge whose certificate has ended joins again as who it was, when it was told how; else it
-/// serves what it has. A voter makes its own certificate.
-async fn again(config: &ControlConfig, identity: NodeIdentity) -> Result<NodeIdentity, BuildError> {
-    let (Bootstrap::Join { at, token }, Some(ended)) = (&config.bootstrap, identity.ended(clock::unix_ms())) else {
-        return Ok(identity);
-    };
-    if identity.role == NodeRole::Voter.as_str() {
-        return Ok(identity);
-    }
-    let own = identity.members.iter().find(|member| member.node_id == identity.node.0);
-    let name = own.map_or(&config.node_name, |member| &member.name);
-    let joiner = joiner(config, at, token)?;
-    let joiner = peer::join::Joiner { name, role: NodeRole::Edge, before: Some(&identity), ..joiner };
-    match peer::join::join(&joiner).await {
-        Ok(joined) if joined.node == identity.node => Ok(joined),
-        Ok(joined) => Err(BuildError::Raft { reason: format!("node {} joined as {}", identity.node, joined.node) }),
-        Err(error) => {
-            tracing::warn!(ended, error = &error as &dyn std::error::Error, "this node has not joined again");
-            Ok(identity)
-        }
-    }
-}
-
-/// The port on which others last reached this node.
-fn port_before(identity: &NodeIdentity) -> Option<u16> {
-    let own = identity.members.iter().find(|member| member.node_id == identity.node.0)?;
-    own.address.rsplit_once(':')?.1.parse().ok()
-}
-
-fn joiner<'a>(config: &'a ControlConfig, at: &'a str, token: &'a str) -> Result<peer::join::Joiner<'a>, BuildError> {
-    let mesh = config.mesh.as_ref().ok_or(BuildError::NoMesh)?;
-    Ok(peer::join::Joiner {
-        data_dir: &config.data_dir,
-        at,
-        token,
-        name: &config.node_name,
-        role: config.role,
-        region: &config.region,
-        zone: &config.zone,
-        address: mesh.advertised(),
-        feature_level: config.feature_level,
-        build: introduce::BUILD,
-        before: None,
-    })
 }
 
 impl Control {
@@ -218,6 +150,11 @@ impl Control {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<Catalog>> {
         self.states.watch()
+    }
+
+    /// Waits until this node shows `revision` or a later one, for at most `within`; `false` when it does not by then.
+    pub(crate) async fn reach(&self, revision: Revision, within: Duration) -> bool {
+        self.states.reach(revision, within).await
     }
 
     /// Changes the catalog, wherever the leader is. When this returns `Ok`, the change is durable and [`Control::catalog`]
@@ -334,11 +271,8 @@ impl Control {
     /// Who does not serve a revision, as far as this node knows, and why.
     #[must_use]
     pub fn refusals(&self) -> Vec<(NodeId, Revision, String)> {
-        let Some(feed) = &self.feed else { return Vec::new() };
-        let members: Vec<NodeId> = self.catalog().nodes().map(|node| node.id).collect();
         let newest = self.catalog().revision();
-        let refused = feed.propagation(newest, &members).refused;
-        refused.into_iter().map(|(node, reason)| (node, newest, reason)).collect()
+        self.propagation(newest).refused.into_iter().map(|(node, reason)| (node, newest, reason)).collect()
     }
 
     /// When this node's certificate ends, milliseconds since the Unix epoch; `None` without a mesh.
@@ -449,62 +383,6 @@ impl Control {
     #[must_use]
     pub fn tracer(&self) -> &Tracer {
         &self.tracer
-    }
-
-    /// Carries a request to the leader, and returns once this node shows what the answer is about.
-    pub(crate) async fn carry(&self, call: &ApiCall) -> Result<Response<Body>, CarryError> {
-        let undone = |reason: &str| CarryError::Undone { reason: reason.to_owned() };
-        let mesh = self.mesh.as_ref().ok_or_else(|| undone("this node does not lead, and has no mesh"))?;
-        let mut refused = undone("no leader is known");
-        let mut span = self.tracer.below(call.trace.as_ref(), SpanKind::Client, "api carry");
-        span.record(|record| record.text("http.request.method", call.method.as_str()));
-        let traced = span.context().map(|context| mesh.traced(&context.traceparent()));
-        let mesh = traced.as_ref().unwrap_or(mesh);
-        let mut voters = self.seat.ask_next(self.node, &self.catalog());
-        voters.sort_by_key(|voter| !self.seems_alive(*voter));
-        for voter in voters {
-            let answered = tokio::select! {
-                answered = peer::api::carry(mesh, voter, call) => answered,
-                () = self.gone(voter) => Err(CarryError::Lost { reason: format!("node {voter} is gone") }),
-            };
-            span.record(|record| record.number("skerry.peer", i64::try_from(voter.0).unwrap_or(i64::MAX)));
-            match answered {
-                Ok(answer) => {
-                    self.seen(answer.revision).await;
-                    return Ok(answer.response);
-                }
-                Err(error @ CarryError::Undone { .. }) => refused = error,
-                Err(error) => return Err(error),
-            }
-        }
-        Err(refused)
-    }
-
-    /// Returns once a node that was asked as the leader is none any more, or gossip begins to doubt that it is alive: the
-    /// transport would wait longer.
-    async fn gone(&self, asked: NodeId) {
-        let was_alive = self.seems_alive(asked);
-        loop {
-            tokio::time::sleep(GONE_EVERY).await;
-            let leader = self.status().and_then(|status| status.leader);
-            if leader.is_some_and(|leader| leader != asked) || (was_alive && !self.seems_alive(asked)) {
-                return;
-            }
-        }
-    }
-
-    /// Whether gossip has no doubt about a node; it may not know it.
-    fn seems_alive(&self, node: NodeId) -> bool {
-        let is_alive = |members: Arc<Members>| members.state(node).is_none_or(|state| state.alive == Liveness::Alive);
-        self.members().is_none_or(is_alive)
-    }
-
-    async fn seen(&self, revision: Revision) {
-        let mut states = self.watch();
-        let shown = states.wait_for(|catalog| catalog.revision() >= revision);
-        if tokio::time::timeout(RECOVERY_PATIENCE, shown).await.is_err() {
-            tracing::warn!(%revision, "this node does not show a change yet");
-        }
     }
 
     /// Stops the mesh and raft; what was acknowledged is on disk already. A leader hands over first. Proposals in flight end

@@ -6,6 +6,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -108,6 +109,13 @@ impl States {
             *self.tail() = Tail::default();
             self.publish(head);
         }
+    }
+
+    /// Waits until readers see `revision` or a later one, for at most `within`; `false` when they do not by then.
+    pub async fn reach(&self, revision: Revision, within: Duration) -> bool {
+        let mut catalogs = self.watch();
+        let reached = catalogs.wait_for(|catalog| catalog.revision() >= revision);
+        tokio::time::timeout(within, reached).await.is_ok()
     }
 
     /// The entries after `revision`, oldest first; `None` when they are not all kept.

@@ -52,6 +52,15 @@ pub(crate) fn write_with(
     written.and_then(|()| sync_folder(folder))
 }
 
+/// What a file holds; `None` when there is none. Blocking.
+pub(crate) fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Removes what [`write_file`] left behind when the process died in it. Blocking; nobody may be writing.
 pub(crate) fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {

@@ -180,15 +180,11 @@ async fn wait(control: &Control, uri: &Uri) -> Result<(), ApiError> {
 
 /// Returns once this node shows a revision.
 pub(crate) async fn until_shown(control: &Control, wanted: Revision) -> Result<(), ApiError> {
-    let mut states = control.watch();
-    let shown = states.wait_for(|catalog| catalog.revision() >= wanted);
-    match tokio::time::timeout(REVISION_TIMEOUT, shown).await {
-        Ok(_) => Ok(()),
-        Err(_) => {
-            let has = control.catalog().revision();
-            Err(ApiError::Unavailable(format!("this node is at revision {has} and has not seen {wanted} yet")))
-        }
+    if control.reach(wanted, REVISION_TIMEOUT).await {
+        return Ok(());
     }
+    let has = control.catalog().revision();
+    Err(ApiError::Unavailable(format!("this node is at revision {has} and has not seen {wanted} yet")))
 }
 
 /// The API with what goes around every call.

@@ -15,7 +15,7 @@ use skerry_proto::{
 
 use crate::{
     state::States,
-    store::{Privacy, write_file},
+    store::{Privacy, read_file, write_file},
 };
 
 const FILE: &str = "shown";
@@ -34,16 +34,10 @@ pub(super) fn keep(data_dir: &Path, revision: Revision) {
 /// Returns once the newest state is as new as what was shown, or after `patience`, and forgets the note.
 pub(super) async fn reach(data_dir: &Path, states: &States, patience: Duration) -> io::Result<()> {
     let path = data_dir.join(FILE);
-    let note = match fs::read(&path) {
-        Ok(note) => note,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    let Some(note) = read_file(&path)? else { return Ok(()) };
     // A note that can not be read is none.
     let shown = Revision(decode::<pb::Shown>(Kind::Shown, &note).unwrap_or_default().revision);
-    let mut watched = states.watch();
-    let reached = watched.wait_for(|catalog| catalog.revision() >= shown);
-    if tokio::time::timeout(patience, reached).await.is_err() {
+    if !states.reach(shown, patience).await {
         let revision = states.catalog().revision();
         tracing::warn!(%revision, %shown, "nobody gives this node what it has shown before; it serves what it has");
     }

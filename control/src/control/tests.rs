@@ -5,6 +5,7 @@ use skerry_proto::id::{Hostname, ServiceName};
 use super::*;
 use crate::{
     catalog::{Actor, Change, Scope, SealScope, ServiceKey, TokenHash, service_certificate_names},
+    config::Bootstrap,
     mint,
     seal::{KeyFile, WhenMissing},
 };

@@ -3,7 +3,7 @@
 //! **Owns** `DIR/boot`. **Must not know** what the number is good for. **Enter at** [`next`].
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +12,7 @@ use skerry_proto::{
     versioned::{DecodeError, Kind, decode, encode},
 };
 
-use crate::store::{Privacy, write_file};
+use crate::store::{Privacy, read_file, write_file};
 
 /// Why the counter can not be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,14 +40,10 @@ pub enum BootError {
 /// Counts one start: the number of this one, durable when this returns. The first is 1. Blocking.
 pub(super) fn next(data_dir: &Path) -> Result<u64, BootError> {
     let path = file(data_dir);
-    let last = match fs::read(&path) {
-        Ok(bytes) => {
-            let stored = decode::<wire::Boot>(Kind::Boot, &bytes);
-            stored.map_err(|source| BootError::Damaged { path: path.display().to_string(), source })?.boot
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        Err(source) => return Err(BootError::Io { path: path.display().to_string(), source }),
-    };
+    let found = read_file(&path).map_err(|source| BootError::Io { path: path.display().to_string(), source })?;
+    let stored = found.map(|bytes| decode::<wire::Boot>(Kind::Boot, &bytes)).transpose();
+    let stored = stored.map_err(|source| BootError::Damaged { path: path.display().to_string(), source })?;
+    let last = stored.map_or(0, |stored| stored.boot);
     let boot = last.saturating_add(1);
     keep(data_dir, boot)?;
     Ok(boot)
@@ -66,6 +62,8 @@ fn file(data_dir: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

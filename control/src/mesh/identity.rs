@@ -2,7 +2,7 @@
 //!
 //! **Owns** `DIR/node.identity`. **Must not know** how the certificate came about. **Enter at** [`NodeIdentity`].
 
-use std::{fmt, fs, io, path::Path};
+use std::{fmt, io, path::Path};
 
 use bytes::Bytes;
 use skerry_proto::{
@@ -16,7 +16,7 @@ use super::{
     certificate::{Leaf, time_text},
     name::{NodeName, is_cluster},
 };
-use crate::store::{Privacy, write_file};
+use crate::store::{Privacy, read_file, write_file};
 
 const FILE: &str = "node.identity";
 
@@ -84,11 +84,8 @@ impl NodeIdentity {
     pub fn open(data_dir: &Path) -> Result<Option<Self>, IdentityError> {
         let path = data_dir.join(FILE);
         let shown = || path.display().to_string();
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(IdentityError::Io { path: shown(), source }),
-        };
+        let found = read_file(&path).map_err(|source| IdentityError::Io { path: shown(), source })?;
+        let Some(bytes) = found else { return Ok(None) };
         let stored: pb::Identity = versioned::decode(Kind::Identity, &bytes)
             .map_err(|source| IdentityError::Decode { path: shown(), source })?;
         let identity = Self {

@@ -6,7 +6,7 @@
 //! The joiner checks the voter's certificate against the fingerprint in the token before it says anything. It may be
 //! cut off at any moment and ask again with the same key: it gets the same identity, and the token is used once.
 
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,7 +28,7 @@ use crate::{
     },
     raft::Raft,
     seal::{KeyFile, Sealer},
-    store::{Privacy, write_file},
+    store::{Privacy, read_file, write_file},
 };
 
 /// Where the key waits until the machine is a node.
@@ -132,15 +132,12 @@ async fn ask(at: &str, authority: [u8; 32], request: &pb::Join, attempts: u32) -
 /// The key that this machine will have as a node, kept until it is one: whoever asks again is known by it.
 pub(crate) fn own_key(data_dir: &Path) -> Result<Vec<u8>, BuildError> {
     let path = data_dir.join(KEY_FILE);
-    match fs::read(&path) {
-        Ok(key) => Ok(key),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = new_key().map_err(JoinFailure::Key)?;
-            write_file(&path, &key, Privacy::Secret).map_err(|source| BuildError::io(&path, source))?;
-            Ok(key)
-        }
-        Err(source) => Err(BuildError::io(&path, source)),
+    if let Some(key) = read_file(&path).map_err(|source| BuildError::io(&path, source))? {
+        return Ok(key);
     }
+    let key = new_key().map_err(JoinFailure::Key)?;
+    write_file(&path, &key, Privacy::Secret).map_err(|source| BuildError::io(&path, source))?;
+    Ok(key)
 }
 
 pub(crate) fn remove_key(data_dir: &Path) -> Result<(), BuildError> {

@@ -84,18 +84,12 @@ impl Proposer {
 
     /// Waits until this node shows what was agreed.
     async fn seen(&self, revision: Revision) -> Result<Applied, ProposeError> {
-        let mut states = self.states.watch();
-        let shown = states.wait_for(|catalog| catalog.revision() >= revision);
-        match tokio::time::timeout(self.within, shown).await {
-            Ok(_) => {
-                let (versions, deployments) = (Vec::new(), Vec::new());
-                Ok(Applied { revision, versions, deployments, repeated: Repeated::No })
-            }
-            Err(_) => {
-                let reason = format!("it is done as revision {revision}, which this node does not show yet");
-                Err(ProposeError::Unknown { reason })
-            }
+        if !self.states.reach(revision, self.within).await {
+            let reason = format!("it is done as revision {revision}, which this node does not show yet");
+            return Err(ProposeError::Unknown { reason });
         }
+        let (versions, deployments) = (Vec::new(), Vec::new());
+        Ok(Applied { revision, versions, deployments, repeated: Repeated::No })
     }
 }
 

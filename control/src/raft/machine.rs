@@ -7,7 +7,7 @@
 //! the next start.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -27,7 +27,7 @@ use super::{
 use crate::{
     catalog::{Catalog, Digest, Repeated},
     state::{Head, LogEntry, States},
-    store::{Privacy, write_file},
+    store::{Privacy, read_file, write_file},
 };
 
 /// The state machine.
@@ -151,7 +151,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
-        let Some(snapshot) = read_file(&self.file)? else { return Ok(None) };
+        let Some(snapshot) = read_file(&self.file)?.map(Bytes::from) else { return Ok(None) };
         let (meta, _) = decode_snapshot(&snapshot).map_err(invalid)?;
         Ok(Some(Snapshot { meta, snapshot }))
     }
@@ -192,14 +192,6 @@ impl Drop for AbortOnPanic {
 async fn save(file: PathBuf, snapshot: Bytes) -> io::Result<()> {
     let written = tokio::task::spawn_blocking(move || write_file(&file, &snapshot, Privacy::Secret));
     written.await.map_err(io::Error::from)?
-}
-
-fn read_file(file: &Path) -> io::Result<Option<Bytes>> {
-    match fs::read(file) {
-        Ok(bytes) => Ok(Some(bytes.into())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

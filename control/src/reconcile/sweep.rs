@@ -67,7 +67,7 @@ fn sweep(node: NodeId, states: &States, bundles: &Bundles) -> io::Result<usize> 
 }
 
 /// What the catalog says about bundles.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Wanted {
     /// Those of every version of every environment.
     named: HashSet<BundleHash>,
@@ -77,9 +77,9 @@ struct Wanted {
 
 impl Wanted {
     fn of(catalog: &Catalog) -> Self {
-        let mut wanted = Self::default();
+        let named = catalog.bundles().map(|bundle| bundle.hash).collect();
+        let mut wanted = Self { named, live: HashSet::new() };
         for environment in catalog.all_services().flat_map(|service| service.environments.values()) {
-            wanted.named.extend(environment.versions.values().map(|version| version.code.bundle.hash));
             let shares = environment.live().into_iter().flat_map(|deployment| &deployment.shares);
             let live = shares.filter_map(|share| environment.version(&share.version));
             wanted.live.extend(live.map(|version| version.code.bundle.hash));

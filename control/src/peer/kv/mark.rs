@@ -8,7 +8,7 @@
 
 use std::{
     collections::HashSet,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -19,7 +19,7 @@ use skerry_proto::{
     versioned::{Kind, decode, encode},
 };
 
-use crate::store::{Privacy, write_file};
+use crate::store::{Privacy, read_file, write_file};
 
 /// BOUND: namespaces that are remembered as admitted; beyond it each is looked at once more, which costs no write.
 const ADMITTED_MAX: usize = 10_000;
@@ -47,10 +47,10 @@ impl Mark {
     /// Reads the file. Blocking.
     pub(super) fn open(data_dir: &Path) -> Self {
         let path = data_dir.join("kv.mark");
-        let reached = match fs::read(&path) {
-            Ok(bytes) => decode::<pb::Mark>(Kind::KvMark, &bytes)
+        let reached = match read_file(&path) {
+            Ok(Some(bytes)) => decode::<pb::Mark>(Kind::KvMark, &bytes)
                 .map_or(Reached::Damaged, |mark| Reached::At(Revision(mark.revision))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Reached::Never,
+            Ok(None) => Reached::Never,
             Err(_) => Reached::Damaged,
         };
         Self { path, admitted: Mutex::default(), reached: Mutex::new(reached) }
@@ -105,6 +105,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn namespace(digit: char) -> NamespaceId {
