@@ -323,7 +323,7 @@ impl Feed {
         if now >= self.tick_at {
             self.tick_at = now + TICK;
             let input = match &self.leadership {
-                None => Input::Up(follow::Input::Candidates(self.dial.candidates())),
+                None => Input::Up(follow::Input::Candidates(self.dial.candidates(), self.dial.newest())),
                 Some(leads) => Input::Leads(leads.leader(), now.checked_sub(leads.age()).unwrap_or(now)),
             };
             self.tell(input);

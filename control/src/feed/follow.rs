@@ -14,6 +14,7 @@
 //! - The second slot is filled once the first has caught up, so a new node takes one snapshot, not two.
 //! - A fault is: silence, age, being behind, depth, deafness (`follow/upstream.rs`). What counts is what an upstream says,
 //!   not what it was asked for; so nodes that feed each other in a circle give each other up.
+//! - Gossip's claim of a newer revision only makes less patient with age, and says whom to ask: nothing is believed of it.
 
 use std::{
     collections::VecDeque,
@@ -29,7 +30,7 @@ use super::{
     limits::{DEPTH_MAX, DIAL_BOTH_AGE_MAX, REBALANCE, RETRY, TICK},
     message::{Down, Position, Subscribe, Up},
     publish::Standing,
-    rank::{Candidate, Peers, doubled, mix},
+    rank::{Candidate, Peers, doubled, jitter},
     rules::{Rules, position},
 };
 use crate::state::{Head, LogEntry};
@@ -41,7 +42,7 @@ mod upstream;
 use self::{
     hold::{DISK_PAUSE, Hold, Pending, Recoveries},
     receive::Incoming,
-    upstream::{Phase, Upstream},
+    upstream::{Fault, Phase, Upstream},
 };
 
 /// A link to an upstream, numbered by the follower; numbers are not used twice.
@@ -51,8 +52,8 @@ pub struct UpstreamId(pub u64);
 /// What happens to a follower.
 #[derive(Debug)]
 pub enum Input {
-    /// The nodes that may be asked.
-    Candidates(Vec<Candidate>),
+    /// The nodes that may be asked, and which of them claims to serve the newest revision of all, if one does.
+    Candidates(Vec<Candidate>, Option<(NodeId, Revision)>),
     /// A dial succeeded.
     Connected(UpstreamId),
     /// An upstream sent something.
@@ -167,7 +168,7 @@ impl Follower {
     /// Takes what happened. The caller performs the actions, in order.
     pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Action>) {
         match input {
-            Input::Candidates(candidates) => self.peers.update(candidates),
+            Input::Candidates(candidates, newest) => self.peers.update(candidates, newest),
             Input::Connected(id) => self.connected(now, id, out),
             Input::Received(id, message) => self.received(now, id, message, out),
             Input::Closed(id) => self.lose(now, id, out),
@@ -295,8 +296,10 @@ impl Follower {
             let (one, other) = if slot == 0 { (first, second) } else { (second, first) };
             let Some(upstream) = one else { continue };
             let (id, node) = (upstream.id, upstream.node);
-            let fault = upstream.fault(now, other.as_ref(), tip);
-            if let Some(fault) = fault {
+            if let Some(fault) = upstream.fault(now, other.as_ref(), tip, self.peers.newest()) {
+                if fault == Fault::Stale {
+                    self.peers.suggest_newest();
+                }
                 tracing::info!(upstream = %node, fault = ?fault, "an upstream is replaced");
                 self.give_up(now, id, out);
             } else if self.owes_snapshot(now, id) {
@@ -391,10 +394,4 @@ impl Follower {
         let paid = self.slots.iter_mut().flatten().filter_map(|upstream| upstream.pay(served)).max();
         self.fresh_at = self.fresh_at.max(paid);
     }
-}
-
-/// Up to `most`, the same for the same node and number: nodes that failed together come back one after the other.
-fn jitter(node: NodeId, number: u64, most: Duration) -> Duration {
-    let share = mix(node.0.wrapping_mul(0x9e37_79b9).wrapping_add(number)) % 1000;
-    most.mul_f64(f64::from(u32::try_from(share).unwrap_or(0)) / 1000.0)
 }

@@ -36,7 +36,8 @@ pub const ACKS_EVERY: Duration = Duration::from_millis(50);
 pub const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// BOUND: how old an upstream's state may be while the other one's is fresher, and how long one may stay behind the other.
 pub const AGE_MAX: Duration = Duration::from_secs(3);
-/// BOUND: how old it may be when nobody is fresher: an election takes two seconds, and must not tear down the tree.
+/// BOUND: how old it may be when nobody is fresher and nobody claims to be ahead: an election takes two seconds, and must
+/// not tear down the tree.
 pub const AGE_ALONE_MAX: Duration = Duration::from_secs(10);
 /// BOUND: how long a dial may take: three round trips around the world, and one of them lost.
 pub const DIAL_MAX: Duration = Duration::from_secs(2);

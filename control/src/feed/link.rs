@@ -6,7 +6,7 @@ use std::{fmt, io};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use skerry_proto::id::NodeId;
+use skerry_proto::id::{NodeId, Revision};
 
 use super::rank::Candidate;
 
@@ -69,4 +69,7 @@ pub trait Dial: Send + Sync {
 
     /// Every other node that is not known to be dead. Asked twice a second.
     fn candidates(&self) -> Vec<Candidate>;
+
+    /// The node that claims to serve the newest revision of all, as far as gossip has heard. Asked twice a second.
+    fn newest(&self) -> Option<(NodeId, Revision)>;
 }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! a life:  began at a revision --took newer ones--> ... --a minute passes--> settled
-//! crashed, with something unsettled --again, with it--> the next life begins at what was settled, and is quarantined
+//! crashed, with something unsettled --again, within a minute--> the next life begins at what was settled, and is quarantined
 //! quarantined --a revision newer than the bad ones--> taken as a whole, and tried
 //! ```
 //! - What is newer than the last settled revision is suspect as a whole: several deploys may share a minute.
@@ -83,11 +83,16 @@ pub fn begin(mut journal: Vec<Boot>, newest: Revision, at_ms: i64) -> (Vec<Boot>
     (journal, start)
 }
 
-/// Whether the last two lives crashed with something unsettled, and there is something settled to go back to.
+/// Whether the last two lives crashed with the same thing unsettled, and there is something settled to go back to. A life
+/// that lasted a minute has settled what it began with, so its crash is a first one: on a busy cluster something is always
+/// unsettled, and power that fails in May and again in July is nobody's fault.
 fn crashed_twice(journal: &[Boot]) -> bool {
     let suspect = |boot: &Boot| !boot.clean && boot.reached > boot.settled;
     match journal {
-        [.., before, last] => suspect(before) && suspect(last) && last.settled > Revision(0),
+        [.., before, last] => {
+            let was_short = last.settled <= before.settled;
+            suspect(before) && suspect(last) && was_short && last.settled > Revision(0)
+        }
         _ => false,
     }
 }

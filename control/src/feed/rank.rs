@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use skerry_proto::id::NodeId;
+use skerry_proto::id::{NodeId, Revision};
 
 use super::limits::{AVOID, REDIRECTS_MAX};
 
@@ -43,6 +43,8 @@ pub(super) struct Peers {
     preferred: usize,
     suggested: VecDeque<NodeId>,
     avoided: BTreeMap<NodeId, Avoided>,
+    /// Who claims to serve the newest revision of all.
+    newest: Option<(NodeId, Revision)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,12 +55,20 @@ struct Avoided {
 
 impl Peers {
     pub(super) fn new(node: NodeId) -> Self {
-        let (candidates, ranking) = (Vec::new(), Vec::new());
-        Self { node, candidates, ranking, preferred: 0, suggested: VecDeque::new(), avoided: BTreeMap::new() }
+        Self {
+            node,
+            candidates: Vec::new(),
+            ranking: Vec::new(),
+            preferred: 0,
+            suggested: VecDeque::new(),
+            avoided: BTreeMap::new(),
+            newest: None,
+        }
     }
 
-    /// Takes the nodes that there are now.
-    pub(super) fn update(&mut self, candidates: Vec<Candidate>) {
+    /// Takes the nodes that there are now, and who claims to serve the newest revision of all.
+    pub(super) fn update(&mut self, candidates: Vec<Candidate>, newest: Option<(NodeId, Revision)>) {
+        self.newest = newest;
         if candidates == self.candidates {
             return;
         }
@@ -96,6 +106,18 @@ impl Peers {
         }
     }
 
+    /// The newest revision that anybody claims to serve.
+    pub(super) fn newest(&self) -> Revision {
+        self.newest.map_or(Revision(0), |(_, revision)| revision)
+    }
+
+    /// Whoever claims to serve the newest revision comes first.
+    pub(super) fn suggest_newest(&mut self) {
+        if let Some((node, _)) = self.newest {
+            self.suggest(&[node]);
+        }
+    }
+
     /// It is not asked again for some time, longer each time.
     pub(super) fn avoid(&mut self, now: Instant, node: NodeId) {
         let failures = self.avoided.get(&node).map_or(0, |avoided| avoided.failures.saturating_add(1));
@@ -116,6 +138,12 @@ impl Peers {
 /// The first of `range`, doubled so many times, the last of `range` at most.
 pub(super) fn doubled(range: (Duration, Duration), times: u32) -> Duration {
     range.0.saturating_mul(1 << times.min(16)).min(range.1)
+}
+
+/// Up to `most`, the same for the same node and number: nodes that failed together come back one after the other.
+pub(super) fn jitter(node: NodeId, number: u64, most: Duration) -> Duration {
+    let share = mix(node.0.wrapping_mul(0x9e37_79b9).wrapping_add(number)) % 1000;
+    most.mul_f64(f64::from(u32::try_from(share).unwrap_or(0)) / 1000.0)
 }
 
 /// All candidates in the order of `node`, and how many of the first are meant for it.
@@ -153,7 +181,7 @@ fn score(from: NodeId, to: NodeId) -> u64 {
     mix(mix(from.0.wrapping_add(0x9e37_79b9_7f4a_7c15)).wrapping_add(to.0))
 }
 
-pub(super) fn mix(value: u64) -> u64 {
+fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     value ^ (value >> 31)

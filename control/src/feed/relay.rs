@@ -123,7 +123,7 @@ impl Relay {
                 follow::Input::Forward(acks) => uplink.forward(acks, &mut actions),
                 follow::Input::Timeout => uplink.timeout(now, &mut actions),
                 // These are about states, which come to a voter by raft.
-                follow::Input::Candidates(_)
+                follow::Input::Candidates(..)
                 | follow::Input::Persisted(_)
                 | follow::Input::NotPersisted(_)
                 | follow::Input::Opened(..) => {}

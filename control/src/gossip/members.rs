@@ -75,11 +75,12 @@ impl Members {
         self.states.values().filter(|state| state.alive == alive).count()
     }
 
-    /// The newest revision that a member claims to serve, and who does. A hint: see [`News`].
+    /// The member that claims to serve the newest revision, and which. A hint: see [`News`].
     #[must_use]
-    pub fn newest_revision(&self) -> Option<(Revision, NodeId)> {
+    pub fn newest_revision(&self) -> Option<(NodeId, Revision)> {
         let claims = self.states.iter().filter(|(_, state)| state.alive != Liveness::Down);
-        claims.filter_map(|(node, state)| Some((state.news.as_ref()?.revision, *node))).max()
+        let claims = claims.filter_map(|(node, state)| Some((*node, state.news.as_ref()?.revision)));
+        claims.max_by_key(|(_, revision)| *revision)
     }
 
     /// The view after this one. A node keeps its last state when `heard` knows nothing newer of it.

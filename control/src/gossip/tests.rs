@@ -97,7 +97,7 @@ fn a_new_revision_is_known_to_a_hundred_nodes_within_seconds() {
     net.run(secs(5));
     net.serve(7, Revision(1000));
     net.until("all know it", secs(4), |net| {
-        net.all_views(|view| view.newest_revision() == Some((Revision(1000), NodeId(7))))
+        net.all_views(|view| view.newest_revision() == Some((NodeId(7), Revision(1000))))
     });
 }
 

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use skerry_proto::{
-    id::NodeId,
+    id::{NodeId, Revision},
     mesh::{Method, refusal::Code},
 };
 use tokio::sync::watch;
@@ -71,6 +71,11 @@ impl Dial for MeshDial {
             Candidate { node: node.id, is_voter, near: near(node) }
         };
         others.map(candidate).collect()
+    }
+
+    fn newest(&self) -> Option<(NodeId, Revision)> {
+        let newest = self.members.get().and_then(|members| members.borrow().newest_revision());
+        newest.filter(|(node, _)| *node != self.node)
     }
 }
 

@@ -108,8 +108,14 @@ impl Upstream {
         now.saturating_duration_since(self.fresh_at.unwrap_or(self.since).min(now))
     }
 
-    /// What is wrong with it, compared with the other one and with what this node has.
-    pub(super) fn fault(&mut self, now: Instant, other: Option<&Self>, tip: Option<Revision>) -> Option<Fault> {
+    /// What is wrong with it, compared with the other one, with what this node has, and with what anybody claims to have.
+    pub(super) fn fault(
+        &mut self,
+        now: Instant,
+        other: Option<&Self>,
+        tip: Option<Revision>,
+        claimed: Revision,
+    ) -> Option<Fault> {
         let (silent_after, over) = match self.phase {
             Phase::Dialing => (DIAL_MAX, self.since),
             Phase::Subscribed => (SILENCE_MAX, self.heard_at),
@@ -125,7 +131,7 @@ impl Upstream {
         if self.depth.is_some_and(|depth| depth > DEPTH_MAX) {
             return Some(Fault::Deep);
         }
-        if self.is_stale(now, other) {
+        if self.is_stale(now, other, claimed) {
             return Some(Fault::Stale);
         }
         if self.behind_since.is_some_and(|since| now > since + AGE_MAX) {
@@ -135,14 +141,16 @@ impl Upstream {
     }
 
     /// During an election everyone is stale alike, and another upstream would be no better: then only one is given up, late.
-    fn is_stale(&self, now: Instant, other: Option<&Self>) -> bool {
-        let age = self.age(now);
+    /// Not so late when somebody claims to be ahead of it.
+    fn is_stale(&self, now: Instant, other: Option<&Self>, claimed: Revision) -> bool {
+        let is_overtaken = self.revision().is_some_and(|revision| claimed > revision);
+        let (age, alone_max) = (self.age(now), if is_overtaken { AGE_MAX } else { AGE_ALONE_MAX });
         let other_age = other.filter(|other| other.is_subscribed()).map(|other| other.age(now));
         match other_age {
             Some(other_age) => {
-                age > AGE_MAX && (age > other_age + AGE_MAX / 2 || (age > AGE_ALONE_MAX && age >= other_age))
+                age > AGE_MAX && (age > other_age + AGE_MAX / 2 || (age > alone_max && age >= other_age))
             }
-            None => age > AGE_ALONE_MAX,
+            None => age > alone_max,
         }
     }
 }

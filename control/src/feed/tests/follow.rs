@@ -54,7 +54,7 @@ impl Bench {
             served: history.heads[at].clone(),
         };
         let candidate = |node| Candidate { node: NodeId(node), is_voter: node <= 3, near: true };
-        bench.tell(Input::Candidates((1..=13).map(candidate).collect()));
+        bench.tell(Input::Candidates((1..=13).map(candidate).collect(), None));
         bench
     }
 
@@ -196,7 +196,7 @@ fn the_only_upstream_is_asked_itself_when_there_is_no_other() {
     let history = History::of(6);
     let mut bench = Bench::new(&history, 3, SharedRules::default());
     let (only, node) = bench.dialed[0];
-    bench.tell(Input::Candidates(vec![Candidate { node, is_voter: true, near: true }]));
+    bench.tell(Input::Candidates(vec![Candidate { node, is_voter: true, near: true }], None));
     bench.tell(Input::Connected(only));
     bench.beat(only, history.position(3), Duration::ZERO);
     bench.delta(only, &wrong(&history.entries[3]));
@@ -290,6 +290,30 @@ fn an_old_upstream_is_replaced_when_the_other_is_fresh_and_kept_in_an_election()
     bench.beat(second, history.position(3), Duration::ZERO);
     bench.pass(TICK, &[]);
     assert_eq!(bench.closed, [first]);
+}
+
+#[test]
+fn upstreams_that_are_both_cut_off_are_replaced_by_the_node_that_claims_to_be_ahead() {
+    let history = History::of(4);
+    let (mut bench, first, second) = Bench::following(&history, 3);
+    let taken = [bench.node_of(first), bench.node_of(second)];
+    let ahead = (4..=13).map(NodeId).rfind(|node| !taken.contains(node)).unwrap();
+    let candidates: Vec<_> =
+        (1..=13).map(|node| Candidate { node: NodeId(node), is_voter: false, near: true }).collect();
+    for (claimed, closed) in [(3, 0), (4, 1)] {
+        bench.tell(Input::Candidates(candidates.clone(), Some((ahead, history.position(claimed).revision))));
+        bench.now += AGE_MAX + TICK;
+        for id in [first, second] {
+            bench.beat(id, history.position(3), AGE_MAX + TICK);
+        }
+        bench.tell(Input::Timeout);
+        assert_eq!(bench.closed.len(), closed, "claimed {claimed}: {:?}", bench.closed);
+    }
+    assert_eq!(bench.dialed.last().unwrap().1, ahead);
+    let (id, _) = bench.dialed[bench.dialed.len() - 1];
+    bench.tell(Input::Connected(id));
+    bench.delta(id, &history.entries[3]);
+    assert_eq!(position(&bench.served), history.position(4));
 }
 
 #[test]

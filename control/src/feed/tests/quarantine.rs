@@ -53,6 +53,17 @@ fn crashes_long_after_a_revision_are_not_blamed_on_it() {
 }
 
 #[test]
+fn two_crashes_with_a_long_life_between_them_are_nobodys_fault() {
+    // Something newer than a minute lies on the disk whenever it crashes.
+    let (journal, _) = live(Vec::new(), 10, 10, false);
+    let (journal, _) = live(journal, 11, 30, false);
+    let (journal, start) = live(journal, 31, 0, false);
+    assert_eq!(start, Start::Newest);
+    let (_, start) = live(journal, 31, 0, false);
+    assert_eq!(before(&start), Some((30, 31)), "the second one followed within a minute");
+}
+
+#[test]
 fn a_stop_between_two_crashes_is_no_crash() {
     let (journal, _) = live(Vec::new(), 10, 10, true);
     let (journal, _) = live(journal, 11, 0, false);

@@ -23,7 +23,7 @@ fn choices(voters: u64, edges: u64, regions: u64) -> BTreeMap<u64, [u64; 2]> {
     let now = clock::monotonic();
     let choose = |node| {
         let mut peers = Peers::new(NodeId(node));
-        peers.update(candidates(node, voters, edges, regions));
+        peers.update(candidates(node, voters, edges, regions), None);
         let first = peers.choose(now, &[]).unwrap();
         (node, [first.0, peers.choose(now, &[first]).unwrap().0])
     };
@@ -61,7 +61,7 @@ fn a_small_cluster_asks_the_voters_directly() {
 fn a_node_that_failed_is_left_alone_for_a_while() {
     let now = clock::monotonic();
     let mut peers = Peers::new(NodeId(4));
-    peers.update(candidates(4, 3, 2, 1));
+    peers.update(candidates(4, 3, 2, 1), None);
     let first = peers.choose(now, &[]).unwrap();
     peers.avoid(now, first);
     assert_ne!(peers.choose(now, &[]), Some(first));
@@ -78,7 +78,7 @@ fn a_node_that_failed_is_left_alone_for_a_while() {
 fn only_known_nodes_are_taken_from_a_redirect() {
     let now = clock::monotonic();
     let mut peers = Peers::new(NodeId(4));
-    peers.update(candidates(4, 3, 2, 1));
+    peers.update(candidates(4, 3, 2, 1), None);
     peers.suggest(&[NodeId(999), NodeId(4), NodeId(5)]);
     assert_eq!(peers.choose(now, &[]), Some(NodeId(5)));
     assert!(peers.choose(now, &[]).is_some_and(|node| node.0 <= 3));

@@ -186,7 +186,7 @@ impl World {
             self.at(Duration::ZERO, Event::Leads(id));
         } else {
             let candidates = self.candidates(id);
-            self.tell(id, Input::Up(follow::Input::Candidates(candidates)));
+            self.tell(id, Input::Up(follow::Input::Candidates(candidates, None)));
         }
         if self.nodes[&id].head.catalog.revision() > Revision(0) {
             self.show(id);
@@ -208,10 +208,12 @@ impl World {
     /// What gossip brings a while after somebody died or came.
     pub(super) fn refresh_candidates(&mut self) {
         self.known_dead = self.nodes.iter().filter(|(_, node)| node.relay.is_none()).map(|(id, _)| *id).collect();
-        let edges: Vec<_> = self.running().into_iter().filter(|id| id.0 > self.voters).collect();
-        for id in edges {
+        let running = self.running();
+        let newest = running.iter().map(|id| (*id, self.served(*id))).max_by_key(|(_, served)| *served);
+        let voters = self.voters;
+        for id in running.into_iter().filter(|id| id.0 > voters) {
             let candidates = self.candidates(id);
-            self.tell(id, Input::Up(follow::Input::Candidates(candidates)));
+            self.tell(id, Input::Up(follow::Input::Candidates(candidates, newest)));
         }
     }
 

@@ -101,7 +101,7 @@ async fn a_node_is_seen_coming_telling_leaving_and_coming_again() {
         news.is_some_and(|news| (news.revision, news.load, news.feature_level) == (Revision(42), 7, 3))
     })
     .await;
-    assert_eq!(one.handle.members().borrow().newest_revision(), Some((Revision(42), NodeId(2))));
+    assert_eq!(one.handle.members().borrow().newest_revision(), Some((NodeId(2), Revision(42))));
 
     stop(two).await;
     until(&one, |members| sees(members, 2, Liveness::Down, 1)).await;
