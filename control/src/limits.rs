@@ -10,6 +10,15 @@ pub const BUNDLE_BYTES_MAX: usize = 65 << 20;
 pub const BUNDLES_BYTES_MAX: u64 = 10 << 30;
 /// BOUND: bytes of one command on the wire and in the log; larger ones would hold up heartbeats. Code never travels here.
 pub const COMMAND_BYTES_MAX: usize = 8 << 20;
+/// BOUND: bytes of log entries in one message to another voter; an entry that is larger travels alone. Small enough that an answer
+/// comes soon, large enough that a voter that was away catches up at the speed of its link.
+pub const APPEND_BYTES_MAX: usize = 1 << 20;
+/// BOUND: bytes a second of the slowest link between voters, 4 Mbit/s: what is large may take so much longer.
+pub const LINK_BYTES_PER_SECOND: u64 = 512 << 10;
+/// BOUND: how long a snapshot may take to another voter: the largest one at twice the slowest link's speed.
+pub const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(3600);
+/// BOUND: how long one chunk of a snapshot may wait for the link, or the answer for the other voter's disk.
+pub const SNAPSHOT_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// BOUND: how long a proposal waits for its outcome before it counts as unknown. An fsync takes milliseconds, an election
 /// two seconds.
 pub const PROPOSE_TIMEOUT: Duration = Duration::from_secs(10);

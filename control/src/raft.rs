@@ -24,7 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     catalog::{Applied, Catalog, Command},
     error::{BuildError, ProposeError},
-    limits::{COMMAND_BYTES_MAX, LOGS_KEPT, PROPOSALS_MAX},
+    limits::{COMMAND_BYTES_MAX, LOGS_KEPT, PROPOSALS_MAX, SNAPSHOT_TIMEOUT},
     state::States,
     task,
 };
@@ -235,6 +235,7 @@ fn settings(config: &RaftConfig) -> openraft::Config {
         snapshot_policy: SnapshotPolicy::LogsSinceLast(config.logs_per_snapshot),
         max_in_snapshot_log_to_keep: LOGS_KEPT.min(config.logs_per_snapshot),
         api_channel_size: Some(PROPOSALS_MAX as u64),
+        install_snapshot_timeout: u64::try_from(SNAPSHOT_TIMEOUT.as_millis()).unwrap_or(u64::MAX),
         enable_pre_vote: Some(true),
         enable_leader_restore: Some(false),
         ..openraft::Config::default()

@@ -4,6 +4,7 @@
 //! [`MeshTransport`] and [`RaftService`].
 
 use std::{
+    future::Future,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -18,7 +19,7 @@ use skerry_proto::{
 
 use crate::{
     catalog::{Catalog, NodeRole},
-    limits::{COMMAND_BYTES_MAX, FRAME_BYTES_MAX, SNAPSHOT_BYTES_MAX},
+    limits::{APPEND_BYTES_MAX, COMMAND_BYTES_MAX, FRAME_BYTES_MAX, SNAPSHOT_BYTES_MAX, SNAPSHOT_STALL_TIMEOUT},
     mesh::{CallError, Caller, FrameError, FrameReceiver, Incoming, Mesh, Service},
     raft::{Answer, Question, Raft, Transport, TransportError},
     seat::Seat,
@@ -53,7 +54,7 @@ impl Transport for MeshTransport {
             Question::PreVote(message) => mesh.ask(to, Method::RaftPreVote, &message, within).await.map(Answer::Vote),
             Question::Transfer(message) => mesh.call(to, &message, within).await.map(Answer::Transfer),
             Question::Snapshot { vote, snapshot } => {
-                let sent = tokio::time::timeout(within, send_snapshot(mesh, to, vote, snapshot, within)).await;
+                let sent = tokio::time::timeout(within, send_snapshot(mesh, to, vote, snapshot)).await;
                 return sent.unwrap_or_else(|_late| {
                     Err(TransportError::Lost { reason: "the snapshot took too long".to_owned() })
                 });
@@ -79,24 +80,26 @@ impl From<FrameError> for TransportError {
     }
 }
 
-async fn send_snapshot(
-    mesh: &Mesh,
-    to: NodeId,
-    vote: pb::Vote,
-    snapshot: Bytes,
-    within: Duration,
-) -> Result<Answer, TransportError> {
-    let mut stream = mesh.open(to, Method::RaftSnapshot, within).await?;
+async fn send_snapshot(mesh: &Mesh, to: NodeId, vote: pb::Vote, snapshot: Bytes) -> Result<Answer, TransportError> {
+    let mut stream = mesh.open(to, Method::RaftSnapshot, SNAPSHOT_STALL_TIMEOUT).await?;
     stream.send.send(&pb::SnapshotOffer { vote: Some(vote), size_bytes: snapshot.len() as u64 }).await?;
     let mut rest = snapshot;
     while !rest.is_empty() {
         let bytes = rest.split_to(CHUNK_BYTES.min(rest.len()));
-        stream.send.send(&Chunk { bytes }).await?;
+        moving(stream.send.send(&Chunk { bytes })).await?;
     }
     stream.send.finish()?;
-    match stream.receive.next(FRAME_BYTES_MAX).await? {
+    match moving(stream.receive.next(FRAME_BYTES_MAX)).await? {
         Some(answer) => Ok(Answer::Snapshot(answer)),
         None => Err(TransportError::Lost { reason: "it ended without an answer".to_owned() }),
+    }
+}
+
+/// Gives up when nothing moves.
+async fn moving<T>(step: impl Future<Output = Result<T, FrameError>>) -> Result<T, TransportError> {
+    match tokio::time::timeout(SNAPSHOT_STALL_TIMEOUT, step).await {
+        Ok(done) => Ok(done?),
+        Err(_late) => Err(TransportError::Lost { reason: "the snapshot does not move".to_owned() }),
     }
 }
 
@@ -139,8 +142,8 @@ impl RaftService {
         if !may_ask(&raft.catalog(), from) {
             return call.refuse(Code::Forbidden, "only nodes that may vote ask this").await;
         }
-        // An append holds entries up to the bytes that the log's reader gives out, and one command more.
-        let max_bytes = 2 * COMMAND_BYTES_MAX;
+        // An append holds one command, or several up to a bound (`raft/log.rs`), and some bytes around each.
+        let max_bytes = COMMAND_BYTES_MAX + APPEND_BYTES_MAX;
         let question = match call.method() {
             Method::RaftAppend => Question::Append(call.request(max_bytes).await?),
             Method::RaftVote => Question::Vote(call.request(max_bytes).await?),

@@ -15,7 +15,7 @@ use std::{
 };
 
 use openraft::{
-    LogState, OptionalSend, RaftLogReader,
+    EntryPayload, LogState, OptionalSend, RaftLogReader,
     storage::{IOFlushed, RaftLogStorage},
 };
 
@@ -24,6 +24,7 @@ use super::{
     mark::Mark,
     type_config::{Entry, LogId, TypeConfig, Vote},
 };
+use crate::limits::APPEND_BYTES_MAX;
 
 /// The raft log. Clones share it.
 #[derive(Debug, Clone)]
@@ -54,12 +55,33 @@ impl LogStore {
     }
 }
 
+/// What an entry's command takes of a message.
+pub(super) fn bytes_of(entry: &Entry) -> usize {
+    match &entry.payload {
+        EntryPayload::Normal(proposal) => proposal.bytes().len(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+    }
+}
+
 impl RaftLogReader<TypeConfig> for LogStore {
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
         &mut self,
         range: RB,
     ) -> Result<Vec<Entry>, io::Error> {
         Ok(self.content().entries.range(range).map(|(_, entry)| entry.clone()).collect())
+    }
+
+    /// As many as fit one message, but one at least.
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+        let content = self.content();
+        let mut room = APPEND_BYTES_MAX;
+        let fits = |(_, entry): &(&u64, &Entry)| {
+            let bytes = bytes_of(entry);
+            let fits = bytes <= room;
+            room = room.saturating_sub(bytes);
+            fits || entry.log_id.index == start
+        };
+        Ok(content.entries.range(start..end).take_while(fits).map(|(_, entry)| entry.clone()).collect())
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {

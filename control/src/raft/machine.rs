@@ -19,6 +19,7 @@ use openraft::{
     storage::{EntryResponder, RaftStateMachine},
 };
 use skerry_proto::id::Revision;
+use tokio::sync::Mutex;
 
 use super::{
     type_config::{Entry, LogId, Outcome, Proposal, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
@@ -37,7 +38,7 @@ pub(super) struct Machine {
     applied: Option<LogId>,
     membership: StoredMembership,
     states: Arc<States>,
-    file: PathBuf,
+    file: SnapshotFile,
 }
 
 impl Machine {
@@ -50,7 +51,7 @@ impl Machine {
         let head = head(catalog);
         states.replace(head.clone());
         let (applied, membership) = (meta.last_log_id, meta.last_membership);
-        Ok(Self { head, applied, membership, states, file: file.to_path_buf() })
+        Ok(Self { head, applied, membership, states, file: SnapshotFile::new(file, applied) })
     }
 
     /// Applies an entry; one that changed the catalog joins `changed`.
@@ -142,7 +143,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         if found != *meta {
             return Err(invalid("a snapshot's content is not the one that was announced"));
         }
-        save(self.file.clone(), snapshot).await?;
+        self.file.save(meta.last_log_id, snapshot).await?;
         self.head = head(catalog);
         (self.applied, self.membership) = (meta.last_log_id, meta.last_membership.clone());
         self.states.replace(self.head.clone());
@@ -151,7 +152,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
-        let Some(snapshot) = read_file(&self.file)?.map(Bytes::from) else { return Ok(None) };
+        let Some(snapshot) = read_file(&self.file.path)?.map(Bytes::from) else { return Ok(None) };
         let (meta, _) = decode_snapshot(&snapshot).map_err(invalid)?;
         Ok(Some(Snapshot { meta, snapshot }))
     }
@@ -162,7 +163,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
 pub(super) struct Builder {
     meta: SnapshotMeta,
     catalog: Arc<Catalog>,
-    file: PathBuf,
+    file: SnapshotFile,
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
@@ -172,7 +173,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let (meta, catalog) = (self.meta.clone(), Arc::clone(&self.catalog));
         let encoded = tokio::task::spawn_blocking(move || encode_snapshot(&meta, &catalog));
         let snapshot = encoded.await.map_err(io::Error::from)?;
-        save(self.file.clone(), snapshot.clone()).await?;
+        self.file.save(self.meta.last_log_id, snapshot.clone()).await?;
         tracing::debug!(size_bytes = snapshot.len(), "a snapshot is written");
         Ok(Snapshot { meta: self.meta.clone(), snapshot })
     }
@@ -189,9 +190,35 @@ impl Drop for AbortOnPanic {
     }
 }
 
-async fn save(file: PathBuf, snapshot: Bytes) -> io::Result<()> {
-    let written = tokio::task::spawn_blocking(move || write_file(&file, &snapshot, Privacy::Secret));
-    written.await.map_err(io::Error::from)?
+/// The snapshot's file. openraft builds a snapshot beside everything else, and may take the leader's meanwhile: the log
+/// behind the leader's is gone then, so an older one must not take its place. Clones share what was written.
+#[derive(Debug, Clone)]
+pub(super) struct SnapshotFile {
+    path: PathBuf,
+    newest: Arc<Mutex<Option<LogId>>>,
+}
+
+impl SnapshotFile {
+    pub(super) fn new(path: &Path, newest: Option<LogId>) -> Self {
+        Self { path: path.to_path_buf(), newest: Arc::new(Mutex::new(newest)) }
+    }
+
+    /// Writes a snapshot of the state at `at`, unless the file has a newer one.
+    pub(super) async fn save(&self, at: Option<LogId>, snapshot: Bytes) -> io::Result<()> {
+        let mut newest = Arc::clone(&self.newest).lock_owned().await;
+        if at < *newest {
+            tracing::info!("a snapshot is older than the one that the leader has sent meanwhile, and is dropped");
+            return Ok(());
+        }
+        let path = self.path.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            write_file(&path, &snapshot, Privacy::Secret)?;
+            // Also when whoever waits for it is gone.
+            *newest = at;
+            Ok(())
+        });
+        written.await.map_err(io::Error::from)?
+    }
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

@@ -3,7 +3,7 @@
 //! **Owns** openraft's network traits over a [`Transport`]. **Must not know** how questions travel. **Enter at**
 //! [`Network`].
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use openraft::{
@@ -18,12 +18,14 @@ use openraft::{
 use skerry_proto::id::NodeId;
 
 use super::{
+    log::bytes_of,
     rpc,
     silence::Silence,
     transport::{Answer, Question, Transport, TransportError},
     type_config::{Snapshot, TypeConfig, Vote},
     wire::RaftWireError,
 };
+use crate::limits::LINK_BYTES_PER_SECOND;
 
 /// Makes connections to peers.
 #[derive(Clone)]
@@ -90,15 +92,15 @@ impl From<AskError> for StreamingError<TypeConfig> {
 }
 
 impl Peer {
-    async fn ask(&self, question: Question, option: &RPCOption) -> Result<Answer, AskError> {
+    async fn ask(&self, question: Question, within: Duration) -> Result<Answer, AskError> {
         if self.silence.is_kept() && question.is_a_leaders() {
             return Err(TransportError::Unreachable { reason: "no majority answers this leader".to_owned() }.into());
         }
-        Ok(self.transport.ask(self.id, question, option.hard_ttl()).await?)
+        Ok(self.transport.ask(self.id, question, within).await?)
     }
 
     async fn ask_vote(&self, question: Question, option: &RPCOption) -> Result<VoteResponse<TypeConfig>, AskError> {
-        match self.ask(question, option).await? {
+        match self.ask(question, option.hard_ttl()).await? {
             Answer::Vote(answer) => Ok(rpc::vote_response(answer)?),
             _ => Err(AskError::Mixed),
         }
@@ -113,7 +115,10 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let answer = self.ask(Question::Append(rpc::append_message(&request)), &option).await?;
+        // openraft's deadline is a heartbeat's, which a large entry on a slow link never keeps. Heartbeats go their own way meanwhile.
+        let bytes: usize = request.entries.iter().map(bytes_of).sum();
+        let within = option.hard_ttl() + Duration::from_millis(bytes as u64 * 1000 / LINK_BYTES_PER_SECOND);
+        let answer = self.ask(Question::Append(rpc::append_message(&request)), within).await?;
         match answer {
             Answer::Append(answer) => Ok(rpc::append_response(answer).map_err(AskError::Wire)?),
             _ => Err(AskError::Mixed.into()),
@@ -145,7 +150,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let question = Question::Snapshot { vote: rpc::encode_vote(&vote), snapshot: snapshot.snapshot };
         let answer = tokio::select! {
-            answer = self.ask(question, &option) => answer?,
+            answer = self.ask(question, option.hard_ttl()) => answer?,
             closed = cancel => return Err(closed.into()),
         };
         match answer {
@@ -159,7 +164,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
-        match self.ask(Question::Transfer(rpc::transfer_message(&request)), &option).await? {
+        match self.ask(Question::Transfer(rpc::transfer_message(&request)), option.hard_ttl()).await? {
             Answer::Transfer(answer) => Ok(rpc::transfer_response(answer).map_err(AskError::Wire)?),
             _ => Err(AskError::Mixed.into()),
         }

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use openraft::{
     StorageError,
+    storage::RaftLogReader as _,
     testing::log::{StoreBuilder, Suite},
 };
 
-use super::*;
+use super::{machine::SnapshotFile, *};
 use crate::{
     catalog::{Account, Actor, Change},
     mint,
@@ -93,6 +94,42 @@ async fn what_was_acknowledged_survives_a_kill() {
     again.propose(account("tenant", Some("one-more"))).await.unwrap();
     again.shutdown().await;
     raft.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_read_for_another_voter_fits_a_message_and_is_never_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let raft = alone(folder.path(), 1000).await;
+    // Whether the catalog takes such names is another matter: the log has them.
+    for kilobytes in [600, 600, 3000, 10] {
+        let _refused = raft.propose(account(&"x".repeat(kilobytes << 10), None)).await;
+    }
+    let (mut log, last) = (raft.log.clone(), raft.status().last_log_index.unwrap());
+    let mut read = async |from: u64| -> Vec<u64> {
+        let entries = log.limited_get_log_entries(from, last + 1).await.unwrap();
+        entries.iter().map(|entry| entry.log_id.index).collect()
+    };
+    let first = last - 3;
+    assert_eq!(read(first).await, [first]);
+    assert_eq!(read(first + 1).await, [first + 1]);
+    assert_eq!(read(first + 2).await, [first + 2], "larger than a message should be, and alone");
+    assert_eq!(read(last).await, [last]);
+    assert_eq!(read(0).await.last(), Some(&first), "small ones share it");
+    raft.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_older_snapshot_does_not_take_the_place_of_a_newer_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("raft.snapshot");
+    let leader = openraft::impls::leader_id_adv::LeaderId { term: 1, node_id: 1 };
+    let at = |index| Some(type_config::LogId::new(leader, index));
+    let file = SnapshotFile::new(&path, at(3));
+    file.save(at(7), "of the leader".into()).await.unwrap();
+    file.clone().save(at(5), "built meanwhile".into()).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"of the leader");
+    file.save(at(8), "newer".into()).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"newer");
 }
 
 #[tokio::test]

@@ -15,6 +15,9 @@ pub const H2_RESETS_MAX: usize = 100;
 /// BOUND: bytes of a request's body that are read although its worker does not want them, so that the HTTP/1.1 connection
 /// can go on; more closes it. Go's server has the same number.
 pub const DRAINED_BYTES_MAX: u64 = 256 << 10;
+/// BOUND: how long a connection that is closed goes on reading what its peer still sends, so that the peer is not reset before it
+/// has read its answer (RFC 9112 section 9.6). A peer that has read it closes at once.
+pub const LINGER: Duration = Duration::from_secs(1);
 /// BOUND: bytes of an answer that one HTTP/2 stream is handed at once, and holds while its peer takes nothing: a frame of the
 /// size that every peer accepts (RFC 9113 section 4.2).
 pub const H2_PIECE_BYTES_MAX: usize = 16 << 10;

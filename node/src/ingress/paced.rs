@@ -1,10 +1,11 @@
 //! A connection that may not stall.
 //!
-//! **Owns** how long a peer may take to begin, and to take what it asked for. **Must not know** HTTP beyond the length of
+//! **Owns** how long a peer may take to begin, to take what it asked for, and to go. **Must not know** HTTP beyond the length of
 //! HTTP/2's preface. **Enter at** [`Paced`].
 //!
 //! hyper's own timers begin once it knows which HTTP is spoken, and none of them looks at writes: without this a peer that
-//! says nothing, or one that reads nothing, holds its connection and its worker's event for ever.
+//! says nothing, or one that reads nothing, holds its connection and its worker's event for ever. Nor does hyper read on after
+//! an answer that it gave before the request was whole: the kernel would reset the connection, and the answer be lost.
 
 use std::{
     io,
@@ -15,7 +16,10 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::patience::Patience;
+use super::{
+    limits::{DRAINED_BYTES_MAX, LINGER},
+    patience::Patience,
+};
 
 /// Bytes after which hyper knows what is spoken: the preface of RFC 9113 section 3.4. Every whole HTTP/1.1 request is longer.
 const OPENING_BYTES: usize = 24;
@@ -35,6 +39,7 @@ pub(super) struct Paced<S> {
     stream: S,
     opening: Option<Opening>,
     writing: Patience,
+    closing: Option<Closing>,
 }
 
 #[derive(Debug)]
@@ -43,10 +48,17 @@ struct Opening {
     bytes: usize,
 }
 
+/// Nothing more is written; what the peer still sends is read and thrown away.
+#[derive(Debug)]
+struct Closing {
+    patience: Patience,
+    bytes: u64,
+}
+
 impl<S> Paced<S> {
     pub(super) fn new(stream: S, pace: Pace) -> Self {
         let opening = Opening { patience: Patience::new(pace.opening), bytes: 0 };
-        Self { stream, opening: Some(opening), writing: Patience::new(pace.writing) }
+        Self { stream, opening: Some(opening), writing: Patience::new(pace.writing), closing: None }
     }
 
     /// Passes a write's outcome on, unless it has waited for too long.
@@ -83,7 +95,25 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncRead + Unpin> Paced<S> {
+    /// Ready once the peer has gone too, or has had its time.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let closing = self.closing.get_or_insert_with(|| Closing { patience: Patience::new(LINGER), bytes: 0 });
+        let mut piece = [0; 4096];
+        while closing.bytes <= DRAINED_BYTES_MAX {
+            let mut buffer = ReadBuf::new(&mut piece);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => closing.bytes += buffer.filled().len() as u64,
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending if closing.patience.is_over(cx) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_write(cx, bytes);
@@ -112,8 +142,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let outcome = Pin::new(&mut this.stream).poll_shutdown(cx);
-        this.written(cx, outcome)
+        if this.closing.is_none() {
+            let outcome = Pin::new(&mut this.stream).poll_shutdown(cx);
+            match this.written(cx, outcome) {
+                Poll::Ready(Ok(())) => {}
+                outcome => return outcome,
+            }
+        }
+        this.linger(cx).map(Ok)
     }
 }
 
@@ -143,6 +179,28 @@ mod tests {
         let mut read = [0; OPENING_BYTES];
         paced.read_exact(&mut read).await.unwrap();
         assert!(paced.opening.is_none(), "nothing is left that could end the connection");
+    }
+
+    #[tokio::test]
+    async fn what_a_peer_still_sends_is_read_before_the_connection_goes() {
+        let (mut peer, ours) = duplex(64);
+        let mut paced = Paced::new(ours, Pace { opening: LONG, writing: LONG });
+        let sends = async {
+            peer.write_all(&[b'x'; 1000]).await.unwrap();
+            peer.shutdown().await.unwrap();
+        };
+        let (closed, ()) = tokio::join!(paced.shutdown(), sends);
+        closed.unwrap();
+        assert_eq!(paced.closing.unwrap().bytes, 1000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_go_is_left() {
+        let (mut peer, ours) = duplex(64);
+        let mut paced = Paced::new(ours, Pace { opening: LONG, writing: LONG });
+        paced.shutdown().await.unwrap();
+        let mut read = Vec::new();
+        assert_eq!(peer.read_to_end(&mut read).await.unwrap(), 0, "it was told at once");
     }
 
     #[tokio::test]
