@@ -7,6 +7,7 @@
 //! names it. Its file's time says when it was last stored or read: which files go, and when, is the sweep's affair.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     fs::{self, File},
     io,
@@ -195,6 +196,16 @@ impl Bundles {
             Some(bytes) => self.put(bytes).await.map(|_| true),
             None => Ok(false),
         }
+    }
+
+    /// Those that are not on this node's disk.
+    pub(crate) async fn lacking(&self, of: BTreeSet<BundleHash>) -> io::Result<BTreeSet<BundleHash>> {
+        let bundles = self.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            let lacks = |hash: &BundleHash| Ok((!bundles.path(hash).try_exists()?).then_some(*hash));
+            of.iter().filter_map(|hash| lacks(hash).transpose()).collect()
+        });
+        looked.await.map_err(io::Error::from)?
     }
 
     async fn fetch(&self, hash: &BundleHash) -> Option<Bytes> {

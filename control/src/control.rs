@@ -55,6 +55,7 @@ mod carry;
 mod found;
 mod handover;
 mod introduce;
+mod leave;
 mod live;
 mod start;
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub(crate) mod book;
 pub(crate) mod bundles;
 pub(crate) mod feed;
 pub(crate) mod gossip;
+pub(crate) mod holdings;
 pub(crate) mod join;
 pub(crate) mod keys;
 pub(crate) mod kv;

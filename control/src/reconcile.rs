@@ -1,7 +1,8 @@
-//! Keeps what must exist beside the services: a valid certificate for every hostname, and no code that nothing names.
+//! Keeps what must exist beside the services: a valid certificate for every hostname, all code that a voter gives to
+//! others, and none that nothing names.
 //!
 //! **Owns** issuing, renewing and removing the cluster's own certificates. **Must not know** TLS. **Enter at**
-//! [`certificates`] and [`run`], and [`sweep`] for the code.
+//! [`certificates`] and [`run`], and [`sweep`] and [`stock`] for the code.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,6 +22,7 @@ use crate::{
     state::States,
 };
 
+pub(crate) mod stock;
 pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;

@@ -97,6 +97,7 @@ pub(super) async fn start(
         (_, None) => None,
     };
     catch_up(config, &base).await?;
+    tasks.extend(parts.keepers(&base));
     Ok(parts.control(config, base, connected, tasks))
 }
 
@@ -301,13 +302,19 @@ impl Parts {
         let (seat, states) = (base.seat.clone(), Arc::clone(&base.states));
         let certificates =
             reconcile::run(seat.clone(), Arc::clone(&states), self.sealer.clone(), config.node_name.clone());
-        let sweep = reconcile::sweep::run(base.node, Arc::clone(&states), self.bundles.clone());
         vec![
             task::spawn("certificates", certificates),
-            task::spawn("bundle sweep", sweep),
             task::spawn("kv sweep", kv::sweep::run(Arc::clone(&self.keeper))),
             task::spawn("voters", voters::run(seat, states)),
         ]
+    }
+
+    /// What keeps the bundles that the catalog names: not before there is one.
+    fn keepers(&self, base: &Base) -> [JoinHandle<()>; 2] {
+        let (node, states, bundles) = (base.node, Arc::clone(&base.states), self.bundles.clone());
+        let sweep = reconcile::sweep::run(node, base.seat.clone(), Arc::clone(&states), bundles.clone());
+        let stock = reconcile::stock::run(node, states, bundles);
+        [task::spawn("bundle sweep", sweep), task::spawn("bundle stock", stock)]
     }
 
     /// Opens the mesh, answers on it, and lets feed and gossip use it.
@@ -392,6 +399,7 @@ impl Parts {
         let api = ApiService { seat: seat.clone(), mesh: mesh.clone(), states, api: Arc::clone(&self.api) };
         mesh.serve(peer::services(peer::raft::methods(&raft)));
         mesh.serve(peer::services(peer::bundles::methods(&bundles)));
+        mesh.serve(peer::services(peer::holdings::methods(&self.bundles)));
         mesh.serve(peer::services([
             (Method::Propose, Arc::new(ProposeService { seat })),
             (Method::Join, Arc::new(join)),

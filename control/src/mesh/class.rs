@@ -72,9 +72,12 @@ pub fn class_of(method: Method) -> Option<Class> {
         Method::FeedSubscribe | Method::Propose | Method::Renew | Method::VoterKeys | Method::Trust => {
             Some(Class::Feed)
         }
-        Method::RaftSnapshot | Method::BundleGet | Method::BundlePut | Method::ApiForward | Method::Tail => {
-            Some(Class::Bulk)
-        }
+        Method::RaftSnapshot
+        | Method::BundleGet
+        | Method::BundlePut
+        | Method::BundlesLacking
+        | Method::ApiForward
+        | Method::Tail => Some(Class::Bulk),
         Method::Join => Some(Class::Join),
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     bundles::{Bundles, Stored},
     catalog::{Catalog, NodeRole},
     clock,
+    seat::Seat,
     state::States,
 };
 
@@ -27,14 +28,21 @@ use crate::{
 const UNNAMED_MAX: Duration = Duration::from_secs(3600);
 /// How often the folder is looked at, unless it passes its bound; disk space is no hurry.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
+/// BOUND: how long after a start, and how soon again without a leader, the catalog may be older than what was stored for it.
+const SETTLE: Duration = Duration::from_secs(60);
 /// How often the folder is looked at while it can not be brought below its bound.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Sweeps now, every hour, and whenever the bundles pass their bound, for as long as it runs.
-pub(crate) async fn run(node: NodeId, states: Arc<States>, bundles: Bundles) {
+/// Sweeps now, every hour, and whenever the bundles pass their bound, for as long as it runs. What no version names goes only
+/// when this node can know the newest versions.
+pub(crate) async fn run(node: NodeId, seat: Seat, states: Arc<States>, bundles: Bundles) {
+    let began = clock::monotonic();
     loop {
+        let has_leader = seat.raft().is_none_or(|raft| raft.status().leader.is_some());
+        let is_settled = has_leader && clock::monotonic() >= began + SETTLE;
+        let unnamed_before = is_settled.then(|| clock::system() - UNNAMED_MAX);
         let (looking, states) = (bundles.clone(), Arc::clone(&states));
-        let swept = tokio::task::spawn_blocking(move || sweep(node, &states, &looking)).await;
+        let swept = tokio::task::spawn_blocking(move || sweep(node, &states, &looking, unnamed_before)).await;
         match swept.map_err(io::Error::from).and_then(|swept| swept) {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "removed bundles"),
@@ -51,19 +59,22 @@ pub(crate) async fn run(node: NodeId, states: Arc<States>, bundles: Bundles) {
             tokio::time::sleep(PAUSE).await;
         }
         // Nothing is lost when it takes the hour.
-        let _ = tokio::time::timeout(LOOK_EVERY, room.scarce()).await;
+        let _ = tokio::time::timeout(if is_settled { LOOK_EVERY } else { SETTLE }, room.scarce()).await;
     }
 }
 
 /// The files first and then the catalog: a version that was proposed in between is seen.
-fn sweep(node: NodeId, states: &States, bundles: &Bundles) -> io::Result<usize> {
+fn sweep(node: NodeId, states: &States, bundles: &Bundles, unnamed_before: Option<SystemTime>) -> io::Result<usize> {
     let stored = bundles.all()?;
     bundles.room().counted(stored.iter().map(|stored| stored.size_bytes).sum());
     let catalog = states.catalog();
+    if catalog.cluster().is_none() {
+        return Ok(0);
+    }
     let is_edge = catalog.node(node).is_some_and(|node| node.role == NodeRole::Edge);
     let wanted = Wanted::of(&catalog);
     let bytes_max = if is_edge { bundles.room().max() } else { u64::MAX };
-    bundles.remove(&plan(stored, &wanted, bytes_max, clock::system() - UNNAMED_MAX))
+    bundles.remove(&plan(stored, &wanted, bytes_max, unnamed_before))
 }
 
 /// What the catalog says about bundles.
@@ -89,8 +100,9 @@ impl Wanted {
 }
 
 /// What goes.
-fn plan(stored: Vec<Stored>, wanted: &Wanted, bytes_max: u64, unnamed_before: SystemTime) -> Vec<Stored> {
-    let is_over = |found: &Stored| !wanted.named.contains(&found.hash) && found.used_at < unnamed_before;
+fn plan(stored: Vec<Stored>, wanted: &Wanted, bytes_max: u64, unnamed_before: Option<SystemTime>) -> Vec<Stored> {
+    let is_old = |found: &Stored| unnamed_before.is_some_and(|before| found.used_at < before);
+    let is_over = |found: &Stored| !wanted.named.contains(&found.hash) && is_old(found);
     let (mut goes, kept): (Vec<_>, Vec<_>) = stored.into_iter().partition(is_over);
     let mut size_bytes: u64 = kept.iter().map(|found| found.size_bytes).sum();
     let mut spare: Vec<_> = kept.into_iter().filter(|found| !wanted.live.contains(&found.hash)).collect();
@@ -108,6 +120,7 @@ fn plan(stored: Vec<Stored>, wanted: &Wanted, bytes_max: u64, unnamed_before: Sy
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::Head;
 
     const NAMES: [&[u8]; 5] = [b"live", b"older", b"old", b"unnamed", b"new"];
 
@@ -122,7 +135,7 @@ mod tests {
         let now = clock::system();
         let hash = |name: &&[u8]| BundleHash::of(name);
         let wanted = Wanted { named: NAMES[..3].iter().map(hash).collect(), live: [hash(&NAMES[0])].into() };
-        let goes = plan(stored([500, 200, 100, 90, 1], now), &wanted, bytes_max, now - UNNAMED_MAX);
+        let goes = plan(stored([500, 200, 100, 90, 1], now), &wanted, bytes_max, Some(now - UNNAMED_MAX));
         let name = |found: &Stored| NAMES.into_iter().find(|name| BundleHash::of(name) == found.hash).unwrap();
         goes.iter().map(name).collect()
     }
@@ -131,6 +144,19 @@ mod tests {
     fn a_node_that_keeps_all_that_is_named_drops_only_what_nobody_has_named_for_an_hour() {
         assert_eq!(going(u64::MAX), [b"unnamed"]);
         assert_eq!(going(40), [b"unnamed"]);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_names_stays_while_the_newest_versions_are_not_known() {
+        let (now, wanted) = (clock::system(), Wanted { named: HashSet::new(), live: HashSet::new() });
+        let stored = || stored([500, 200, 100, 90, 1], now);
+        assert!(plan(stored(), &wanted, u64::MAX, None).is_empty());
+        let folder = tempfile::tempdir().unwrap();
+        let bundles = Bundles::open(folder.path(), 0).unwrap();
+        bundles.put("code".into()).await.unwrap();
+        let (states, later) = (States::new(Head::default()), now + LOOK_EVERY);
+        assert_eq!(sweep(NodeId(1), &states, &bundles, Some(later)).unwrap(), 0);
+        assert_eq!(bundles.all().unwrap().len(), 1);
     }
 
     #[test]

@@ -153,7 +153,11 @@ async fn set_role(
     JsonBody(body): JsonBody<NodeBody>,
 ) -> Reply<NodeInfo> {
     let role: NodeRole = body.role.parse().map_err(|error: RoleError| ApiError::field("role", error.to_string()))?;
-    let id = find(&operator.catalog, &params)?.id;
+    let node = find(&operator.catalog, &params)?;
+    let id = node.id;
+    if (node.role, role) == (NodeRole::Voter, NodeRole::Edge) {
+        keeps_code(&deps, node).await?;
+    }
     change(&deps, &operator, &writer, id, Change::SetNodeRole { id, role }).await
 }
 
@@ -180,9 +184,24 @@ async fn remove_one(
     }
     let node = find(&operator.catalog, &params)?;
     removal::check(node, &deps.cluster.nodes(), voter)?;
+    if voter == WhenVoter::Refuse {
+        keeps_code(&deps, node).await?;
+    }
     let change = Change::RemoveNode { id: node.id, voter };
     let applied = writer.propose(&operator.account, Vec::new(), vec![change]).await?;
     Ok(Answer::ok(()).at(applied.revision))
+}
+
+/// Fails when a node that goes would take the only copies of some version's code along.
+async fn keeps_code(deps: &Deps, node: &Node) -> Result<(), ApiError> {
+    match deps.control.rare_without(node.id).await {
+        0 => Ok(()),
+        rare => Err(ApiError::Conflict(format!(
+            "the code of {rare} versions is not yet on a majority of the voters that stay without {}; they fetch it by \
+             themselves: try again in a moment, or bring back the voters that do not answer",
+            node.name
+        ))),
+    }
 }
 
 async fn change(deps: &Deps, operator: &Operator, writer: &Writer, id: NodeId, change: Change) -> Reply<NodeInfo> {

@@ -31,7 +31,7 @@ impl Cluster {
         (parts.status, bytes)
     }
 
-    async fn deploy(&self, node: usize) {
+    pub(super) async fn deploy(&self, node: usize) {
         let form = Form::new().metadata(&json!({ "main_module": "index.js" }));
         let form = form.part("index.js", "application/javascript+module", HELLO.as_bytes()).finish();
         let path = format!("/client/v4{SERVICE}/environments/production").replace(":a", &self.account);
