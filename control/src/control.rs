@@ -30,6 +30,7 @@ use crate::{
     error::{BuildError, ProposeError, StoreError},
     feed::{FeedHandle, FeedStatus, Propagation},
     gossip::{GossipHandle, Members},
+    handover,
     identity::Issuer,
     kv::{KvStore, LocalStore},
     mesh::{Mesh, NodeIdentity, PeerStatus},
@@ -53,7 +54,6 @@ use crate::{
 
 mod carry;
 mod found;
-mod handover;
 mod introduce;
 mod leave;
 mod live;
@@ -390,9 +390,7 @@ impl Control {
     /// as unknown.
     pub async fn shutdown(&self) {
         if *self.restart.borrow() {
-            let (data_dir, shown) = (Arc::clone(&self.data_dir), self.catalog().revision());
-            // It logs its own failures.
-            let _ = tokio::task::spawn_blocking(move || handover::keep(&data_dir, shown)).await;
+            handover::keep(&self.data_dir, self.catalog().revision()).await;
         }
         // Feed and gossip say goodbye; the other tasks have nothing to finish.
         self.stopping.cancel();

@@ -16,6 +16,8 @@ pub mod voters;
 mod peer;
 mod seat;
 
+mod handover;
+
 pub mod raft;
 
 pub mod feed;

@@ -70,6 +70,14 @@ impl States {
         }
     }
 
+    /// Starts with a state and the entries that led to it.
+    #[must_use]
+    pub fn with_tail(head: Head, entries: Vec<LogEntry>) -> Self {
+        let states = Self::new(head);
+        states.tail().extend(entries);
+        states
+    }
+
     /// The newest state.
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {

@@ -4,19 +4,20 @@
 //! [`start`].
 
 use std::{
-    io,
-    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
-use skerry_proto::{id::NodeId, mesh::Method};
+use skerry_proto::{
+    id::{NodeId, Revision},
+    mesh::Method,
+};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Control, FOUNDER, RECOVERY_PATIENCE, found, handover, introduce,
+    Control, FOUNDER, RECOVERY_PATIENCE, found, introduce,
     live::{self, LiveTimes},
     watchers,
 };
@@ -27,6 +28,7 @@ use crate::{
     error::BuildError,
     feed::{Feed, FeedConfig, FeedHandle, Role},
     gossip::{Gossip, GossipConfig, GossipDeps, GossipHandle},
+    handover,
     mesh::{Mesh, MeshConfig, NodeIdentity},
     peer::{
         self,
@@ -49,7 +51,7 @@ use crate::{
     rotation::{self, Rotation, Rotator},
     seal::{KeyFile, Sealer, WhenMissing},
     seat::Seat,
-    state::{Head, States},
+    state::States,
     tails::Tails,
     task,
     trace::Tracer,
@@ -110,6 +112,9 @@ async fn catch_up(config: &ControlConfig, base: &Base) -> Result<(), BuildError>
         tracing::warn!(%revision, "the other voters do not answer; this node serves what it has");
     }
     first_catalog(&base.states).await?;
+    if let Some(raft) = base.seat.raft() {
+        handover::forget_edge(&config.data_dir, raft.status().applied_index.map(Revision)).await;
+    }
     let reached = handover::reach(&config.data_dir, &base.states, handover::PATIENCE).await;
     reached.map_err(|source| BuildError::io(&config.data_dir, source))?;
     check_level(config, base.states.catalog().feature_level())?;
@@ -161,13 +166,13 @@ impl Base {
         });
         let (states, follower) = match identity {
             Some(identity) if identity.role != voter => {
+                handover::from_voter(&config.data_dir).await;
                 let feed = FeedConfig { data_dir: config.data_dir.clone(), node };
                 let feed = Feed::build(feed, Role::Edge, dial.clone()).await?;
                 (feed.states(), Some(feed))
             }
             _ => {
-                forget_feed(&config.data_dir)?;
-                let states = Arc::new(States::new(Head::default()));
+                let states = Arc::new(States::new(handover::of_edge(&config.data_dir).await));
                 let raft = Raft::start(raft_config(config, node), Arc::clone(&states), transport.clone()).await?;
                 seat.take(raft);
                 (states, None)
@@ -197,16 +202,6 @@ impl Base {
                 Feed::build(feed, role, self.dial.clone()).await
             }
         }
-    }
-}
-
-/// Removes an edge's copy of the catalog from a node that votes: it would be old by the time that the node is an edge again.
-fn forget_feed(data_dir: &Path) -> Result<(), BuildError> {
-    let folder = data_dir.join("feed");
-    match std::fs::remove_dir_all(&folder) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(BuildError::io(&folder, source)),
     }
 }
 

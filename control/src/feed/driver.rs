@@ -120,6 +120,7 @@ pub(super) enum Event {
     SubscriberGone(SubscriberId),
     Opened(UpstreamId, Result<Head, String>),
     Encoded(Snapshot),
+    NotEncoded,
     Snapshotted(io::Result<()>),
     Members(BTreeSet<NodeId>),
 }
@@ -136,12 +137,12 @@ impl Feed {
         let mut opened = opened.map_err(|source| BuildError::Io { path: folder.display().to_string(), source })?;
         let now = clock::monotonic();
         let (states, leadership) = match role {
-            Role::Edge => (Arc::new(States::new(opened.head.clone())), None),
+            Role::Edge => {
+                let entries = std::mem::take(&mut opened.entries);
+                (Arc::new(States::with_tail(opened.head.clone(), entries)), None)
+            }
             Role::Voter(states, leadership) => (states, Some(leadership)),
         };
-        if edge {
-            states.advance(opened.head.clone(), std::mem::take(&mut opened.entries));
-        }
         let publisher = work::publisher(now, config.node, &states, &opened);
         let relay = if edge {
             Relay::edge(publisher, work::follower(now, config.node, Arc::clone(&rules) as Arc<dyn Rules>, &opened))
@@ -267,6 +268,7 @@ impl Feed {
                 Input::Down(publish::Input::Closed(id))
             }
             Event::Encoded(snapshot) => Input::Down(publish::Input::Encoded(Arc::new(snapshot))),
+            Event::NotEncoded => Input::Down(publish::Input::NotEncoded),
             Event::Members(members) => Input::Down(publish::Input::Members(members)),
             Event::Snapshotted(written) => return self.snapshotted(written),
         };

@@ -79,6 +79,8 @@ pub enum Input {
     Closed(SubscriberId),
     /// The state that was to be encoded.
     Encoded(Arc<Snapshot>),
+    /// There is no snapshot, for want of something; it is tried again with the next entry, or the next heartbeat.
+    NotEncoded,
     /// What the data plane serves, and the last revision that it refuses.
     Plane(Revision, Option<Refusal>),
     /// The feed can not take a revision.
@@ -174,6 +176,11 @@ impl Publisher {
             Input::Encoded(snapshot) => {
                 (self.snapshot, self.encoding) = (Some((snapshot, now)), false);
                 self.pump_all(now, out);
+            }
+            // Not at once: the next one would fail as this one did.
+            Input::NotEncoded => {
+                self.encoding = false;
+                return;
             }
             Input::Plane(shown, refused) => self.say(|own| own.plane(shown, refused)),
             Input::Refused(refusal) => self.say(|own| own.refuse(refusal)),

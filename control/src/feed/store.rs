@@ -157,6 +157,12 @@ fn files(folder: &Path, prefix: &str) -> io::Result<Vec<(Revision, PathBuf)>> {
     Ok(files)
 }
 
+/// Removes all snapshots and segments. Blocking.
+pub(super) fn forget(folder: &Path) -> io::Result<()> {
+    let both = [files(folder, SNAPSHOT)?, files(folder, LOG)?];
+    both.iter().flatten().try_for_each(|(_, path)| fs::remove_file(path))
+}
+
 /// Removes what the kept snapshots make superfluous. Blocking.
 fn remove_old(folder: &Path) -> io::Result<()> {
     let mut snapshots = files(folder, SNAPSHOT)?;

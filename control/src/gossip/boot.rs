@@ -37,7 +37,7 @@ pub enum BootError {
     },
 }
 
-/// Counts one start: the number of this one, durable when this returns. The first is 1. Blocking.
+/// Counts one start: the number of this one, durable when this returns where the disk takes it. The first is 1. Blocking.
 pub(super) fn next(data_dir: &Path) -> Result<u64, BootError> {
     let path = file(data_dir);
     let found = read_file(&path).map_err(|source| BootError::Io { path: path.display().to_string(), source })?;
@@ -45,7 +45,10 @@ pub(super) fn next(data_dir: &Path) -> Result<u64, BootError> {
     let stored = stored.map_err(|source| BootError::Damaged { path: path.display().to_string(), source })?;
     let last = stored.map_or(0, |stored| stored.boot);
     let boot = last.saturating_add(1);
-    keep(data_dir, boot)?;
+    if let Err(error) = keep(data_dir, boot) {
+        // A full disk must not keep a node from serving what it has. Its next start has this number again, and outbids itself.
+        tracing::warn!(error = &error as &dyn std::error::Error, "this start is not counted");
+    }
     Ok(boot)
 }
 

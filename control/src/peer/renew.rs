@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, NodeRole},
-    clock,
+    clock, handover,
     limits::CERTIFICATE_REQUEST_BYTES_MAX,
     mesh::{Caller, FrameError, Incoming, Mesh, NodeIdentity, Service, certificate_request},
     raft::Raft,
@@ -98,6 +98,10 @@ impl Renewal {
         self.follow_role(catalog, &mut next).await?;
         if next == self.identity {
             return Ok(());
+        }
+        if next.role != self.identity.role {
+            // Before the role is taken: a kill between the two must not lose it.
+            handover::keep(&self.data_dir, self.proposer.states.catalog().revision()).await;
         }
         let (data_dir, keep) = (self.data_dir.clone(), next.clone());
         let kept = tokio::task::spawn_blocking(move || keep.save(&data_dir)).await;

@@ -1,7 +1,7 @@
 //! The log and the snapshot of a node that does not run.
 //!
 //! **Owns** reading a voter's state without taking part in anything, and making the files from which a cluster begins at a
-//! given state. **Must not know** backups. **Enter at** [`read`] and [`found_at`].
+//! given state. **Must not know** backups or roles. **Enter at** [`read`], [`agreed`] and [`found_at`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,11 +10,12 @@ use std::{
     sync::Arc,
 };
 
-use openraft::{BasicNode, impls::leader_id_adv::LeaderId};
+use openraft::{BasicNode, RaftLogReader as _, impls::leader_id_adv::LeaderId, storage::RaftLogStorage as _};
 use skerry_proto::id::NodeId;
 
 use super::{
     disk::{Disk, Write},
+    log::LogStore,
     machine::Machine,
     type_config::{LogId, Membership, SnapshotMeta, StoredMembership, Vote},
     wire::encode_snapshot,
@@ -40,6 +41,21 @@ pub(crate) async fn read(data_dir: &Path) -> io::Result<Head> {
     let (disk, head) = opened.await.map_err(io::Error::from)??;
     disk.write(Write::Close).await?;
     Ok(head)
+}
+
+/// The state of a stopped voter as far as it knows that the others have agreed: what it may have shown.
+pub(crate) async fn agreed(data_dir: &Path) -> io::Result<Head> {
+    let (log, snapshot) = (data_dir.join("raft.redb"), data_dir.join("raft.snapshot"));
+    let opened = tokio::task::spawn_blocking(move || {
+        let log = LogStore::open(&log)?;
+        let machine = Machine::open(&snapshot, Arc::new(States::new(Head::default())))?;
+        Ok::<_, io::Error>((log, machine))
+    });
+    let (mut log, machine) = opened.await.map_err(io::Error::from)??;
+    let end = log.read_committed().await?.map_or(0, |committed| committed.index + 1);
+    let entries = log.try_get_log_entries(0..end).await?;
+    log.close().await?;
+    tokio::task::spawn_blocking(move || machine.replay(entries.into_iter())).await.map_err(io::Error::from)
 }
 
 /// Makes the files of a cluster whose only voter is `voter` and whose first state is `catalog`. Log entries go on behind its

@@ -1,6 +1,11 @@
 //! Several nodes, each with its mesh on loopback and its API.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use http::{Request, StatusCode};
@@ -339,6 +344,49 @@ async fn an_edge_becomes_a_voter_and_an_edge_again() {
     }
     assert!(cluster.nodes[1].control.status().is_none());
     cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_takes_another_role_has_what_it_had_while_nobody_else_is_there() {
+    let mut cluster = Cluster::start(1).await;
+    let token = cluster.join_token(json!({ "role": "edge" })).await;
+    cluster.join("other", NodeRole::Edge, &token).await.unwrap();
+    let id = cluster.nodes[1].control.node();
+    for role in ["voter", "edge"] {
+        cluster.write(0, role).await;
+        until("the other shows it", || cluster.titles(1).contains(&role.to_owned())).await;
+        let path = format!("/cluster/nodes/{id}");
+        let (status, answer) = cluster.call(0, "PATCH", &path, Some(json!({ "role": role }))).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let control = cluster.nodes[1].control.clone();
+        until("it wants to start anew", || *control.restarts().borrow()).await;
+        let (mut other, first) = (cluster.nodes.pop().unwrap(), cluster.nodes.pop().unwrap());
+        first.control.shutdown().await;
+        // Killed, so nothing is noted on the way out.
+        let killed = cluster.folder.path().join(format!("killed-{role}"));
+        copy_folder(&other.config.data_dir, &killed);
+        other.control.shutdown().await;
+        other.config.data_dir = killed;
+        let alone = Node::start(ControlConfig { bootstrap: Bootstrap::Never, ..other.config.clone() }).await.unwrap();
+        cluster.nodes = vec![alone];
+        assert!(cluster.titles(0).contains(&role.to_owned()), "as a new {role}: {:?}", cluster.titles(0));
+        let other = cluster.nodes.pop().unwrap();
+        cluster.nodes = vec![first.restart().await, other];
+    }
+    cluster.stop().await;
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

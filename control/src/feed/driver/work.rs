@@ -31,7 +31,10 @@ pub(super) fn open(folder: &Path, edge: bool, rules: &dyn Rules) -> io::Result<O
     remove_unfinished(folder)?;
     let newest = if edge { store::newest(folder)? } else { Revision(0) };
     let (journal, start) = quarantine::begin(store::read_boots(folder), newest, clock::unix_ms());
-    store::write_boots(folder, &journal)?;
+    if let Err(error) = store::write_boots(folder, &journal) {
+        // A full disk must not keep a node from serving what it has.
+        tracing::error!(%error, "the journal of starts can not be written");
+    }
     if !edge {
         let (head, entries, store) = (Head::default(), Vec::new(), None);
         return Ok(Opened { head, entries, store, journal, start: Start::Newest });
@@ -166,7 +169,10 @@ impl Feed {
             let encoded = tokio::task::spawn_blocking(move || Bytes::from(encode_catalog(&head.catalog))).await;
             match encoded {
                 Ok(bytes) => drop(events.send(Event::Encoded(Snapshot { position: name, bytes })).await),
-                Err(error) => tracing::error!(error = %error, "a snapshot can not be encoded"),
+                Err(error) => {
+                    tracing::error!(%error, "a snapshot can not be encoded");
+                    drop(events.send(Event::NotEncoded).await);
+                }
             }
         });
     }

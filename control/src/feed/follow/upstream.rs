@@ -141,7 +141,7 @@ impl Upstream {
     }
 
     /// During an election everyone is stale alike, and another upstream would be no better: then only one is given up, late.
-    /// Not so late when somebody claims to be ahead of it.
+    /// Not so late when somebody claims to be ahead of it; but there is always one.
     fn is_stale(&self, now: Instant, other: Option<&Self>, claimed: Revision) -> bool {
         let is_overtaken = self.revision().is_some_and(|revision| claimed > revision);
         let (age, alone_max) = (self.age(now), if is_overtaken { AGE_MAX } else { AGE_ALONE_MAX });
@@ -150,7 +150,7 @@ impl Upstream {
             Some(other_age) => {
                 age > AGE_MAX && (age > other_age + AGE_MAX / 2 || (age > alone_max && age >= other_age))
             }
-            None => age > alone_max,
+            None => age > AGE_ALONE_MAX,
         }
     }
 }

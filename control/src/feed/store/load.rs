@@ -63,7 +63,11 @@ pub(in crate::feed) fn newest(folder: &Path) -> io::Result<Revision> {
 pub(in crate::feed) fn load(folder: &Path, limit: Limit, rules: &dyn Rules) -> io::Result<Loaded> {
     let head = snapshot(folder, limit, rules)?;
     let mut replay = Replay { head, entries: Vec::new(), size_bytes: 0, limit, rules };
-    let segments = files(folder, LOG)?;
+    let mut segments = files(folder, LOG)?;
+    // What the snapshot contains is not looked at: damage there harms nothing.
+    let from = replay.head.catalog.revision();
+    let contained = segments.windows(2).take_while(|pair| pair[1].0 <= from).count();
+    segments.drain(..contained);
     let mut current = None;
     for (at, (_, path)) in segments.iter().enumerate() {
         let bytes = fs::read(path)?;

@@ -138,6 +138,27 @@ async fn a_snapshot_from_elsewhere_ends_the_history_before_it() {
 }
 
 #[tokio::test]
+async fn damage_that_a_snapshot_has_made_harmless_costs_nothing() {
+    let history = History::of(8);
+    let folder = written(&history, 3).await;
+    let (_, old) = files(folder.path(), LOG).unwrap().pop().unwrap();
+    // Half a record, as a full disk leaves it; then there is room again, and a state comes from elsewhere.
+    let mut bytes = fs::read(&old).unwrap();
+    bytes.extend_from_slice(&record::encode_entry(&history.entries[3])[..10]);
+    let loaded = open(folder.path());
+    fs::write(&old, &bytes).unwrap();
+    let store = Store::start(folder.path(), &loaded).unwrap();
+    store.state(history.position(5), encode(&history, 5)).unwrap();
+    history.entries[5..].iter().for_each(|entry| store.append(Arc::clone(entry)).unwrap());
+    persisted(&store, history.position(8).revision).await;
+    store.close().await;
+    assert_ne!(fs::read(&old).unwrap(), bytes, "it is cut off before the next segment begins");
+    assert_eq!(found(copy(folder.path()).path()), history.position(8));
+    fs::write(&old, &bytes).unwrap();
+    assert_eq!(found(folder.path()), history.position(8), "and would not matter");
+}
+
+#[tokio::test]
 async fn what_does_not_follow_is_never_written_and_what_is_there_already_is_fine() {
     let history = History::of(8);
     let folder = written(&history, 4).await;

@@ -17,7 +17,7 @@ use super::{
         message::Position,
     },
     Job, Loaded, Progress,
-    load::new_segment,
+    load::{cut, new_segment},
     record::encode_entry,
     remove_old, write_snapshot,
 };
@@ -134,6 +134,10 @@ impl Writer {
     fn rotate(&mut self) -> io::Result<()> {
         let path = new_segment(&self.folder, self.last)?;
         if path != self.path {
+            if self.file.is_none() {
+                // What a failed write has left would seem to be damage to the next start, which takes nothing behind damage.
+                cut(&self.path, self.length)?;
+            }
             (self.path, self.length, self.file) = (path, 0, None);
         }
         (self.records, self.size_bytes) = (0, 0);

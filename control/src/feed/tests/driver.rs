@@ -201,6 +201,7 @@ async fn a_killed_node_comes_back_with_what_it_had_and_takes_what_it_missed() {
     let folders: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
     let leader = Running::start(&board, 1, folders[0].path(), voter_states(&history)).await;
     let edge = Running::start(&board, 3, folders[1].path(), None).await;
+    edge.serves(history.newest().catalog.revision()).await;
     let first = commit(&[&leader], &mut history);
     edge.serves(first).await;
     edge.kill().await;
@@ -209,6 +210,8 @@ async fn a_killed_node_comes_back_with_what_it_had_and_takes_what_it_missed() {
 
     let alone = Running::start(&board, 3, folders[1].path(), None).await;
     assert_eq!(alone.states.catalog().revision(), first, "it boots without anybody");
+    let kept = alone.states.kept();
+    assert_eq!(kept.last().map(|entry| entry.revision), Some(first), "and has deltas for those that are behind it");
     assert!(alone.handle.status().subscribers.is_empty());
     let leader = Running::start(&board, 1, folders[0].path(), voter_states(&history)).await;
     alone.serves(missed).await;

@@ -122,6 +122,15 @@ fn a_state_of_another_history_gets_a_snapshot() {
 }
 
 #[test]
+fn a_snapshot_that_can_not_be_made_is_tried_again() {
+    let history = History::of(3);
+    let mut bench = Bench::new(&history);
+    assert!(bench.subscribe(2, Subscribe::After(None)).contains(&Action::Encode));
+    assert!(!bench.tell(Input::NotEncoded).contains(&Action::Encode), "not at once");
+    assert!(bench.after(HEARTBEAT).contains(&Action::Encode));
+}
+
+#[test]
 fn a_snapshot_that_is_too_old_for_the_asker_waits_for_a_newer_one() {
     let mut history = History::of(3);
     let mut bench = Bench::new(&history);
