@@ -54,6 +54,7 @@ use crate::{
 
 mod carry;
 mod found;
+mod held;
 mod introduce;
 mod leave;
 mod live;
@@ -84,6 +85,7 @@ pub struct Control {
     data_dir: Arc<Path>,
     seat: Seat,
     states: Arc<States>,
+    plane: watch::Receiver<Arc<Catalog>>,
     proposer: Proposer,
     bundles: Bundles,
     sealer: Sealer,
@@ -147,10 +149,11 @@ impl Control {
         self.states.catalog()
     }
 
-    /// Sees every state that this node applies; states that follow each other closely may be skipped.
+    /// Sees every state that this node is to serve; states that follow each other closely may be skipped. It is what
+    /// [`Control::catalog`] has, or an older one after newer ones made this node crash twice.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<Catalog>> {
-        self.states.watch()
+        self.plane.clone()
     }
 
     /// Waits until this node shows `revision` or a later one, for at most `within`; `false` when it does not by then.

@@ -17,13 +17,13 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Control, FOUNDER, RECOVERY_PATIENCE, found, introduce,
+    Control, FOUNDER, RECOVERY_PATIENCE, found, held, introduce,
     live::{self, LiveTimes},
     watchers,
 };
 use crate::{
     bundles::Bundles,
-    catalog::NodeRole,
+    catalog::{Catalog, NodeRole},
     config::{ControlConfig, MeshSettings},
     error::BuildError,
     feed::{Feed, FeedConfig, FeedHandle, Role},
@@ -51,7 +51,7 @@ use crate::{
     rotation::{self, Rotation, Rotator},
     seal::{KeyFile, Sealer, WhenMissing},
     seat::Seat,
-    state::States,
+    state::{Head, States},
     tails::Tails,
     task,
     trace::Tracer,
@@ -192,12 +192,35 @@ impl Base {
         self.seat.raft().ok_or(BuildError::Raft { reason: "the founder of a cluster votes".to_owned() })
     }
 
+    /// What a voter's data plane serves instead of the newest state, and up to which revision, after two crashes.
+    async fn held(&self, config: &ControlConfig, feed: &mut Feed) -> Option<(Head, Revision)> {
+        let ((served, until), raft) = (feed.held()?, self.seat.raft()?);
+        match raft.state_at(&config.data_dir, served).await {
+            Ok(Some(head)) => {
+                tracing::error!(%served, %until, "this node crashed twice with what came after a revision; it serves that one again");
+                Some((head, until))
+            }
+            Ok(None) => {
+                tracing::error!(%served, "this node crashed twice with what came after a revision, and no longer has that one");
+                feed.hold_nothing();
+                None
+            }
+            Err(error) => {
+                tracing::error!(%served, %error, "this node crashed twice, and what it served before can not be read");
+                feed.hold_nothing();
+                None
+            }
+        }
+    }
+
     async fn feed(&mut self, config: &ControlConfig) -> Result<Feed, BuildError> {
         match self.follower.take() {
             Some(feed) => Ok(feed),
             None => {
                 let leadership = Arc::new(watchers::Leadership::new(self.seat.clone()));
-                let role = Role::Voter(Arc::clone(&self.states), leadership);
+                let agreed = self.voter()?.agreed().await;
+                let agreed = agreed.map_err(|source| BuildError::io(&config.data_dir, source))?;
+                let role = Role::Voter { states: Arc::clone(&self.states), leadership, agreed };
                 let feed = FeedConfig { data_dir: config.data_dir.clone(), node: self.node };
                 Feed::build(feed, role, self.dial.clone()).await
             }
@@ -236,6 +259,8 @@ struct Connected {
     gossip: GossipHandle,
     /// On nodes that may vote.
     authority: Option<Sealer>,
+    /// What the data plane serves.
+    plane: watch::Receiver<Arc<Catalog>>,
 }
 
 impl Parts {
@@ -263,12 +288,14 @@ impl Parts {
     ) -> Control {
         let Base { node, seat, states, proposer, .. } = base;
         let Self { bundles, sealer, api, live, restart, keeper, tails, stopping, rotation } = self;
+        let plane = connected.as_ref().map_or_else(|| states.watch(), |connected| connected.plane.clone());
         let (mesh, feed, gossip, authority) = match connected {
-            Some(Connected { mesh, feed, gossip, authority }) => (Some(mesh), Some(feed), Some(gossip), authority),
+            Some(Connected { mesh, feed, gossip, authority, .. }) => (Some(mesh), Some(feed), Some(gossip), authority),
             None => (None, None, None, None),
         };
         Control {
             node,
+            plane,
             data_dir: Arc::from(&*config.data_dir),
             seat,
             states,
@@ -325,7 +352,8 @@ impl Parts {
             true => Some(Sealer::open_key(&config.data_dir, KeyFile::Authority, WhenMissing::Fail)?),
             false => None,
         };
-        let feed = base.feed(config).await?;
+        let mut feed = base.feed(config).await?;
+        let plane = held::plane(&base.states, base.held(config, &mut feed).await);
         let mesh = Mesh::build(MeshConfig::new(settings.listen), identity.clone(), book)?;
         let (handle, stopping) = (feed.handle(), self.stopping.clone());
         self.serve(&mesh, authority.clone(), base, (handle.clone(), &config.tracer));
@@ -359,7 +387,7 @@ impl Parts {
         tasks.push(task::spawn("commit to live", measure));
         let members = watchers::members(Arc::clone(&base.states), handle.clone());
         tasks.push(task::spawn("feed members", members));
-        Ok(Connected { mesh, feed: handle, gossip, authority })
+        Ok(Connected { mesh, feed: handle, gossip, authority, plane })
     }
 
     fn gossip(

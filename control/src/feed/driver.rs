@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::{
-    acks::Acks,
+    acks::{Acks, Refusal},
     follow::{self, Follower, UpstreamId},
     handle::{FeedHandle, FeedStatus, Plane, SubscriberStatus, UpstreamStatus},
     limits::{ACKS_ONLY_MAX, DEPTH_MAX, SUBSCRIBERS_MAX, TICK, WINDOW},
@@ -67,8 +67,15 @@ pub struct FeedConfig {
 pub enum Role {
     /// By the feed, which is then the only writer of [`Feed::states`].
     Edge,
-    /// By raft, which writes these; the feed only publishes them, and passes acknowledgements to the leader.
-    Voter(Arc<States>, Arc<dyn Leadership>),
+    /// By raft.
+    Voter {
+        /// Raft writes them; the feed only publishes them.
+        states: Arc<States>,
+        /// To whom acknowledgements go.
+        leadership: Arc<dyn Leadership>,
+        /// Up to which revision this node may have shown what raft agreed on before it started.
+        agreed: Revision,
+    },
 }
 
 /// What a voter knows about the leader.
@@ -92,6 +99,8 @@ pub struct Feed {
     folder: PathBuf,
     journal: Vec<Boot>,
     settling: Settling,
+    /// On a voter: what its data plane serves instead of the newest state, and up to which revision.
+    held: Option<(Revision, Refusal)>,
     /// A task that writes to `folder` beside the store.
     writing: Option<JoinHandle<()>>,
     snapshotting: bool,
@@ -130,9 +139,13 @@ impl Feed {
     /// start.
     pub async fn build(config: FeedConfig, role: Role, dial: Arc<dyn Dial>) -> Result<Self, BuildError> {
         let folder = config.data_dir.join("feed");
-        let (edge, rules) = (matches!(role, Role::Edge), Arc::new(CatalogRules));
+        let rules = Arc::new(CatalogRules);
         let (path, opening_rules) = (folder.clone(), Arc::clone(&rules));
-        let opened = tokio::task::spawn_blocking(move || work::open(&path, edge, opening_rules.as_ref()));
+        let agreed = match &role {
+            Role::Edge => None,
+            Role::Voter { agreed, .. } => Some(*agreed),
+        };
+        let opened = tokio::task::spawn_blocking(move || work::open(&path, agreed, opening_rules.as_ref()));
         let opened = opened.await.map_err(io::Error::from).and_then(|opened| opened);
         let mut opened = opened.map_err(|source| BuildError::Io { path: folder.display().to_string(), source })?;
         let now = clock::monotonic();
@@ -141,10 +154,10 @@ impl Feed {
                 let entries = std::mem::take(&mut opened.entries);
                 (Arc::new(States::with_tail(opened.head.clone(), entries)), None)
             }
-            Role::Voter(states, leadership) => (states, Some(leadership)),
+            Role::Voter { states, leadership, .. } => (states, Some(leadership)),
         };
         let publisher = work::publisher(now, config.node, &states, &opened);
-        let relay = if edge {
+        let relay = if leadership.is_none() {
             Relay::edge(publisher, work::follower(now, config.node, Arc::clone(&rules) as Arc<dyn Rules>, &opened))
         } else {
             Relay::voter(publisher, Uplink::new(now, config.node))
@@ -159,7 +172,8 @@ impl Feed {
             status: Arc::new(ArcSwap::default()),
             next_subscriber: Arc::new(AtomicU64::new(1)),
         };
-        let settling = Settling::new(now, states.catalog().revision());
+        let settling = Settling::new(now, work::begins_at(&opened, agreed));
+        let held = opened.start.held().filter(|_| leadership.is_some());
         Ok(Self {
             relay,
             states,
@@ -170,6 +184,7 @@ impl Feed {
             folder,
             journal: opened.journal,
             settling,
+            held,
             writing: None,
             snapshotting: false,
             upstreams: HashMap::new(),
@@ -188,6 +203,20 @@ impl Feed {
     #[must_use]
     pub fn states(&self) -> Arc<States> {
         Arc::clone(&self.states)
+    }
+
+    /// On a voter: the revision that its data plane is to serve, since what came after it has made this node crash twice, and
+    /// the last of what it is not to serve.
+    #[must_use]
+    pub fn held(&self) -> Option<(Revision, Revision)> {
+        self.held.as_ref().map(|(served, refusal)| (*served, refusal.revision))
+    }
+
+    /// There is no older state to serve: a suspect one is better than none.
+    pub fn hold_nothing(&mut self) {
+        if self.held.take().is_some() {
+            self.tell(Input::Down(publish::Input::Accepted));
+        }
     }
 
     /// The door for the rest of the node.
@@ -217,7 +246,7 @@ impl Feed {
                 }
                 Ok(()) = plane.changed() => {
                     let said = plane.borrow_and_update().clone();
-                    self.tell(Input::Down(publish::Input::Plane(said.shown, said.refused)));
+                    self.shown(said);
                 }
                 () = tokio::time::sleep_until(due.into()) => self.timeout(),
             }
@@ -299,6 +328,14 @@ impl Feed {
         });
     }
 
+    fn shown(&mut self, said: Plane) {
+        let is_over = |(_, refusal): &mut (Revision, Refusal)| said.shown > refusal.revision;
+        if self.held.take_if(is_over).is_some() {
+            self.tell(Input::Down(publish::Input::Accepted));
+        }
+        self.tell(Input::Down(publish::Input::Plane(said.shown, said.refused)));
+    }
+
     fn raft_advanced(&mut self) {
         let head = self.relay.publisher().head();
         let input = match self.states.since(head.revision) {
@@ -331,7 +368,10 @@ impl Feed {
             self.tell(input);
             self.handle.status.store(Arc::new(self.status(now)));
         }
-        self.settling.serve(now, self.states.catalog().revision());
+        // A voter's states are raft's, which its data plane may not show.
+        let is_voter = self.leadership.is_some();
+        let served = if is_voter { self.plane.borrow().shown } else { self.states.catalog().revision() };
+        self.settling.serve(now, served);
         if let Some(settled) = self.settling.settle(now)
             && let Some(boot) = self.journal.last_mut()
             && settled > boot.settled

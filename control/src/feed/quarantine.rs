@@ -50,6 +50,17 @@ pub enum Start {
     Before(Revision, Refusal),
 }
 
+impl Start {
+    /// What is served, and what is not.
+    #[must_use]
+    pub fn held(&self) -> Option<(Revision, Refusal)> {
+        match self {
+            Self::Newest => None,
+            Self::Before(served, refusal) => Some((*served, refusal.clone())),
+        }
+    }
+}
+
 /// Decides where this life begins, and adds it to the journal. `newest`: what the disk has; `journal`: oldest first.
 #[must_use]
 pub fn begin(mut journal: Vec<Boot>, newest: Revision, at_ms: i64) -> (Vec<Boot>, Start) {

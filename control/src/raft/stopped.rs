@@ -11,9 +11,10 @@ use std::{
 };
 
 use openraft::{BasicNode, RaftLogReader as _, impls::leader_id_adv::LeaderId, storage::RaftLogStorage as _};
-use skerry_proto::id::NodeId;
+use skerry_proto::id::{NodeId, Revision};
 
 use super::{
+    Raft,
     disk::{Disk, Write},
     log::LogStore,
     machine::Machine,
@@ -56,6 +57,25 @@ pub(crate) async fn agreed(data_dir: &Path) -> io::Result<Head> {
     let entries = log.try_get_log_entries(0..end).await?;
     log.close().await?;
     tokio::task::spawn_blocking(move || machine.replay(entries.into_iter())).await.map_err(io::Error::from)
+}
+
+impl Raft {
+    /// Up to which revision this node knows that the voters have agreed.
+    pub(crate) async fn agreed(&self) -> io::Result<Revision> {
+        Ok(self.log.clone().read_committed().await?.map_or(Revision(0), |committed| Revision(committed.index)))
+    }
+
+    /// The state that was once shown as `revision`; `None` when the snapshot is newer, and what led to it is gone.
+    pub(crate) async fn state_at(&self, data_dir: &Path, revision: Revision) -> io::Result<Option<Head>> {
+        let snapshot = data_dir.join("raft.snapshot");
+        let entries = self.log.clone().try_get_log_entries(0..=revision.0).await?;
+        let replayed = tokio::task::spawn_blocking(move || {
+            let machine = Machine::open(&snapshot, Arc::new(States::new(Head::default())))?;
+            Ok::<_, io::Error>(machine.replay(entries.into_iter()))
+        });
+        let head = replayed.await.map_err(io::Error::from)??;
+        Ok((head.catalog.revision() == revision).then_some(head))
+    }
 }
 
 /// Makes the files of a cluster whose only voter is `voter` and whose first state is `catalog`. Log entries go on behind its

@@ -19,7 +19,11 @@ use skerry_control::{
     error::BuildError,
     kv::KvStore,
 };
-use skerry_proto::id::{Hostname, NodeId};
+use skerry_proto::{
+    feed as pb,
+    id::{Hostname, NodeId},
+    versioned,
+};
 use tower::ServiceExt;
 
 use crate::api::fakes::{FakeClock, FakeKv, FakeTails, FakeValidator};
@@ -373,6 +377,51 @@ async fn a_node_that_takes_another_role_has_what_it_had_while_nobody_else_is_the
         let other = cluster.nodes.pop().unwrap();
         cluster.nodes = vec![first.restart().await, other];
     }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voter_that_crashed_twice_shows_what_was_good_until_there_is_something_newer() {
+    let mut cluster = Cluster::start(3).await;
+    let (revision, leader) = (|node: &Node| node.control.watch().borrow().revision(), 0);
+    cluster.write(leader, "good").await;
+    let good = revision(&cluster.nodes[leader]);
+    until("the third shows it", || revision(&cluster.nodes[2]) == good).await;
+    // It served what is good for a minute; then it takes what makes it crash, and crashes with it again.
+    let mut victim = cluster.nodes.remove(2);
+    let boots = victim.config.data_dir.join("feed/boots");
+    victim.control.shutdown().await;
+    let journal = |lives: &[(u64, u64)]| {
+        let boot = |(number, (settled, reached)): (u64, &(u64, u64))| pb::Boot {
+            number,
+            at_ms: 1,
+            settled: *settled,
+            reached: *reached,
+            quarantined: 0,
+            clean: false,
+        };
+        let boots = pb::Boots { boots: (1..).zip(lives).map(boot).collect() };
+        versioned::encode(versioned::Kind::Boots, &boots)
+    };
+    cluster.write(leader, "poison").await;
+    std::fs::write(&boots, journal(&[(good.0, good.0)])).unwrap();
+    victim = victim.restart().await;
+    until("it has taken it", || revision(&victim) > good).await;
+    let poison = revision(&victim);
+    victim.control.shutdown().await;
+    std::fs::write(&boots, journal(&[(good.0, poison.0), (good.0, poison.0)])).unwrap();
+    victim = victim.restart().await;
+    assert_eq!(revision(&victim), good, "its data plane is shown what was good");
+    assert!(victim.control.catalog().revision() >= poison, "and its raft goes on");
+    let id = victim.control.node();
+    until("the others hear of it", || {
+        let refused = cluster.nodes.iter().flat_map(|node| node.control.propagation(poison).refused);
+        refused.into_iter().any(|(node, reason)| node == id && reason.contains("crashed twice"))
+    })
+    .await;
+    cluster.write(leader, "mended").await;
+    until("what is newer is tried", || revision(&victim) > poison).await;
+    cluster.nodes.push(victim);
     cluster.stop().await;
 }
 

@@ -25,19 +25,20 @@ pub(super) struct Opened {
     pub(super) start: Start,
 }
 
-/// Finds the node's own copy; a voter has only the journal here. Blocking.
-pub(super) fn open(folder: &Path, edge: bool, rules: &dyn Rules) -> io::Result<Opened> {
+/// Finds the node's own copy. A voter has only the journal here, and says up to where it may have shown what raft agreed on.
+/// Blocking.
+pub(super) fn open(folder: &Path, agreed: Option<Revision>, rules: &dyn Rules) -> io::Result<Opened> {
     create_folder(folder)?;
     remove_unfinished(folder)?;
-    let newest = if edge { store::newest(folder)? } else { Revision(0) };
+    let newest = agreed.map_or_else(|| store::newest(folder), Ok)?;
     let (journal, start) = quarantine::begin(store::read_boots(folder), newest, clock::unix_ms());
     if let Err(error) = store::write_boots(folder, &journal) {
         // A full disk must not keep a node from serving what it has.
         tracing::error!(%error, "the journal of starts can not be written");
     }
-    if !edge {
+    if agreed.is_some() {
         let (head, entries, store) = (Head::default(), Vec::new(), None);
-        return Ok(Opened { head, entries, store, journal, start: Start::Newest });
+        return Ok(Opened { head, entries, store, journal, start });
     }
     let limit = match &start {
         Start::Newest => Limit::Newest,
@@ -52,6 +53,15 @@ pub(super) fn open(folder: &Path, edge: bool, rules: &dyn Rules) -> io::Result<O
     let entries = std::mem::take(&mut loaded.entries);
     tracing::info!(revision = %loaded.head.catalog.revision(), records = entries.len(), "the feed's own copy is loaded");
     Ok(Opened { head: loaded.head, entries, store, journal, start })
+}
+
+/// The revision that this life begins by serving.
+pub(super) fn begins_at(opened: &Opened, agreed: Option<Revision>) -> Revision {
+    match (&opened.start, agreed) {
+        (Start::Before(served, _), _) => *served,
+        (Start::Newest, Some(agreed)) => agreed,
+        (Start::Newest, None) => opened.head.catalog.revision(),
+    }
 }
 
 /// A publisher of everything that `states` has.

@@ -111,7 +111,11 @@ struct Running {
 impl Running {
     async fn start(board: &Arc<Switchboard>, node: u64, data_dir: &Path, voter: Option<Arc<States>>) -> Self {
         let node = NodeId(node);
-        let role = voter.map_or(Role::Edge, |states| Role::Voter(states, Arc::new(Leader(NodeId(1)))));
+        let role = voter.map_or(Role::Edge, |states| Role::Voter {
+            agreed: states.catalog().revision(),
+            states,
+            leadership: Arc::new(Leader(NodeId(1))),
+        });
         let dialer = Arc::new(Dialer { node, board: Arc::clone(board) });
         let feed = Feed::build(FeedConfig { data_dir: data_dir.to_path_buf(), node }, role, dialer).await.unwrap();
         let (states, handle) = (feed.states(), feed.handle());

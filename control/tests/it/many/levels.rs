@@ -99,7 +99,7 @@ async fn a_build_that_knows_too_little_neither_joins_nor_starts() {
     cluster.stop().await;
 }
 
-fn is_noted(data_dir: &std::path::Path, level: u32) -> bool {
+fn is_noted(data_dir: &Path, level: u32) -> bool {
     let identity = skerry_control::mesh::NodeIdentity::open(data_dir).unwrap().unwrap();
     identity.feature_level == level
 }
