@@ -20,7 +20,7 @@ use super::{
 pub struct Command {
     /// Who asks.
     pub actor: Actor,
-    /// Milliseconds since the Unix epoch, on the clock of the node that proposes.
+    /// Milliseconds since the Unix epoch, on the clock of the leader that proposes.
     pub at_ms: i64,
     /// What must hold before anything changes; otherwise [`Rejection::Stale`](super::Rejection::Stale).
     pub expects: Vec<Expectation>,
