@@ -155,7 +155,10 @@ async fn create(account: Account, writer: Writer, JsonBody(body): JsonBody<NewTo
     };
     let mut view = TokenView::of(&token, writer.now_ms);
     let applied = writer.propose(&account.id, Vec::new(), vec![Change::CreateToken(token)]).await?;
-    writer.require_first(&applied, "the first call with this key made the token and showed its text; list tokens to find it")?;
+    writer.require_first(
+        &applied,
+        "the first call with this key made the token and showed its text; list tokens to find it",
+    )?;
     view.value = Some(minted.text);
     Ok(Answer::created(view, true).at(applied.revision))
 }
