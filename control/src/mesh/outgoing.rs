@@ -70,8 +70,13 @@ impl Dialling<'_> {
     /// Tries what the name resolves to, one after the other.
     pub(super) async fn any_of(&self, address: &str) -> Result<Connection, DialError> {
         let addresses = resolve(address, self.within).await?;
+        self.first_of(address, addresses).await
+    }
+
+    /// Tries these addresses of `name`, one after the other.
+    pub(super) async fn first_of(&self, name: &str, addresses: Vec<SocketAddr>) -> Result<Connection, DialError> {
         let within = self.within / u32::try_from(addresses.len()).unwrap_or(1).max(1);
-        let mut failed = DialError::new(Reason::Address, format!("{address} resolves to nothing"));
+        let mut failed = DialError::new(Reason::Address, format!("{name} resolves to nothing"));
         for remote in addresses {
             match tokio::time::timeout(within, self.one(remote)).await {
                 Ok(Ok(connection)) => return Ok(connection),
