@@ -4,7 +4,8 @@
 //! [`Guests`].
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -108,6 +109,20 @@ impl Guests {
         let mut newest = table.guests.values().rev();
         let guest = newest.find(|guest| guest.class == class && guest.node() == Some(node))?;
         guest.connection.close_reason().is_none().then(|| guest.connection.clone())
+    }
+
+    /// Every node that has a connection open.
+    pub(super) fn nodes(&self) -> BTreeSet<NodeId> {
+        let table = self.table();
+        let open = table.guests.values().filter(|guest| guest.connection.close_reason().is_none());
+        open.filter_map(Guest::node).collect()
+    }
+
+    /// Where a node called from last. It listens there: a node has one socket.
+    pub(super) fn address(&self, node: NodeId) -> Option<SocketAddr> {
+        let table = self.table();
+        let mut newest = table.guests.values().rev();
+        newest.find(|guest| guest.node() == Some(node)).map(|guest| guest.connection.remote_address())
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -42,7 +42,7 @@ impl fmt::Display for DialError {
 /// One attempt to reach a node.
 pub(super) async fn dial(shared: &Shared, node: NodeId, class: Class) -> Result<Line, DialError> {
     let no_address = || DialError::new(Reason::Address, format!("no address of node {node} is known"));
-    let address = shared.directory.address(node).ok_or_else(no_address)?;
+    let address = shared.address_of(node).ok_or_else(no_address)?;
     let credentials = shared.credentials.load_full();
     let client = credentials.client(class);
     let name = super::name::NodeName::new(node, &shared.cluster);

@@ -71,6 +71,32 @@ async fn a_removed_node_is_refused_and_its_connections_are_closed() {
     .await;
 }
 
+/// Knows that there are others and not where: its catalog is older than they are.
+struct Outdated;
+
+impl Directory for Outdated {
+    fn address(&self, _node: NodeId) -> Option<String> {
+        None
+    }
+
+    fn is_member(&self, _node: NodeId) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_member_that_called_is_reached_where_it_called_from() {
+    let world = World::new();
+    let one = world.node(1);
+    let two = Mesh::build(config(), world.identity(2), Arc::new(Outdated)).unwrap();
+    two.serve(Services::from([(Method::Renew, Arc::new(Echo) as Arc<dyn Service>)]));
+    world.book.put(2, two.address());
+    assert!(unsent(echo(&two, 1, "").await).contains("no address of node 1"));
+    assert!(echo(&one, 2, "").await.is_ok());
+    assert_eq!(two.callers(), [NodeId(1)].into());
+    assert_eq!(echo(&two, 1, "hello").await, Ok("hello".to_owned()));
+}
+
 /// A caller that renews makes new connections by itself; one that does not might keep an old one for days.
 #[tokio::test]
 async fn a_connection_goes_with_the_authority_that_made_its_certificate() {
