@@ -82,8 +82,8 @@ pub(super) fn peer(connection: &quinn::Connection, cluster: &str) -> Result<Leaf
 }
 
 /// What the other end showed, its own certificate first.
-fn chain(connection: &quinn::Connection) -> Option<Box<Vec<CertificateDer<'static>>>> {
-    connection.peer_identity()?.downcast().ok()
+fn chain(connection: &quinn::Connection) -> Option<Vec<CertificateDer<'static>>> {
+    connection.peer_identity()?.downcast().ok().map(|chain| *chain)
 }
 
 /// What kind of connection the caller asked for.
