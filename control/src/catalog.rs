@@ -37,7 +37,7 @@ mod route;
 mod sealed;
 mod service;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod token;
 mod version;
 pub mod wire;

@@ -8,7 +8,7 @@
 //! when connections are made, `accept.rs` for who is let in, `lifetime.rs` for when they end.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::{SocketAddr, UdpSocket},
     sync::{Arc, atomic::Ordering},
@@ -89,7 +89,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Who the other nodes are. Asked often, and while locks are held: answer from memory, and do not call the mesh.
 pub trait Directory: Send + Sync {
-    /// Where a node's mesh is reached, `host:port`. A name is looked up each time that the node is dialled.
+    /// Where a node's mesh is reached, `host:port`. A name is looked up each time that the node is dialled. A member of which
+    /// that is not known is reached where it called from.
     fn address(&self, node: NodeId) -> Option<String>;
     /// Whether it is a member. Those that are not are neither called nor answered, and their connections are closed.
     fn is_member(&self, node: NodeId) -> bool;
@@ -278,6 +279,11 @@ impl Mesh {
             errors: counters.errors(),
         };
         self.shared.tally.all().into_iter().map(status).collect()
+    }
+
+    /// The nodes that have a connection to this one open that they made.
+    pub(crate) fn callers(&self) -> BTreeSet<NodeId> {
+        self.shared.guests.nodes()
     }
 
     /// What failed with callers that did not prove who they are.

@@ -131,10 +131,14 @@ pub(crate) fn begin(sealer: Option<&Sealer>, catalog: &Catalog, now_ms: i64) -> 
     let created_at_ms = now_ms.max(newest_ms + 1);
     let new = Authority { certificate: made.certificate, key, created_at_ms };
     let authorities = cluster.mesh_authorities.iter().cloned().chain([new]).collect();
-    Ok(Change::SetMeshAuthorities { authorities })
+    Ok(Change::SetMeshAuthorities { authorities, replaces: fingerprints(&cluster.mesh_authorities) })
 }
 
 /// The change that does the next step.
 pub(crate) fn step(phase: Phase, authorities: &[Authority]) -> Change {
-    Change::SetMeshAuthorities { authorities: next(phase, authorities) }
+    Change::SetMeshAuthorities { authorities: next(phase, authorities), replaces: fingerprints(authorities) }
+}
+
+fn fingerprints(authorities: &[Authority]) -> Vec<Fingerprint> {
+    authorities.iter().map(Authority::fingerprint).collect()
 }

@@ -231,7 +231,7 @@ fn node_changes() -> catalog::Command {
         Kind::RemoveNode(catalog::RemoveNode { id: node.id, although_voter: true }),
         Kind::CreateJoinToken(join_token()),
         Kind::RevokeJoinToken("d".repeat(32)),
-        Kind::SetMeshAuthorities(catalog::SetMeshAuthorities { authorities: vec![authority()] }),
+        Kind::SetMeshAuthorities(catalog::SetMeshAuthorities { authorities: vec![authority()], replaces: Vec::new() }),
         Kind::SetFeatureLevel(2),
     ];
     let changes = changes.map(|kind| catalog::Change { kind: Some(kind) }).to_vec();

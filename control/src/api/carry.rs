@@ -19,7 +19,7 @@ use axum::{
 use http::{HeaderName, HeaderValue, Uri, request::Parts};
 use skerry_proto::id::Revision;
 
-use super::{body, error::ApiError, ports::Peer};
+use super::{body, conditions::OWN_KEY, error::ApiError, ports::Peer};
 use crate::{
     clock,
     control::{ApiCall, Carried, CarryError, Control, ServedApi},
@@ -141,7 +141,7 @@ pub(crate) fn revision_of(response: &Response) -> Option<Revision> {
 }
 
 fn own_key() -> HeaderValue {
-    let key = format!("carried-{}", hex::encode(crate::mint::random::<16>()));
+    let key = format!("{OWN_KEY}{}", hex::encode(crate::mint::random::<16>()));
     HeaderValue::try_from(key).expect("letters, digits and a dash are a header's value")
 }
 

@@ -12,6 +12,9 @@ use crate::catalog::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 /// The account's 32 digits and a slash stand before the key in the catalog, and the catalog's bound is for all of it.
 const KEY_BYTES_MAX: usize = IDEMPOTENCY_KEY_BYTES_MAX - 33;
 
+/// How a key begins that a node made, to carry a request whose caller sent none.
+pub(crate) const OWN_KEY: &str = "carried-";
+
 /// Which conditions a call honours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Conditions {

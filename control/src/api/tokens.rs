@@ -19,7 +19,7 @@ use super::{
     page::Page,
     params::Params,
     time::{self, rfc3339},
-    writer::{Writer, require_first},
+    writer::Writer,
 };
 use crate::{
     catalog::{Change, Scope, ScopeError, Token},
@@ -155,7 +155,10 @@ async fn create(account: Account, writer: Writer, JsonBody(body): JsonBody<NewTo
     };
     let mut view = TokenView::of(&token, writer.now_ms);
     let applied = writer.propose(&account.id, Vec::new(), vec![Change::CreateToken(token)]).await?;
-    require_first(&applied, "the first call with this key made the token and showed its text; list tokens to find it")?;
+    writer.require_first(
+        &applied,
+        "the first call with this key made the token and showed its text; list tokens to find it",
+    )?;
     view.value = Some(minted.text);
     Ok(Answer::created(view, true).at(applied.revision))
 }

@@ -11,7 +11,7 @@ use super::{
     Deps,
     auth::Caller,
     body::BodyDigest,
-    conditions::{self, IfMatch},
+    conditions::{self, IfMatch, OWN_KEY},
     error::{ApiError, Thing},
     target::Target,
 };
@@ -126,6 +126,15 @@ impl Writer {
         Target { catalog: self.control.catalog(), ..target }.again()
     }
 
+    /// Fails when the command was a repetition and its first answer held something that can not be given twice. Under a key
+    /// that a node made, its caller repeated nothing: the first answer was lost on its way to that node.
+    pub(crate) fn require_first(&self, applied: &Applied, what: &str) -> Result<(), ApiError> {
+        match applied.repeated {
+            Repeated::No => Ok(()),
+            Repeated::Yes => Err(repeated(self.key.as_deref(), what)),
+        }
+    }
+
     fn command(&self, account: &AccountId, expects: Vec<Expectation>, changes: Vec<Change>) -> Command {
         let idempotency = self.idempotency(account);
         Command { expects, idempotency, ..Command::new(self.caller.actor(), self.now_ms, changes) }
@@ -139,10 +148,24 @@ impl Writer {
     }
 }
 
-/// Fails when the command was a repetition and its first answer held something that can not be given twice.
-pub(crate) fn require_first(applied: &Applied, what: &str) -> Result<(), ApiError> {
-    match applied.repeated {
-        Repeated::No => Ok(()),
-        Repeated::Yes => Err(ApiError::Conflict(format!("Idempotency-Key: {what}"))),
+/// What a caller hears whose request repeats one that gave something that can not be given twice.
+fn repeated(key: Option<&str>, what: &str) -> ApiError {
+    if key.is_some_and(|key| key.starts_with(OWN_KEY)) {
+        tracing::warn!("a write was done whose answer was lost on its way; it can not be given again");
+        return ApiError::Unknown;
+    }
+    ApiError::Conflict(format!("Idempotency-Key: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_is_not_told_about_a_key_that_it_did_not_send() {
+        let own = format!("{OWN_KEY}{}", "0".repeat(32));
+        assert!(matches!(repeated(Some(&own), "made before"), ApiError::Unknown));
+        let theirs = repeated(Some("deploy-7"), "made before");
+        assert_eq!(theirs.to_string(), ApiError::Conflict("Idempotency-Key: made before".to_owned()).to_string());
     }
 }

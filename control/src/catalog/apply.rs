@@ -208,7 +208,7 @@ impl Step {
             Change::RemoveNode { id, voter } => self.remove_node(*id, *voter),
             Change::CreateJoinToken(token) => self.create_join_token(token),
             Change::RevokeJoinToken { id } => self.revoke_join_token(id),
-            Change::SetMeshAuthorities { authorities } => self.set_mesh_authorities(authorities),
+            Change::SetMeshAuthorities { authorities, replaces } => self.set_mesh_authorities(authorities, replaces),
             Change::SetFeatureLevel { level } => self.set_feature_level(*level),
         }
     }

@@ -11,8 +11,8 @@ use skerry_proto::id::{
 
 use super::{
     Account, Actor, Annotations, Authority, Base, Certificate, CloneSource, Cluster, ConfigEdit, Cron, EnvironmentKey,
-    Exposure, Guard, JoinToken, NewDeployment, NewNode, NewRoute, NewVersion, NodeRole, NodeState, NodeUpdate,
-    Pipeline, RoutePattern, ServiceKey, Token, WhenBound, WhenShared, WhenVoter,
+    Exposure, Fingerprint, Guard, JoinToken, NewDeployment, NewNode, NewRoute, NewVersion, NodeRole, NodeState,
+    NodeUpdate, Pipeline, RoutePattern, ServiceKey, Token, WhenBound, WhenShared, WhenVoter,
 };
 
 /// One raft entry: all of its changes happen, or none does.
@@ -20,7 +20,7 @@ use super::{
 pub struct Command {
     /// Who asks.
     pub actor: Actor,
-    /// Milliseconds since the Unix epoch, on the clock of the node that proposes.
+    /// Milliseconds since the Unix epoch, on the clock of the leader that proposes.
     pub at_ms: i64,
     /// What must hold before anything changes; otherwise [`Rejection::Stale`](super::Rejection::Stale).
     pub expects: Vec<Expectation>,
@@ -382,6 +382,8 @@ pub enum Change {
     SetMeshAuthorities {
         /// All of them, each once.
         authorities: Vec<Authority>,
+        /// Whose place they take, in order; refused when others are there. Empty: whoever is there.
+        replaces: Vec<Fingerprint>,
     },
     /// What every node's build understands. Never lower than it is, never above what a node knows.
     SetFeatureLevel {

@@ -18,14 +18,14 @@ pub(super) use steps::steps;
 
 /// A catalog with a cluster and an account, and a counter for identities.
 #[derive(Debug, Clone)]
-pub(super) struct Lab {
-    pub(super) catalog: Catalog,
+pub(crate) struct Lab {
+    pub(crate) catalog: Catalog,
     pub(super) account: AccountId,
     next: u64,
 }
 
 impl Lab {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let account = hex_id(AccountId::new, 0xacc);
         let mut lab = Self { catalog: Catalog::default(), account: account.clone(), next: 0 };
         let key = Sealed { scope: SealScope::cluster_ca(), bytes: Bytes::from_static(b"key") };
@@ -62,7 +62,7 @@ impl Lab {
         self.catalog.apply(revision, command)
     }
 
-    pub(super) fn run(&mut self, changes: Vec<Change>) -> Result<Applied, Rejection> {
+    pub(crate) fn run(&mut self, changes: Vec<Change>) -> Result<Applied, Rejection> {
         let command = self.command(changes);
         self.apply(&command)
     }
@@ -71,7 +71,7 @@ impl Lab {
         ServiceKey { account: self.account.clone(), name: ServiceName::new(name).unwrap() }
     }
 
-    pub(super) fn environment(&self, service: &str, name: &str) -> EnvironmentKey {
+    pub(crate) fn environment(&self, service: &str, name: &str) -> EnvironmentKey {
         self.service(service).environment(EnvironmentName::new(name).unwrap())
     }
 
@@ -185,7 +185,7 @@ impl Lab {
     }
 
     /// A voter as it asks to be admitted; its key is made from its name.
-    pub(super) fn new_node(&self, name: &str, admission: Admission) -> Change {
+    pub(crate) fn new_node(&self, name: &str, admission: Admission) -> Change {
         Change::AdmitNode(NewNode {
             admission,
             name: name.to_owned(),
@@ -201,8 +201,22 @@ impl Lab {
         })
     }
 
+    /// A voter that was admitted: the founder, or one that joined with a token.
+    pub(crate) fn voter(&mut self, name: &str) -> NodeId {
+        let mut admission = Admission::Founder;
+        if self.catalog.nodes().next().is_some() {
+            let change = self.new_join_token(None, 1, 60_000);
+            self.run(vec![change.clone()]).unwrap();
+            let Change::CreateJoinToken(token) = change else { panic!("{change:?}") };
+            admission = Admission::Token(token.hash);
+        }
+        let change = self.new_node(name, admission);
+        self.run(vec![change]).unwrap();
+        self.catalog.nodes().find(|node| node.name == name).unwrap().id
+    }
+
     /// What a node says of itself after a start.
-    pub(super) fn node_update(&self, id: NodeId, boot: u64) -> NodeUpdate {
+    pub(crate) fn node_update(&self, id: NodeId, boot: u64) -> NodeUpdate {
         NodeUpdate {
             id,
             region: "eu".to_owned(),
@@ -216,7 +230,7 @@ impl Lab {
     }
 
     /// A join token that is good for so many milliseconds from now on.
-    pub(super) fn new_join_token(&mut self, role: Option<NodeRole>, uses_left: u32, ttl_ms: i64) -> Change {
+    pub(crate) fn new_join_token(&mut self, role: Option<NodeRole>, uses_left: u32, ttl_ms: i64) -> Change {
         let number = self.number();
         let created_at_ms = self.now_ms();
         Change::CreateJoinToken(JoinToken {

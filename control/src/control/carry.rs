@@ -52,14 +52,17 @@ impl Control {
     /// Returns once a node that was asked as the leader is none any more, or gossip begins to doubt that it is alive: the
     /// transport would wait longer.
     async fn gone(&self, asked: NodeId) {
-        let was_alive = self.seems_alive(asked);
+        let then = self.sight(asked);
         loop {
             tokio::time::sleep(GONE_EVERY).await;
-            let leader = self.status().and_then(|status| status.leader);
-            if leader.is_some_and(|leader| leader != asked) || (was_alive && !self.seems_alive(asked)) {
+            if then.is_gone(asked, self.sight(asked)) {
                 return;
             }
         }
+    }
+
+    fn sight(&self, asked: NodeId) -> Sight {
+        Sight { leader: self.status().and_then(|status| status.leader), is_alive: self.seems_alive(asked) }
     }
 
     /// Whether gossip has no doubt about a node; it may not know it.
@@ -72,5 +75,47 @@ impl Control {
         if !self.reach(revision, RECOVERY_PATIENCE).await {
             tracing::warn!(%revision, "this node does not show a change yet");
         }
+    }
+}
+
+/// What this node believes while it waits for another one's answer.
+#[derive(Debug, Clone, Copy)]
+struct Sight {
+    leader: Option<NodeId>,
+    /// Whether gossip has no doubt about the node that was asked.
+    is_alive: bool,
+}
+
+impl Sight {
+    /// Whether a node that was asked under this sight has no answer to give `now`. One that did not lead then passes the
+    /// request on to whoever was elected meanwhile, and the answer comes back through it.
+    fn is_gone(self, asked: NodeId, now: Self) -> bool {
+        let leads_no_more = self.leader == Some(asked) && now.leader.is_some_and(|leader| leader != asked);
+        leads_no_more || (self.is_alive && !now.is_alive)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sight(leader: Option<u64>, is_alive: bool) -> Sight {
+        Sight { leader: leader.map(NodeId), is_alive }
+    }
+
+    #[test]
+    fn who_passes_a_request_on_is_not_given_up_when_a_leader_is_elected() {
+        let asked = NodeId(2);
+        assert!(!sight(None, true).is_gone(asked, sight(Some(3), true)));
+        assert!(!sight(Some(1), true).is_gone(asked, sight(Some(3), true)));
+        assert!(!sight(Some(2), true).is_gone(asked, sight(None, true)));
+        assert!(sight(Some(2), true).is_gone(asked, sight(Some(3), true)));
+    }
+
+    #[test]
+    fn who_seems_dead_is_given_up_unless_it_did_so_before() {
+        let asked = NodeId(2);
+        assert!(sight(None, true).is_gone(asked, sight(None, false)));
+        assert!(!sight(None, false).is_gone(asked, sight(None, false)));
     }
 }

@@ -62,7 +62,8 @@ pub(super) async fn identity(
         let scope = SealScope::mesh_authority(Fingerprint::of(&made.certificate));
         let key = sealer.seal(scope, &made.key);
         let authority = Authority { certificate: made.certificate, key, created_at_ms: clock::unix_ms() };
-        propose(config, raft, vec![Change::SetMeshAuthorities { authorities: vec![authority] }]).await?;
+        propose(config, raft, vec![Change::SetMeshAuthorities { authorities: vec![authority], replaces: Vec::new() }])
+            .await?;
     }
     let key = own_key(&config.data_dir)?;
     let request = certificate_request(&key).map_err(JoinFailure::Key)?;

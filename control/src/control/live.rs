@@ -1,7 +1,7 @@
 //! How long a change takes until every node serves it.
 //!
-//! **Owns** the time from this node's own apply, which on the leader is the commit, to the last acknowledgement. **Must not
-//! know** what changed. **Enter at** [`LiveTimes`] and [`measure`].
+//! **Owns** the time from the leader's own apply, which is the commit, to the last acknowledgement. **Must not know** what
+//! changed. **Enter at** [`LiveTimes`] and [`measure`].
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use std::{
 
 use skerry_proto::id::{NodeId, Revision};
 
-use crate::{clock, feed::FeedHandle, state::States};
+use crate::{clock, feed::FeedHandle, raft::RaftStatus, seat::Seat, state::States};
 
 /// BOUND: revisions whose time is remembered or waited for; hours of deploys.
 const REVISIONS_MAX: usize = 1000;
@@ -26,6 +26,8 @@ pub struct LiveTimes {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// The term in which this node leads.
+    term: Option<u64>,
     waiting: BTreeMap<Revision, Instant>,
     took: BTreeMap<Revision, Duration>,
     counts: [u64; BUCKETS_MS.len() + 1],
@@ -61,7 +63,19 @@ impl LiveTimes {
 }
 
 impl Inner {
+    /// What waits belongs to one term: only the leader hears all acknowledgements, and those that it was not there for come
+    /// at once when it is elected.
+    fn leads(&mut self, term: Option<u64>) {
+        if self.term != term {
+            self.waiting.clear();
+            self.term = term;
+        }
+    }
+
     fn committed(&mut self, now: Instant, revision: Revision) {
+        if self.term.is_none() {
+            return;
+        }
         self.waiting.entry(revision).or_insert(now);
         while self.waiting.len() > REVISIONS_MAX {
             self.waiting.pop_first();
@@ -87,8 +101,8 @@ impl Inner {
     }
 }
 
-/// Notes when this node applies revisions and when all nodes have acknowledged them, for as long as it runs.
-pub(super) async fn measure(states: Arc<States>, feed: FeedHandle, times: LiveTimes) {
+/// Notes when this node commits revisions, as the leader, and when all nodes have acknowledged them, for as long as it runs.
+pub(super) async fn measure(seat: Seat, states: Arc<States>, feed: FeedHandle, times: LiveTimes) {
     let (mut heads, mut acks) = (states.watch(), feed.watch_acks());
     let mut seen = heads.borrow_and_update().revision();
     loop {
@@ -102,7 +116,9 @@ pub(super) async fn measure(states: Arc<States>, feed: FeedHandle, times: LiveTi
         let entries = states.since(seen).unwrap_or_default();
         seen = catalog.revision();
         let members: Vec<NodeId> = catalog.nodes().map(|node| node.id).collect();
+        let status = seat.raft().map(|raft| raft.status()).filter(RaftStatus::leads);
         let mut inner = times.inner();
+        inner.leads(status.map(|status| status.term));
         entries.iter().for_each(|entry| inner.committed(now, entry.revision));
         let is_live = |revision: &Revision| feed.propagation(*revision, &members).acknowledged == members.len();
         let upto = inner.waiting.keys().copied().take_while(is_live).last();
@@ -116,9 +132,35 @@ pub(super) async fn measure(states: Arc<States>, feed: FeedHandle, times: LiveTi
 mod tests {
     use super::*;
 
+    fn leading() -> LiveTimes {
+        let times = LiveTimes::default();
+        times.inner().leads(Some(1));
+        times
+    }
+
+    #[test]
+    fn what_another_node_committed_is_not_measured() {
+        let (times, start) = (LiveTimes::default(), clock::monotonic());
+        let minutes = |minutes: u64| start + Duration::from_secs(60 * minutes);
+        times.inner().committed(start, Revision(7));
+        times.inner().leads(Some(2));
+        times.inner().live(minutes(5), Revision(7));
+        assert_eq!(times.of(Revision(7)), None, "it followed then");
+        times.inner().committed(minutes(5), Revision(8));
+        times.inner().leads(None);
+        times.inner().leads(Some(4));
+        times.inner().live(minutes(9), Revision(8));
+        assert_eq!(times.of(Revision(8)), None, "another node heard the acknowledgements");
+        times.inner().committed(minutes(9), Revision(9));
+        times.inner().leads(Some(4));
+        times.inner().live(minutes(10), Revision(9));
+        assert_eq!(times.of(Revision(9)), Some(Duration::from_secs(60)));
+        assert_eq!(times.histogram().counts.iter().sum::<u64>(), 1);
+    }
+
     #[test]
     fn a_revision_is_live_when_all_before_it_are() {
-        let (times, start) = (LiveTimes::default(), clock::monotonic());
+        let (times, start) = (leading(), clock::monotonic());
         let at = |ms| start + Duration::from_millis(ms);
         for (revision, ms) in [(7, 0), (9, 10), (12, 20)] {
             times.inner().committed(at(ms), Revision(revision));
@@ -133,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let (times, now) = (LiveTimes::default(), clock::monotonic());
+        let (times, now) = (leading(), clock::monotonic());
         let most = u64::try_from(REVISIONS_MAX).unwrap();
         (1..=2 * most).for_each(|revision| times.inner().committed(now, Revision(revision)));
         assert_eq!(times.inner().waiting.len(), REVISIONS_MAX);

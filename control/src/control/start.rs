@@ -383,7 +383,7 @@ impl Parts {
         let introduction = introduce::Introduction::new(config, settings);
         tasks.push(task::spawn("certificate renewal", renew::run(renewal)));
         tasks.push(task::spawn("introduction", introduce::run(proposer, introduction)));
-        let measure = live::measure(Arc::clone(&base.states), handle.clone(), self.live.clone());
+        let measure = live::measure(base.seat.clone(), Arc::clone(&base.states), handle.clone(), self.live.clone());
         tasks.push(task::spawn("commit to live", measure));
         let members = watchers::members(Arc::clone(&base.states), handle.clone());
         tasks.push(task::spawn("feed members", members));

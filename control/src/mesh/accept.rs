@@ -25,7 +25,8 @@ use super::{
     outgoing::broken,
     shared::Shared,
     stream::Stream,
-    tls, transport,
+    tls::{self, Credentials},
+    transport,
 };
 use crate::{
     clock,
@@ -79,6 +80,8 @@ async fn connection(shared: Arc<Shared>, incoming: quinn::Incoming, handshake: O
 /// Shakes hands and lets the caller in, or not.
 async fn admit(shared: &Shared, incoming: quinn::Incoming) -> Option<(Guest, Place)> {
     let remote = incoming.remote_address();
+    // Before the handshake, which may look at newer ones: then they are asked again.
+    let believed_by = shared.credentials.load_full();
     let connection = match incoming.await {
         Ok(connection) => connection,
         Err(error) => {
@@ -87,7 +90,8 @@ async fn admit(shared: &Shared, incoming: quinn::Incoming) -> Option<(Guest, Pla
             return None;
         }
     };
-    let admitted = guest(shared, connection.clone()).and_then(|guest| Ok((guest.clone(), shared.guests.admit(guest)?)));
+    let admitted = guest(shared, connection.clone(), believed_by);
+    let admitted = admitted.and_then(|guest| Ok((guest.clone(), shared.guests.admit(guest)?)));
     let (guest, place) = match admitted {
         Ok(admitted) => admitted,
         Err(code) => {
@@ -106,19 +110,19 @@ async fn admit(shared: &Shared, incoming: quinn::Incoming) -> Option<(Guest, Pla
 }
 
 /// Who this is, or why it may not stay.
-fn guest(shared: &Shared, connection: Connection) -> Result<Guest, CloseCode> {
+fn guest(shared: &Shared, connection: Connection, believed_by: Arc<Credentials>) -> Result<Guest, CloseCode> {
     let class = tls::class(&connection).ok_or(CloseCode::NoCertificate)?;
     let own_ends_ms = shared.credentials.load().ends_ms;
     if class == Class::Join {
         let caller = Caller::Stranger(connection.remote_address());
-        return Ok(Guest { caller, class, ends_ms: own_ends_ms, connection });
+        return Ok(Guest { caller, class, ends_ms: own_ends_ms, believed_by, connection });
     }
     let leaf = tls::peer(&connection, &shared.cluster)?;
     if !shared.directory.is_member(leaf.name.node) {
         return Err(CloseCode::NotMember);
     }
     let ends_ms = own_ends_ms.min(leaf.life.ends_ms);
-    Ok(Guest { caller: Caller::Node(leaf.name.node), class, ends_ms, connection })
+    Ok(Guest { caller: Caller::Node(leaf.name.node), class, ends_ms, believed_by, connection })
 }
 
 async fn welcome(connection: &Connection) -> Option<()> {
@@ -219,9 +223,9 @@ pub(super) async fn sweep(shared: Arc<Shared>) {
             () = shared.closing.cancelled() => return,
         }
         let is_member = |node| shared.directory.is_member(node);
-        shared.guests.sweep(clock::unix_ms(), is_member);
-        shared.tally.retain(is_member);
         let current = shared.credentials.load_full();
+        shared.guests.sweep(clock::unix_ms(), &current, is_member);
+        shared.tally.retain(is_member);
         let outdated = shared.links.sweep(shared.config.rules(), is_member, |node, line| {
             let has_moved = shared.directory.address(node).is_some_and(|address| address != line.address);
             !has_moved && Arc::ptr_eq(&current, &line.credentials)

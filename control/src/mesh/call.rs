@@ -90,7 +90,7 @@ impl CallError {
     }
 
     /// What a stream that broke while it waited for an answer to a whole request means for the call.
-    pub(super) fn unanswered(node: NodeId, error: FrameError) -> Self {
+    pub(crate) fn unanswered(node: NodeId, error: FrameError) -> Self {
         let refused = |code, reset: StreamCode| Self::Refused { node, code, message: reset.meaning().to_owned() };
         match error {
             FrameError::Refused { code, message } => Self::Refused { node, code, message },

@@ -68,6 +68,8 @@ pub(super) enum CloseCode {
     Expired,
     /// Too many connections.
     Busy,
+    /// The authority of its certificate is trusted no more.
+    Untrusted,
 }
 
 impl CloseCode {
@@ -80,6 +82,7 @@ impl CloseCode {
             Self::NoCertificate => 3,
             Self::Expired => 4,
             Self::Busy => 5,
+            Self::Untrusted => 6,
         }
     }
 
@@ -92,6 +95,7 @@ impl CloseCode {
             Self::NoCertificate => "the caller showed no certificate of a node of this cluster",
             Self::Expired => "a certificate of the connection has ended",
             Self::Busy => "too many connections",
+            Self::Untrusted => "the authority of the caller's certificate is trusted no more",
         }
     }
 }

@@ -4,14 +4,15 @@
 //! [`Guests`].
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use quinn::{Connection, VarInt};
 use skerry_proto::id::NodeId;
 
-use super::{class::Class, code::CloseCode, incoming::Caller};
+use super::{class::Class, code::CloseCode, incoming::Caller, tls::Credentials};
 use crate::limits::{JOIN_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX};
 
 /// A connection that another node made.
@@ -21,6 +22,8 @@ pub(super) struct Guest {
     pub(super) class: Class,
     /// When the first of the two certificates ends.
     pub(super) ends_ms: i64,
+    /// By which its certificate was believed.
+    pub(super) believed_by: Arc<Credentials>,
     pub(super) connection: Connection,
 }
 
@@ -30,6 +33,18 @@ impl Guest {
             Caller::Node(node) => Some(node),
             Caller::Stranger(_) => None,
         }
+    }
+
+    /// Whether its certificate is believed by these too. Strangers have shown none.
+    fn is_believed_by(&mut self, current: &Arc<Credentials>) -> bool {
+        if self.node().is_none() || Arc::ptr_eq(&self.believed_by, current) {
+            return true;
+        }
+        let is_believed = self.believed_by.believes_as(current) || current.believes(&self.connection);
+        if is_believed {
+            self.believed_by = Arc::clone(current);
+        }
+        is_believed
     }
 
     pub(super) fn close(&self, code: CloseCode) {
@@ -74,13 +89,16 @@ impl Guests {
         Ok(Place { guests: Arc::clone(self), number })
     }
 
-    /// Closes the connections of nodes that are no members, and those whose certificates have ended.
-    pub(super) fn sweep(&self, now_ms: i64, is_member: impl Fn(NodeId) -> bool) {
-        for guest in self.table().guests.values() {
+    /// Closes the connections of nodes that are no members, and those whose certificates have ended or are not believed any
+    /// more.
+    pub(super) fn sweep(&self, now_ms: i64, current: &Arc<Credentials>, is_member: impl Fn(NodeId) -> bool) {
+        for guest in self.table().guests.values_mut() {
             if guest.node().is_some_and(|node| !is_member(node)) {
                 guest.close(CloseCode::NotMember);
             } else if guest.ends_ms <= now_ms {
                 guest.close(CloseCode::Expired);
+            } else if !guest.is_believed_by(current) {
+                guest.close(CloseCode::Untrusted);
             }
         }
     }
@@ -91,6 +109,20 @@ impl Guests {
         let mut newest = table.guests.values().rev();
         let guest = newest.find(|guest| guest.class == class && guest.node() == Some(node))?;
         guest.connection.close_reason().is_none().then(|| guest.connection.clone())
+    }
+
+    /// Every node that has a connection open.
+    pub(super) fn nodes(&self) -> BTreeSet<NodeId> {
+        let table = self.table();
+        let open = table.guests.values().filter(|guest| guest.connection.close_reason().is_none());
+        open.filter_map(Guest::node).collect()
+    }
+
+    /// Where a node called from last. It listens there: a node has one socket.
+    pub(super) fn address(&self, node: NodeId) -> Option<SocketAddr> {
+        let table = self.table();
+        let mut newest = table.guests.values().rev();
+        newest.find(|guest| guest.node() == Some(node)).map(|guest| guest.connection.remote_address())
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

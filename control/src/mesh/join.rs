@@ -8,7 +8,7 @@
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -121,7 +121,7 @@ pub async fn join(
     frame::append(&mut frames, &head).map_err(|error| unreachable(error.to_string()))?;
     frame::append(&mut frames, request).map_err(|error| unreachable(error.to_string()))?;
     let endpoint = endpoint().map_err(|error| unreachable(error.to_string()))?;
-    let joining = Joining { address, authority, found: Arc::default() };
+    let joining = Joining::new(address, authority);
     let joined = joining.ask(&endpoint, frames, within).await;
     endpoint.close(VarInt::from_u32(CloseCode::Done.number()), CloseCode::Done.text().as_bytes());
     // So that the other side hears it; it is not our loss when it does not.
@@ -135,14 +135,56 @@ fn endpoint() -> std::io::Result<Endpoint> {
     Endpoint::client(any(Ipv6Addr::UNSPECIFIED.into())).or_else(|_| Endpoint::client(any(Ipv4Addr::UNSPECIFIED.into())))
 }
 
-struct Joining<'a> {
+pub(super) struct Joining<'a> {
     address: &'a str,
     authority: [u8; 32],
-    /// Who answered, or why it was not believed.
-    found: Arc<OnceLock<Result<NodeName, Doubt>>>,
+    found: Arc<Found>,
 }
 
-impl Joining<'_> {
+/// Who answered at the addresses of one name, which are tried one after the other.
+#[derive(Debug, Default)]
+struct Found {
+    verdicts: Mutex<Verdicts>,
+}
+
+#[derive(Debug, Default)]
+struct Verdicts {
+    /// Who was believed last: an address is only left for the next one when nothing was said to it.
+    believed: Option<NodeName>,
+    /// Why the first one that was not believed was not.
+    doubt: Option<Doubt>,
+}
+
+impl Found {
+    fn note(&self, verdict: Result<NodeName, Doubt>) {
+        let mut verdicts = self.verdicts();
+        match verdict {
+            Ok(name) => verdicts.believed = Some(name),
+            Err(doubt) => drop(verdicts.doubt.get_or_insert(doubt)),
+        }
+    }
+
+    /// Why nobody was believed; `None` where somebody was, or nobody answered.
+    fn doubt(&self) -> Option<Doubt> {
+        let verdicts = self.verdicts();
+        verdicts.doubt.clone().filter(|_| verdicts.believed.is_none())
+    }
+
+    fn verdicts(&self) -> MutexGuard<'_, Verdicts> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Joining<'a> {
+    pub(super) fn new(address: &'a str, authority: [u8; 32]) -> Self {
+        Self { address, authority, found: Arc::default() }
+    }
+
+    /// Whether who was believed is a node of this cluster.
+    pub(super) fn is_of(&self, cluster: &str) -> bool {
+        self.found.verdicts().believed.as_ref().is_some_and(|name| name.cluster == cluster)
+    }
+
     async fn ask(&self, endpoint: &Endpoint, frames: BytesMut, within: Duration) -> Result<pb::Joined, JoinError> {
         let address = || self.address.to_owned();
         let late = |what: &str| format!("{what} within {} ms", within.as_millis());
@@ -160,9 +202,9 @@ impl Joining<'_> {
         let Some(joined) = answer else {
             return Err(JoinError::Lost { address: address(), reason: "it ended without an answer".to_owned() });
         };
-        match self.found.get() {
-            Some(Ok(name)) if name.cluster == joined.cluster => Ok(joined),
-            _ => Err(JoinError::Malformed { address: address(), reason: "it names another cluster".to_owned() }),
+        match self.is_of(&joined.cluster) {
+            true => Ok(joined),
+            false => Err(JoinError::Malformed { address: address(), reason: "it names another cluster".to_owned() }),
         }
     }
 
@@ -174,14 +216,10 @@ impl Joining<'_> {
         // The name is not looked at: whoever the authority made a node may answer.
         let name = "join.skerry-mesh".to_owned();
         let dialling = Dialling { endpoint, client, name, within: config.dial_timeout };
-        let connection = dialling.any_of(self.address).await.map_err(|error| match self.found.get() {
-            Some(Err(Doubt::Authority(reason))) => {
-                JoinError::Authority { address: self.address.to_owned(), reason: reason.clone() }
-            }
-            Some(Err(Doubt::Time(reason))) => {
-                JoinError::Time { address: self.address.to_owned(), reason: reason.clone() }
-            }
-            _ => unreachable(error.to_string()),
+        let connection = dialling.any_of(self.address).await.map_err(|error| match self.found.doubt() {
+            Some(Doubt::Authority(reason)) => JoinError::Authority { address: self.address.to_owned(), reason },
+            Some(Doubt::Time(reason)) => JoinError::Time { address: self.address.to_owned(), reason },
+            None => unreachable(error.to_string()),
         })?;
         let streams = connection.open_bi().await.map_err(|error| unreachable(error.to_string()))?;
         let mut stream = Stream::calling(streams, Arc::new(Counters::new(self.address.to_owned())), None);
@@ -194,7 +232,7 @@ impl Joining<'_> {
         Ok(stream)
     }
 
-    fn client(&self, config: &MeshConfig) -> Result<quinn::ClientConfig, super::MeshBuildError> {
+    pub(super) fn client(&self, config: &MeshConfig) -> Result<quinn::ClientConfig, super::MeshBuildError> {
         let provider = tls::provider();
         let verifier = FingerprintVerifier {
             authority: self.authority,
@@ -224,7 +262,7 @@ impl Joining<'_> {
 struct FingerprintVerifier {
     authority: [u8; 32],
     provider: Arc<CryptoProvider>,
-    found: Arc<OnceLock<Result<NodeName, Doubt>>>,
+    found: Arc<Found>,
 }
 
 /// Why the other side is not believed.
@@ -285,8 +323,7 @@ impl ServerCertVerifier for FingerprintVerifier {
             }
             error => Doubt::Authority(error.to_string()),
         });
-        // Of several addresses of one name the first that was believed or refused counts.
-        let _ = self.found.set(found);
+        self.found.note(found);
         verified.map(|_| ServerCertVerified::assertion())
     }
 

@@ -42,7 +42,7 @@ impl fmt::Display for DialError {
 /// One attempt to reach a node.
 pub(super) async fn dial(shared: &Shared, node: NodeId, class: Class) -> Result<Line, DialError> {
     let no_address = || DialError::new(Reason::Address, format!("no address of node {node} is known"));
-    let address = shared.directory.address(node).ok_or_else(no_address)?;
+    let address = shared.address_of(node).ok_or_else(no_address)?;
     let credentials = shared.credentials.load_full();
     let client = credentials.client(class);
     let name = super::name::NodeName::new(node, &shared.cluster);
@@ -70,8 +70,13 @@ impl Dialling<'_> {
     /// Tries what the name resolves to, one after the other.
     pub(super) async fn any_of(&self, address: &str) -> Result<Connection, DialError> {
         let addresses = resolve(address, self.within).await?;
+        self.first_of(address, addresses).await
+    }
+
+    /// Tries these addresses of `name`, one after the other.
+    pub(super) async fn first_of(&self, name: &str, addresses: Vec<SocketAddr>) -> Result<Connection, DialError> {
         let within = self.within / u32::try_from(addresses.len()).unwrap_or(1).max(1);
-        let mut failed = DialError::new(Reason::Address, format!("{address} resolves to nothing"));
+        let mut failed = DialError::new(Reason::Address, format!("{name} resolves to nothing"));
         for remote in addresses {
             match tokio::time::timeout(within, self.one(remote)).await {
                 Ok(Ok(connection)) => return Ok(connection),

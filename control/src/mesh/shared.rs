@@ -82,11 +82,21 @@ impl Shared {
         if self.closing.is_cancelled() || !self.directory.is_member(peer.0) {
             return Wanted::Fail("this node is stopping, or the other is no member".to_owned());
         }
+        // Before it is noted anywhere: whoever gossips may name ever new nodes that nobody can reach.
+        if self.links.line(peer).is_none() && self.address_of(peer.0).is_none() {
+            return Wanted::Fail(format!("no address of node {} is known", peer.0));
+        }
         let (wanted, attempt) = self.links.want(peer, clock::monotonic());
         if let Some(attempt) = attempt {
             task::spawn("mesh attempt", Arc::clone(self).attempt(peer, attempt));
         }
         wanted
+    }
+
+    /// Where a node is reached; one that the directory can not place yet, where it called from.
+    pub(super) fn address_of(&self, node: NodeId) -> Option<String> {
+        let known = self.directory.address(node);
+        known.or_else(|| self.guests.address(node).map(|address| address.to_string()))
     }
 
     /// One attempt and, when it succeeds, the life of its connection.

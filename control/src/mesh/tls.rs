@@ -41,6 +41,7 @@ pub(super) struct Credentials {
     /// When this node's certificate ends.
     pub(super) ends_ms: i64,
     pub(super) server: quinn::ServerConfig,
+    callers: Arc<SayWhen<dyn ClientCertVerifier>>,
     clients: [quinn::ClientConfig; Class::ALL.len()],
 }
 
@@ -48,11 +49,24 @@ impl Credentials {
     pub(super) fn new(config: &MeshConfig, identity: NodeIdentity) -> Result<Self, MeshBuildError> {
         let leaf = identity.check()?;
         let roots = Arc::new(roots(&identity.authorities)?);
-        let server = server(config, &identity, Arc::clone(&roots))?;
+        let callers = callers(Arc::clone(&roots))?;
+        let server = server(config, &identity, Arc::clone(&callers))?;
         let clients = Class::ALL.map(|class| client(config, &identity, Arc::clone(&roots), class));
         let [raft, objects, feed, bulk, join] = clients;
         let clients = [raft?, objects?, feed?, bulk?, join?];
-        Ok(Self { identity, ends_ms: leaf.life.ends_ms, server, clients })
+        Ok(Self { identity, ends_ms: leaf.life.ends_ms, server, callers, clients })
+    }
+
+    /// Whether these believe the same certificates as others.
+    pub(super) fn believes_as(&self, other: &Self) -> bool {
+        self.identity.authorities == other.identity.authorities
+    }
+
+    /// Whether a caller with the certificate that was shown on this connection would be let in now.
+    pub(super) fn believes(&self, connection: &quinn::Connection) -> bool {
+        let Some(chain) = chain(connection) else { return false };
+        let Some((leaf, intermediates)) = chain.split_first() else { return false };
+        self.callers.verify_client_cert(leaf, intermediates, UnixTime::now()).is_ok()
     }
 
     /// For dialling in this class.
@@ -63,9 +77,13 @@ impl Credentials {
 
 /// Who is at the other end of a connection, by its certificate.
 pub(super) fn peer(connection: &quinn::Connection, cluster: &str) -> Result<Leaf, CloseCode> {
-    let chain = connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
-    let leaf = chain.as_ref().and_then(|chain| chain.first()).and_then(|leaf| Leaf::read(leaf).ok());
+    let leaf = chain(connection).and_then(|chain| Leaf::read(chain.first()?).ok());
     leaf.filter(|leaf| leaf.name.cluster == cluster).ok_or(CloseCode::NoCertificate)
+}
+
+/// What the other end showed, its own certificate first.
+fn chain(connection: &quinn::Connection) -> Option<Vec<CertificateDer<'static>>> {
+    connection.peer_identity()?.downcast().ok().map(|chain| *chain)
 }
 
 /// What kind of connection the caller asked for.
@@ -91,14 +109,18 @@ fn shown(identity: &NodeIdentity) -> (Vec<CertificateDer<'static>>, PrivateKeyDe
     (chain, PrivatePkcs8KeyDer::from(identity.key.clone()).into())
 }
 
+/// Looks at the certificates of callers.
+fn callers(roots: Arc<RootCertStore>) -> Result<Arc<SayWhen<dyn ClientCertVerifier>>, Error> {
+    // A node that joins has no certificate yet; `accept` refuses it everything but joining.
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).allow_unauthenticated().build();
+    Ok(Arc::new(SayWhen(verifier.map_err(|error| Error::General(error.to_string()))?)))
+}
+
 fn server(
     config: &MeshConfig,
     identity: &NodeIdentity,
-    roots: Arc<RootCertStore>,
+    verifier: Arc<SayWhen<dyn ClientCertVerifier>>,
 ) -> Result<quinn::ServerConfig, MeshBuildError> {
-    // A node that joins has no certificate yet; `accept` refuses it everything but joining.
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).allow_unauthenticated().build();
-    let verifier = Arc::new(SayWhen(verifier.map_err(|error| Error::General(error.to_string()))?));
     let (chain, key) = shown(identity);
     let mut tls = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?

@@ -91,10 +91,6 @@ pub(crate) async fn carry(mesh: &Mesh, to: NodeId, call: &ApiCall) -> Result<Api
 }
 
 async fn ask(mesh: &Mesh, to: NodeId, call: &ApiCall) -> Result<ApiAnswer, CarryError> {
-    let lost = |error: FrameError| match error {
-        FrameError::Refused { message, .. } => CarryError::Undone { reason: message },
-        error => CarryError::Lost { reason: error.to_string() },
-    };
     let opened = mesh.open(to, Method::ApiForward, DIAL_TIMEOUT).await;
     let mut stream = opened.map_err(|error| match error {
         CallError::Unsent { .. } | CallError::Refused { .. } => CarryError::Undone { reason: error.to_string() },
@@ -116,15 +112,26 @@ async fn ask(mesh: &Mesh, to: NodeId, call: &ApiCall) -> Result<ApiAnswer, Carry
     let sent = sent.await;
     let head: Option<pb::ApiResponse> = match stream.receive.next(FRAME_BYTES_MAX).await {
         Ok(head) => head,
-        Err(refused @ FrameError::Refused { .. }) => return Err(lost(refused)),
-        Err(error) => return Err(lost(sent.err().unwrap_or(error))),
+        Err(error) => return Err(unanswered(to, error, sent.err())),
     };
     let head = head.ok_or_else(|| CarryError::Lost { reason: "it ended without an answer".to_owned() })?;
-    let body = read_body(&mut stream.receive).await.map_err(lost)?;
+    let body = read_body(&mut stream.receive).await;
+    let body = body.map_err(|error| CarryError::Lost { reason: error.to_string() })?;
     let revision = Revision(head.revision);
     let response =
         response(head, body).ok_or_else(|| CarryError::Lost { reason: "the answer is no HTTP".to_owned() })?;
     Ok(ApiAnswer { response, revision })
+}
+
+/// What it means that no answer came: `received` in its place, and perhaps `sent` when the request was not taken whole.
+fn unanswered(to: NodeId, received: FrameError, sent: Option<FrameError>) -> CarryError {
+    let lost = CarryError::Lost { reason: sent.as_ref().unwrap_or(&received).to_string() };
+    let meanings = [Some(received), sent].into_iter().flatten().map(|error| CallError::unanswered(to, error));
+    let refused = |meaning| match meaning {
+        CallError::Refused { message, .. } => Some(CarryError::Undone { reason: message }),
+        CallError::Unsent { .. } | CallError::Lost { .. } | CallError::Malformed { .. } => None,
+    };
+    meanings.filter_map(refused).next().unwrap_or(lost)
 }
 
 async fn send_body(send: &mut FrameSender, mut body: Bytes) -> Result<(), FrameError> {
@@ -263,5 +270,27 @@ impl ApiService {
         request.extensions_mut().insert(carried);
         let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         ApiAnswer { response, revision: self.states.catalog().revision() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::StreamCode;
+
+    #[test]
+    fn a_request_of_which_nothing_was_read_is_undone() {
+        let lost = || FrameError::Lost { reason: "the connection is gone".to_owned() };
+        let reset = |code| FrameError::Reset { code };
+        for code in [StreamCode::Busy, StreamCode::Forbidden] {
+            let either = [(reset(code), None), (reset(code), Some(reset(code))), (lost(), Some(reset(code)))];
+            for (received, sent) in either {
+                assert!(matches!(unanswered(NodeId(2), received, sent), CarryError::Undone { .. }), "{code:?}");
+            }
+        }
+        let refused = FrameError::Refused { code: Code::Unavailable, message: "not now".to_owned() };
+        assert!(matches!(unanswered(NodeId(2), refused, Some(lost())), CarryError::Undone { .. }));
+        assert!(matches!(unanswered(NodeId(2), lost(), None), CarryError::Lost { .. }));
+        assert!(matches!(unanswered(NodeId(2), reset(StreamCode::Abandoned), None), CarryError::Lost { .. }));
     }
 }

@@ -4,6 +4,7 @@
 //! **Enter at** [`MeshDial`] and [`FeedService`].
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -17,8 +18,9 @@ use skerry_proto::{
 };
 use tokio::sync::watch;
 
+use super::book::knows_upto;
 use crate::{
-    catalog::{Node, NodeRole},
+    catalog::{Catalog, Node, NodeRole},
     feed::{Candidate, Dial, DialError, FeedHandle, Link, LinkReceiver, LinkSender},
     gossip::{Liveness, Members},
     limits::FRAME_BYTES_MAX,
@@ -35,7 +37,7 @@ pub(crate) struct MeshDial {
     pub(crate) mesh: Arc<OnceLock<Mesh>>,
     pub(crate) states: OnceLock<Arc<States>>,
     pub(crate) members: OnceLock<watch::Receiver<Arc<Members>>>,
-    /// Whom to ask before there is a catalog.
+    /// Whom to ask, and whether they vote, while the catalog does not know them yet.
     pub(crate) remembered: Vec<(NodeId, bool)>,
 }
 
@@ -53,11 +55,6 @@ impl Dial for MeshDial {
 
     fn candidates(&self) -> Vec<Candidate> {
         let catalog = self.states.get().map(|states| states.catalog()).unwrap_or_default();
-        if catalog.nodes().next().is_none() {
-            let candidate =
-                |(node, is_voter): &(NodeId, bool)| Candidate { node: *node, is_voter: *is_voter, near: false };
-            return self.remembered.iter().filter(|(node, _)| *node != self.node).map(candidate).collect();
-        }
         let members = self.members.get().map(|members| Arc::clone(&members.borrow()));
         let is_dead = |node: NodeId| {
             let state = members.as_ref().and_then(|members| members.state(node));
@@ -70,12 +67,25 @@ impl Dial for MeshDial {
             let is_voter = node.role == NodeRole::Voter;
             Candidate { node: node.id, is_voter, near: near(node) }
         };
-        others.map(candidate).collect()
+        let unlisted = self.unlisted(&catalog).into_iter();
+        let unlisted = unlisted.map(|(node, is_voter)| Candidate { node, is_voter, near: false });
+        others.map(candidate).chain(unlisted).collect()
     }
 
     fn newest(&self) -> Option<(NodeId, Revision)> {
         let newest = self.members.get().and_then(|members| members.borrow().newest_revision());
         newest.filter(|(node, _)| *node != self.node)
+    }
+}
+
+impl MeshDial {
+    /// Nodes that may have come since this node's catalog, and whether they vote: those that it remembers, and those that have
+    /// called it, of which it does not know that.
+    fn unlisted(&self, catalog: &Catalog) -> BTreeMap<NodeId, bool> {
+        let callers = self.mesh.get().map(Mesh::callers).unwrap_or_default();
+        let all = callers.into_iter().map(|node| (node, false)).chain(self.remembered.iter().copied());
+        let upto = knows_upto(catalog);
+        all.filter(|(node, _)| *node > upto && *node != self.node && catalog.node(*node).is_none()).collect()
     }
 }
 
@@ -129,5 +139,36 @@ impl FeedService {
         let stream = call.accept_flow().await?;
         self.feed.serve(node, link(stream)).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{catalog::testing::Lab, state::Head};
+
+    fn dial(catalog: Catalog, remembered: Vec<(NodeId, bool)>) -> MeshDial {
+        let states = Arc::new(States::new(Head { catalog: Arc::new(catalog), ..Head::default() }));
+        let (mesh, members) = (Arc::default(), OnceLock::new());
+        MeshDial { node: NodeId(9), mesh, states: OnceLock::from(states), members, remembered }
+    }
+
+    fn asked(dial: &MeshDial) -> Vec<(NodeId, bool)> {
+        dial.candidates().iter().map(|candidate| (candidate.node, candidate.is_voter)).collect()
+    }
+
+    #[test]
+    fn voters_that_came_while_this_node_was_away_are_asked_too() {
+        let mut lab = Lab::new();
+        let first = lab.voter("n1");
+        let late = NodeId(lab.catalog.revision().0 + 7);
+        let dial = dial(lab.catalog.clone(), vec![(first, true), (NodeId(2), true), (late, true)]);
+        assert_eq!(asked(&dial), [(first, true), (late, true)]);
+    }
+
+    #[test]
+    fn before_there_is_a_catalog_all_that_are_remembered_are_asked() {
+        let dial = dial(Catalog::default(), vec![(NodeId(1), true), (NodeId(4), false), (NodeId(9), false)]);
+        assert_eq!(asked(&dial), [(NodeId(1), true), (NodeId(4), false)]);
     }
 }

@@ -1,7 +1,7 @@
 //! A node's own proposal, carried to the leader.
 //!
-//! **Owns** what an edge or a voter that does not lead wants changed, such as its own address. **Must not know** API calls,
-//! which go as requests. **Enter at** [`Proposer`] and [`ProposeService`].
+//! **Owns** what an edge or a voter that does not lead wants changed, such as its own address, and what the leader believes of
+//! it. **Must not know** API calls, which go as requests. **Enter at** [`Proposer`] and [`ProposeService`].
 
 use std::{
     sync::{Arc, OnceLock},
@@ -16,7 +16,7 @@ use skerry_proto::{
 
 use crate::{
     catalog::{
-        Applied, Change, Command, Repeated,
+        Actor, Admission, Applied, Catalog, Change, Command, Repeated,
         wire::{decode_command, encode_command},
     },
     clock,
@@ -131,11 +131,12 @@ impl ProposeService {
         let Caller::Node(node) = from else {
             return call.refuse(Code::Forbidden, "only members propose").await;
         };
-        if !command.changes.iter().all(|change| may_propose(node, change)) {
-            return call.refuse(Code::Forbidden, "a node proposes only what it says of itself or of a joiner").await;
-        }
         let Some(raft) = self.seat.raft() else {
             return call.refuse(Code::Unavailable, "this node is no voter").await;
+        };
+        let command = match believed(&raft.catalog(), node, command, clock::unix_ms()) {
+            Ok(command) => command,
+            Err((code, reason)) => return call.refuse(code, reason).await,
         };
         let outcome = match raft.propose(command).await {
             Ok(applied) => Outcome::Applied(applied.revision.0),
@@ -147,11 +148,76 @@ impl ProposeService {
     }
 }
 
-/// An admission proves itself by its token, so any node may carry one.
-fn may_propose(node: NodeId, change: &Change) -> bool {
-    match change {
-        Change::UpdateNode(update) => update.id == node,
-        Change::AdmitNode(_) => true,
-        _ => false,
+/// The command that a node's proposal stands for: what changes is its own word, when and by whom is not. The time decides
+/// whether a join token is still good, and the actor is what the audit log shows.
+fn believed(catalog: &Catalog, from: NodeId, asked: Command, now_ms: i64) -> Result<Command, (Code, &'static str)> {
+    let forbidden = |what| Err((Code::Forbidden, what));
+    let Command { changes, expects, idempotency, .. } = asked;
+    if !expects.is_empty() || idempotency.is_some() {
+        return forbidden("a node's proposal has no conditions and no idempotency key");
+    }
+    let actor = match &changes[..] {
+        [Change::UpdateNode(update)] if update.id == from => match catalog.node(from) {
+            Some(node) => Actor::node(&node.name),
+            None => return Err((Code::Unavailable, "this node does not know the one that proposes yet")),
+        },
+        // It proves itself by its token, so any node may carry one.
+        [Change::AdmitNode(joiner)] if joiner.admission != Admission::Founder => Actor::node(&joiner.name),
+        _ => return forbidden("a node proposes one thing that it says of itself or of a joiner"),
+    };
+    Ok(Command::new(actor, now_ms, changes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Expectation, Idempotency, TokenHash, testing::Lab};
+
+    const TOKEN: Admission = Admission::Token(TokenHash([7; 32]));
+
+    fn lab() -> (Lab, NodeId, NodeId) {
+        let mut lab = Lab::new();
+        let (first, second) = (lab.voter("n1"), lab.voter("n2"));
+        (lab, first, second)
+    }
+
+    /// What a node is believed when it asks for this.
+    fn asked(lab: &Lab, node: NodeId, command: Command) -> Result<Command, Code> {
+        believed(&lab.catalog, node, command, 1_000).map_err(|(code, _)| code)
+    }
+
+    #[test]
+    fn a_node_does_not_say_when_or_who_it_is() {
+        let (lab, _, second) = lab();
+        let actor = Actor { name: "ada".to_owned(), from: "192.0.2.1".to_owned(), ..Actor::default() };
+        let update = vec![Change::UpdateNode(lab.node_update(second, 2))];
+        let expected = Command::new(Actor::node("n2"), 1_000, update.clone());
+        assert_eq!(asked(&lab, second, Command::new(actor.clone(), 1, update)), Ok(expected));
+        let admit = vec![lab.new_node("n3", TOKEN)];
+        let expected = Command::new(Actor::node("n3"), 1_000, admit.clone());
+        assert_eq!(asked(&lab, second, Command::new(actor, i64::MAX, admit)), Ok(expected));
+    }
+
+    #[test]
+    fn a_node_proposes_one_thing_of_its_own_without_conditions() {
+        let (lab, first, second) = lab();
+        let own = Change::UpdateNode(lab.node_update(second, 2));
+        let command = |changes| Command::new(Actor::node("n2"), 1, changes);
+        let key = Idempotency { key: "0/deploy".to_owned(), fingerprint: [0; 32] };
+        let absent = Expectation::Absent { environment: lab.environment("shop", "production") };
+        for wrong in [
+            Command { idempotency: Some(key), ..command(vec![own.clone()]) },
+            command(vec![own.clone()]).expecting(absent),
+            command(vec![own.clone(), own.clone()]),
+            command(vec![]),
+            command(vec![Change::UpdateNode(lab.node_update(first, 2))]),
+            command(vec![lab.new_node("n3", Admission::Founder)]),
+            command(vec![Change::SetFeatureLevel { level: 1 }]),
+        ] {
+            assert_eq!(asked(&lab, second, wrong), Err(Code::Forbidden));
+        }
+        let unknown = NodeId(999);
+        let early = command(vec![Change::UpdateNode(lab.node_update(unknown, 2))]);
+        assert_eq!(asked(&lab, unknown, early), Err(Code::Unavailable));
     }
 }

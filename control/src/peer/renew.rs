@@ -23,6 +23,7 @@ use skerry_proto::{
 use tokio::sync::watch;
 
 use super::{
+    book::is_newer,
     join::{authorities, issue, members, request_key},
     keys,
     propose::Proposer,
@@ -81,8 +82,9 @@ impl Renewal {
         if !trusted.is_empty() {
             next.authorities = trusted;
         }
+        // A node that has just joined again was told of newer members than its old catalog lists.
         let known = members(catalog);
-        if !known.is_empty() {
+        if !known.is_empty() && !is_newer(&next.members, catalog) {
             next.members = known;
         }
         next.feature_level = catalog.feature_level().max(next.feature_level);

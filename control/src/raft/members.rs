@@ -56,7 +56,8 @@ pub enum ChangeError {
         /// What raft says.
         reason: String,
     },
-    /// Raft gave no answer in time. State: unknown. Retry: after looking.
+    /// Raft gave no answer in time, or another leader's log took the place of this one's, which may yet hold the change. State:
+    /// unknown. Retry: after looking.
     #[error("the change of members has no outcome yet: {reason}")]
     Unknown {
         /// Why.
@@ -182,12 +183,39 @@ impl Raft {
         let changing = self.raft.change_membership_if(change, true, [expected]);
         match tokio::time::timeout(self.propose_timeout, changing).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => Err(ChangeError::NotLeader),
-            Ok(Err(RaftError::APIError(error))) => Err(ChangeError::Conflict { reason: error.to_string() }),
+            Ok(Err(RaftError::APIError(error))) => Err(not_written(&error)),
             Ok(Err(RaftError::Fatal(error))) => Err(ChangeError::Unknown { reason: error.to_string() }),
             Err(_) => Err(ChangeError::Unknown { reason: "no answer in time".to_owned() }),
         }
     }
 }
 
+/// What it means for a change that raft does not answer it with success.
+fn not_written(error: &ClientWriteError<TypeConfig>) -> ChangeError {
+    let reason = error.to_string();
+    match error {
+        ClientWriteError::ForwardToLeader(_) => ChangeError::NotLeader,
+        // Whoever leads now may have the entry, and agree on it.
+        ClientWriteError::LogEntryDiscarded(_) => ChangeError::Unknown { reason },
+        _ => ChangeError::Conflict { reason },
+    }
+}
+
 type Metrics = openraft::RaftMetrics<TypeConfig>;
+
+#[cfg(test)]
+mod tests {
+    use openraft::errors::{ChangeMembershipError, EmptyMembership, ForwardToLeader};
+
+    use super::*;
+
+    #[test]
+    fn a_change_whose_entry_was_discarded_has_no_known_outcome() {
+        let discarded = ClientWriteError::LogEntryDiscarded(ForwardToLeader::empty());
+        assert!(matches!(not_written(&discarded), ChangeError::Unknown { .. }));
+        let forwarded = ClientWriteError::ForwardToLeader(ForwardToLeader::empty());
+        assert!(matches!(not_written(&forwarded), ChangeError::NotLeader));
+        let refused = ChangeMembershipError::EmptyMembership(EmptyMembership {});
+        assert!(matches!(not_written(&refused.into()), ChangeError::Conflict { .. }));
+    }
+}

@@ -20,7 +20,7 @@ use crate::{
         page::Page,
         params::Params,
         time::rfc3339,
-        writer::{Writer, require_first},
+        writer::Writer,
     },
     catalog::{Authority, Change, JoinToken, NodeRole, RoleError, limits::JOIN_TOKEN_USES_MAX},
     mint,
@@ -123,7 +123,7 @@ async fn create(operator: Operator, writer: Writer, request: Request) -> Reply<J
     };
     let mut view = JoinTokenView::of(&token, writer.now_ms);
     let applied = writer.propose(&operator.account, Vec::new(), vec![Change::CreateJoinToken(token)]).await?;
-    require_first(
+    writer.require_first(
         &applied,
         "the first call with this key made the token and showed its text; revoke it, make another",
     )?;

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use skerry_proto::id::TokenId;
 
 use super::{Step, config::check_text, limits};
-use crate::catalog::{Authority, Catalog, Cluster, JoinToken, Node, Noun, Rejection, SealScope};
+use crate::catalog::{Authority, Catalog, Cluster, Fingerprint, JoinToken, Node, Noun, Rejection, SealScope};
 
 impl Catalog {
     /// Fails when a command needs more than every node is known to understand. It is asked before a command is proposed, because
@@ -40,14 +40,25 @@ impl Step {
         Ok(())
     }
 
-    pub(super) fn set_mesh_authorities(&mut self, authorities: &[Authority]) -> Result<(), Rejection> {
+    pub(super) fn set_mesh_authorities(
+        &mut self,
+        authorities: &[Authority],
+        replaces: &[Fingerprint],
+    ) -> Result<(), Rejection> {
         if authorities.is_empty() {
             return Err(Rejection::invalid("mesh authorities", "the mesh needs at least one"));
         }
         check_authorities(authorities)?;
-        self.cluster_mut()?.mesh_authorities = authorities.to_vec();
-        let fingerprints: Vec<String> = authorities.iter().map(|one| one.fingerprint().to_string()).collect();
-        self.log("cluster.mesh_authorities", self.cluster_id(), [("fingerprints", fingerprints.join(" "))]);
+        let cluster = self.cluster_mut()?;
+        let found: Vec<Fingerprint> = cluster.mesh_authorities.iter().map(Authority::fingerprint).collect();
+        // A step of a rotation that was taken out of turn would bring back an authority that was given up.
+        if !replaces.is_empty() && *replaces != found {
+            let (subject, expected) = ("the mesh's authorities".to_owned(), names(replaces));
+            return Err(Rejection::Stale { subject, expected, found: names(&found) });
+        }
+        cluster.mesh_authorities = authorities.to_vec();
+        let fingerprints: Vec<Fingerprint> = authorities.iter().map(Authority::fingerprint).collect();
+        self.log("cluster.mesh_authorities", self.cluster_id(), [("fingerprints", names(&fingerprints))]);
         Ok(())
     }
 
@@ -133,6 +144,10 @@ impl Step {
     fn cluster_id(&self) -> String {
         self.catalog.cluster().map(|cluster| cluster.id.clone()).unwrap_or_default()
     }
+}
+
+fn names(fingerprints: &[Fingerprint]) -> String {
+    fingerprints.iter().map(Fingerprint::to_string).collect::<Vec<_>>().join(" ")
 }
 
 fn check_authorities(authorities: &[Authority]) -> Result<(), Rejection> {

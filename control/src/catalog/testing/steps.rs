@@ -98,7 +98,9 @@ impl Lab {
                 Change::RevokeJoinToken { id: token.map_or_else(|| hex_id(TokenId::new, 0), |token| token.id.clone()) }
             }
             33 => {
-                Change::SetMeshAuthorities { authorities: NODES[..first].iter().map(|name| authority(name)).collect() }
+                let authorities = NODES[..first].iter().map(|name| authority(name)).collect();
+                let replaces = NODES.iter().take(second).map(|name| authority(name).fingerprint()).collect();
+                Change::SetMeshAuthorities { authorities, replaces }
             }
             _ => Change::SetFeatureLevel { level: u32::try_from(second).unwrap() },
         }

@@ -8,7 +8,7 @@ use super::{
     WireError, hash, id, list,
     node::{node_id, role, state, token_hash},
 };
-use crate::catalog::{Admission, Change, NewNode, NodeUpdate, WhenVoter};
+use crate::catalog::{Admission, Change, Fingerprint, NewNode, NodeUpdate, WhenVoter};
 
 pub(super) fn kind(change: &Change) -> Kind {
     match change {
@@ -25,9 +25,10 @@ pub(super) fn kind(change: &Change) -> Kind {
         }
         Change::CreateJoinToken(token) => Kind::CreateJoinToken(token.into()),
         Change::RevokeJoinToken { id } => Kind::RevokeJoinToken(id.to_string()),
-        Change::SetMeshAuthorities { authorities } => {
+        Change::SetMeshAuthorities { authorities, replaces } => {
             let authorities = authorities.iter().map(Into::into).collect();
-            Kind::SetMeshAuthorities(pb::SetMeshAuthorities { authorities })
+            let replaces = replaces.iter().map(|one| one.0.to_vec().into()).collect();
+            Kind::SetMeshAuthorities(pb::SetMeshAuthorities { authorities, replaces })
         }
         Change::SetFeatureLevel { level } => Kind::SetFeatureLevel(*level),
         other => unreachable!("{other:?} is about an account, and `change` has translated it"),
@@ -50,7 +51,11 @@ pub(super) fn from_kind(kind: Kind) -> Result<Change, WireError> {
         },
         Kind::CreateJoinToken(token) => Change::CreateJoinToken(token.try_into()?),
         Kind::RevokeJoinToken(token) => Change::RevokeJoinToken { id: id("change.id", &token)? },
-        Kind::SetMeshAuthorities(from) => Change::SetMeshAuthorities { authorities: list(from.authorities)? },
+        Kind::SetMeshAuthorities(from) => {
+            let replaces = from.replaces.iter().map(|one| hash("change.replaces", one).map(Fingerprint));
+            let replaces = replaces.collect::<Result<_, _>>()?;
+            Change::SetMeshAuthorities { authorities: list(from.authorities)?, replaces }
+        }
         Kind::SetFeatureLevel(level) => Change::SetFeatureLevel { level },
         _ => return Err(WireError::field("change.kind", "is unknown")),
     })

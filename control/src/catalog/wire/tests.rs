@@ -129,7 +129,11 @@ fn nodes(lab: &mut Lab) -> Vec<Change> {
         lab.new_join_token(Some(NodeRole::Voter), 1, 1),
         lab.new_join_token(Some(NodeRole::Edge), 1, 1),
         Change::RevokeJoinToken { id: token },
-        Change::SetMeshAuthorities { authorities: vec![authority("a"), authority("b")] },
+        Change::SetMeshAuthorities { authorities: vec![authority("a"), authority("b")], replaces: Vec::new() },
+        Change::SetMeshAuthorities {
+            authorities: vec![authority("b"), authority("a")],
+            replaces: vec![authority("a").fingerprint(), authority("b").fingerprint()],
+        },
         Change::SetFeatureLevel { level: 2 },
     ]
 }

@@ -59,6 +59,19 @@ async fn a_token_of_another_cluster_is_not_shown_to_this_one() {
     until_refused_for_its_certificate(&node).await;
 }
 
+#[tokio::test]
+async fn one_address_of_a_name_that_is_not_believed_says_nothing_about_the_next() {
+    let (world, other) = (World::new(), World::new());
+    let (good, foreign) = (world.node(1), other.node(1));
+    let joining = join::Joining::new("both", authority_fingerprint(&world.authority.certificate));
+    let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let (client, name) = (joining.client(&config()).unwrap(), "join.skerry-mesh".to_owned());
+    let dialling = outgoing::Dialling { endpoint: &endpoint, client, name, within: LONG };
+    let connected = dialling.first_of("both", vec![foreign.address(), good.address()]).await;
+    assert_eq!(connected.unwrap().remote_address(), good.address());
+    assert!(joining.is_of(&world.cluster));
+}
+
 /// Whoever knows the public certificate of the authority can show it, but has nothing that it signed.
 #[tokio::test]
 async fn an_authority_that_is_only_shown_is_not_believed() {

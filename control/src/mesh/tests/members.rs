@@ -71,6 +71,51 @@ async fn a_removed_node_is_refused_and_its_connections_are_closed() {
     .await;
 }
 
+/// Knows that there are others and not where: its catalog is older than they are.
+struct Outdated;
+
+impl Directory for Outdated {
+    fn address(&self, _node: NodeId) -> Option<String> {
+        None
+    }
+
+    fn is_member(&self, _node: NodeId) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_member_that_called_is_reached_where_it_called_from() {
+    let world = World::new();
+    let one = world.node(1);
+    let two = Mesh::build(config(), world.identity(2), Arc::new(Outdated)).unwrap();
+    two.serve(Services::from([(Method::Renew, Arc::new(Echo) as Arc<dyn Service>)]));
+    world.book.put(2, two.address());
+    assert!(unsent(echo(&two, 1, "").await).contains("no address of node 1"));
+    assert!(echo(&one, 2, "").await.is_ok());
+    assert_eq!(two.callers(), [NodeId(1)].into());
+    assert_eq!(echo(&two, 1, "hello").await, Ok("hello".to_owned()));
+}
+
+/// A caller that renews makes new connections by itself; one that does not might keep an old one for days.
+#[tokio::test]
+async fn a_connection_goes_with_the_authority_that_made_its_certificate() {
+    let world = World::new();
+    let (identity, two) = (world.identity(1), world.node(2));
+    let one = world.start(config(), identity.clone());
+    assert!(echo(&two, 1, "").await.is_ok());
+    let connection = one.shared.guests.newest(NodeId(2), Class::Feed).unwrap();
+    let new = new_authority(&world.cluster, clock::unix_ms()).unwrap().certificate;
+    let trusting = |authorities| NodeIdentity { authorities, ..identity.clone() };
+    let both = trusting(vec![new.clone(), world.authority.certificate.clone()]);
+    assert!(Credentials::new(&config(), both.clone()).unwrap().believes(&connection));
+    one.replace_identity(both).unwrap();
+    assert!(echo(&two, 1, "").await.is_ok());
+    one.replace_identity(trusting(vec![new])).unwrap();
+    until("it is closed", || std::future::ready(connection.close_reason().is_some())).await;
+    assert!(one.shared.guests.newest(NodeId(2), Class::Feed).is_none());
+}
+
 #[tokio::test]
 async fn a_node_that_was_removed_here_is_not_kept_connected() {
     let world = World::new();

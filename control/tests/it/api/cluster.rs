@@ -44,7 +44,7 @@ async fn founded() -> Node {
     let certificate = Bytes::from_static(b"certificate");
     let key = node.control.sealer().seal(SealScope::mesh_authority(Fingerprint::of(&certificate)), b"key");
     let authorities = vec![Authority { certificate, key, created_at_ms: 1 }];
-    propose(&node, Change::SetMeshAuthorities { authorities }).await;
+    propose(&node, Change::SetMeshAuthorities { authorities, replaces: Vec::new() }).await;
     propose(&node, newcomer("n1", NodeRole::Voter, Admission::Founder)).await;
     node
 }

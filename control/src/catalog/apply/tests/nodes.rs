@@ -413,7 +413,7 @@ fn what_needs_a_level_waits_until_the_cluster_is_at_it() {
 #[test]
 fn mesh_authorities_are_few_distinct_and_carry_keys_of_their_own() {
     let mut lab = Lab::new();
-    let set = |authorities| Change::SetMeshAuthorities { authorities };
+    let set = |authorities| Change::SetMeshAuthorities { authorities, replaces: Vec::new() };
     refuses(&mut lab, set(vec![]), &["mesh authorities", "at least one"]);
     refuses(&mut lab, set(vec![authority("a"), authority("a")]), &["is there twice"]);
     let moved = Authority { key: authority("b").key, ..authority("a") };
@@ -425,12 +425,30 @@ fn mesh_authorities_are_few_distinct_and_carry_keys_of_their_own() {
 }
 
 #[test]
+fn a_late_step_of_a_rotation_brings_no_authority_back() {
+    let mut lab = Lab::new();
+    let step = |from: &[&str], to: &[&str]| Change::SetMeshAuthorities {
+        authorities: to.iter().map(|name| authority(name)).collect(),
+        replaces: from.iter().map(|name| authority(name).fingerprint()).collect(),
+    };
+    lab.run(vec![step(&[], &["old"])]).unwrap();
+    lab.run(vec![step(&["old"], &["old", "new"])]).unwrap();
+    let late = step(&["old", "new"], &["new", "old"]);
+    lab.run(vec![late.clone()]).unwrap();
+    refuses(&mut lab, late.clone(), &["the mesh's authorities"]);
+    lab.run(vec![step(&["new", "old"], &["new"])]).unwrap();
+    refuses(&mut lab, late, &["the mesh's authorities"]);
+    assert_eq!(lab.catalog.cluster().unwrap().mesh_authorities, [authority("new")]);
+    lab.run(vec![step(&[], &["other"])]).unwrap();
+}
+
+#[test]
 fn setting_the_domain_undoes_nothing_that_came_in_between() {
     let mut lab = Lab::new();
     let stale = lab.catalog.cluster().unwrap().as_ref().clone();
     let founder = edit_node(lab.new_node("n1", Admission::Founder), |node| node.feature_level = 2);
     lab.run(vec![founder]).unwrap();
-    lab.run(vec![Change::SetMeshAuthorities { authorities: vec![authority("a")] }]).unwrap();
+    lab.run(vec![Change::SetMeshAuthorities { authorities: vec![authority("a")], replaces: Vec::new() }]).unwrap();
     lab.run(vec![Change::SetFeatureLevel { level: 2 }]).unwrap();
     let now = lab.catalog.cluster().unwrap().as_ref().clone();
     let domain = skerry_proto::id::Hostname::new("other.test").unwrap();
