@@ -21,7 +21,7 @@ demo: build
 # One selection of crates for everything: another one would unify features differently and build wasmtime twice.
 test: setup
 	node/tests/components/build.sh $(TARGET)/components
-	$(CARGO) $(RUN_TESTS) --workspace
+	$(CARGO) $(RUN_TESTS) --workspace $$(.ci/faults $(firstword $(RUN_TESTS)))
 
 bench: build
 	@.ci/setup bench
