@@ -70,6 +70,9 @@ async fn without_a_leader_an_edge_shows_what_it_knows_itself_and_says_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_node_says_when_its_certificate_ends() {
     let (cluster, edge) = with_edges().await;
+    let all = cluster.nodes.len();
+    let known = |by: usize| cluster.nodes[by].control.members().unwrap().iter().count();
+    until("all know each other", || (0..all).all(|by| known(by) == all)).await;
     // As every data plane does; else it waits for the time at which gossip repeats itself.
     for node in &cluster.nodes {
         node.control.shown(node.control.catalog().revision());
@@ -77,13 +80,13 @@ async fn every_node_says_when_its_certificate_ends() {
     let ends = |at: usize| cluster.nodes[at].control.certificate_expires_ms().unwrap() / 1000;
     let told = |by: usize| {
         let members = cluster.nodes[by].control.members().unwrap();
-        (0..cluster.nodes.len()).filter(|at| *at != by).all(|at| {
+        (0..all).filter(|at| *at != by).all(|at| {
             let news = members.state(cluster.nodes[at].control.node()).and_then(|state| state.news.as_ref());
             let told = news.and_then(|news| news.certificate_ends_s);
             told.is_some_and(|told| i64::try_from(told.get()) == Ok(ends(at)))
         })
     };
-    until("gossip has it everywhere", || (0..cluster.nodes.len()).all(told)).await;
+    until("gossip has it everywhere", || (0..all).all(told)).await;
     let (nodes, _) = seen(&cluster, edge).await;
     assert!(nodes.iter().all(|node| node["certificate_expires_on"].is_string()), "{nodes:?}");
     cluster.stop().await;
