@@ -21,7 +21,7 @@ demo: build
 # One selection of crates for everything: another one would unify features differently and build wasmtime twice.
 test: setup
 	node/tests/components/build.sh $(TARGET)/components
-	$(CARGO) $(RUN_TESTS) --workspace
+	$(CARGO) $(RUN_TESTS) --workspace $$(.ci/faults $(firstword $(RUN_TESTS)))
 
 bench: build
 	@.ci/setup bench
@@ -44,13 +44,7 @@ lint: setup
 
 # What installs nodes: the unit, the container file and the compose file. Not part of `lint`: its tools come from npm.
 lint-install:
-	bash -n deploy/demo.sh
-	npx --yes dockerfile-utils@0.16.3 lint deploy/docker/Containerfile
-	npx --yes dclint@3.1.0 --quiet deploy/docker/compose.yaml
-	@command -v systemd-analyze >/dev/null || { echo "skipped: systemd-analyze is not there"; exit 0; }; \
-	    unit=$$(mktemp -d)/skerry-node.service && \
-	    sed 's#/usr/local/bin/skerry-node#/bin/true#' deploy/systemd/skerry-node.service > $$unit && \
-	    systemd-analyze verify $$unit && rm -r $$(dirname $$unit)
+	@.ci/lint-install
 
 # Only reads.
 verify: lint test

@@ -2,6 +2,8 @@
 //!
 //! **Owns** the list and how large each is. **Must not know** how faults are made or judged. **Enter at** [`Scenario::run`].
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 
 use crate::{
@@ -13,7 +15,7 @@ use crate::{
         clock_step,
         cut::{self, Direction},
         full_disk, hostile, kill,
-        outage::{self, Return},
+        outage::{self, Least, Return},
         pause, small_packets,
     },
     programs::Programs,
@@ -70,15 +72,18 @@ pub struct Size {
     pub deploys: u64,
     /// Visits that must be answered during an outage; there are some ten each second.
     pub visits: u64,
+    /// How long an edge serves without a control plane at least.
+    pub outage: Duration,
     /// Datagrams thrown at each node.
     pub datagrams: u64,
 }
 
 impl Size {
     /// For `make test`: below a minute in a debug build.
-    pub const SMALL: Self = Self { rounds: 1, deploys: 3, visits: 30, datagrams: 400 };
+    pub const SMALL: Self = Self { rounds: 1, deploys: 3, visits: 30, outage: Duration::from_secs(5), datagrams: 400 };
     /// For `make chaos`: 500 deploys and more around the kills, two minutes without a control plane.
-    pub const LARGE: Self = Self { rounds: 4, deploys: 20, visits: 1500, datagrams: 20_000 };
+    pub const LARGE: Self =
+        Self { rounds: 4, deploys: 20, visits: 1500, outage: Duration::from_secs(120), datagrams: 20_000 };
 }
 
 /// Services that are deployed to at once.
@@ -263,6 +268,8 @@ async fn pauses(stage: &mut Stage, size: Size) -> Result<()> {
 async fn outage(stage: &mut Stage, size: Size, back: Return) -> Result<()> {
     stage.coverage.require(outage::BOOTS, 1);
     stage.coverage.require(outage::SERVED, size.visits);
-    outage::outage(stage, &VOTERS, EDGE, size.visits, back).await?;
+    stage.coverage.require(outage::LASTED, size.outage.as_secs());
+    let least = Least { visits: size.visits, lasts: size.outage };
+    outage::outage(stage, &VOTERS, EDGE, least, back).await?;
     stage.workload.progress(size.deploys).await
 }

@@ -132,7 +132,10 @@ pub async fn build(mut config: ControlConfig) -> Result<Control, BuildError> {
     let identity = who::who(&config, identity).await?;
     let seat = Seat::default();
     match start::start(&config, identity, seat.clone()).await {
-        Ok(control) => Ok(control),
+        Ok(control) => {
+            control.tell_certificate();
+            Ok(control)
+        }
         Err(error) => {
             if let Some(raft) = seat.raft() {
                 raft.shutdown().await;
@@ -283,6 +286,18 @@ impl Control {
     #[must_use]
     pub fn certificate_expires_ms(&self) -> Option<i64> {
         self.mesh.as_ref().map(Mesh::certificate_ends_ms)
+    }
+
+    /// Lets the others know until when this node's certificate is good, until [`Control::shutdown`].
+    fn tell_certificate(&self) {
+        let (Some(mesh), Some(gossip)) = (self.mesh.clone(), self.gossip.clone()) else { return };
+        let (told, stopping) = (watchers::certificate(mesh, gossip), self.stopping.clone());
+        let _ends = task::spawn("tell the certificate's end", async move {
+            tokio::select! {
+                () = told => {}
+                () = stopping.cancelled() => {}
+            }
+        });
     }
 
     /// How this node stands in the feed; `None` without a mesh.

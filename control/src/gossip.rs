@@ -6,7 +6,7 @@
 //! SWIM by foca, in datagrams that the mesh carries and whose senders it proves. `swim` is the whole behaviour, without I/O;
 //! `driver` gives it time and datagrams. Anything may be lost, late or doubled; what a datagram says of a third node is hearsay.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, num::NonZeroU64, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use skerry_proto::id::{NodeId, Revision};
@@ -203,6 +203,12 @@ impl GossipHandle {
     /// Tells how many requests are in flight here. Others see it at most five times a second, in a large cluster less often.
     pub fn set_load(&self, load: u32) {
         self.own.send_if_modified(|own| std::mem::replace(&mut own.load, load) != load);
+    }
+
+    /// Tells when the certificate that this node shows ends, in seconds since the Unix epoch.
+    pub fn set_certificate_end(&self, ends_s: u64) {
+        let ends_s = NonZeroU64::new(ends_s);
+        self.own.send_if_modified(|own| std::mem::replace(&mut own.certificate_ends_s, ends_s) != ends_s);
     }
 
     /// How gossip goes.

@@ -70,7 +70,7 @@ pub const API_BODY_BYTES_MAX: usize = BUNDLE_BYTES_MAX + (2 << 20);
 /// BOUND: bytes of a gossip datagram, the same on every node, because foca refuses larger ones than it may send itself. QUIC
 /// over the smallest allowed path (1200 bytes of UDP payload) has room for about 1160.
 pub const GOSSIP_DATAGRAM_BYTES: usize = 1100;
-/// BOUND: bytes of one node's news; some forty then share a datagram. The numbers take at most 53, the rest is the version.
+/// BOUND: bytes of one node's news; some forty then share a datagram. The numbers take at most 64, the rest is the version.
 pub const NEWS_BYTES_MAX: usize = 200;
 /// BOUND: bytes of the version in a node's news.
 pub const NEWS_VERSION_BYTES_MAX: usize = 64;

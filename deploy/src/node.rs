@@ -26,9 +26,10 @@ const START_DEADLINE: Duration = Duration::from_secs(120);
 const LAST_LINES: usize = 10;
 /// BOUND: far more than those lines have; a log grows without end.
 const LAST_BYTES: u64 = 64 << 10;
-/// How the variables of a node begin that the nodes started here take from the shell: what they log, and where they send
-/// traces. The others are meant for a node that is started by hand, and `SKERRY_API` is an address of ours.
-const KEPT_VARIABLES: [&str; 2] = ["SKERRY_LOG", "SKERRY_OTLP_"];
+/// The variables of a node that the nodes started here take from the shell: what they log, and where they send traces. The
+/// others are meant for a node that is started by hand, and `SKERRY_API` is an address of ours.
+const KEPT_VARIABLES: [&str; 4] =
+    ["SKERRY_LOG", "SKERRY_OTLP_ENDPOINT", "SKERRY_OTLP_HEADERS", "SKERRY_OTLP_SAMPLE_RATIO"];
 
 /// How to start it.
 #[derive(Debug)]
@@ -58,8 +59,7 @@ impl LocalNode {
         let (log, file) = Log::open(log)?;
         let mut command = tied::command(&program)?;
         for (name, _) in std::env::vars_os() {
-            let is_kept = |name: &str| KEPT_VARIABLES.iter().any(|kept| name.starts_with(kept));
-            if name.to_str().is_some_and(|name| name.starts_with("SKERRY_") && !is_kept(name)) {
+            if name.to_str().is_some_and(|name| name.starts_with("SKERRY_") && !KEPT_VARIABLES.contains(&name)) {
                 command.env_remove(name);
             }
         }

@@ -177,10 +177,42 @@ pub(crate) fn cell(text: Option<&str>) -> String {
     text.unwrap_or("-").to_owned()
 }
 
+/// How long it is from `now` to a time, in its two largest units: `4d 19h`, `59m 3s`, or `ended`.
+pub(crate) fn time_left(now: jiff::Timestamp, text: &str) -> String {
+    let Ok(until) = text.parse::<jiff::Timestamp>() else { return text.to_owned() };
+    let left = until.as_second() - now.as_second();
+    match left {
+        ..=0 => "ended".to_owned(),
+        1..3600 => format!("{}m {}s", left / 60, left % 60),
+        3600..86_400 => format!("{}h {}m", left / 3600, left / 60 % 60),
+        _ => format!("{}d {}h", left / 86_400, left / 3600 % 24),
+    }
+}
+
 /// A time without its fraction: `2026-01-31 12:00:00`.
 pub(crate) fn time(text: &str) -> String {
     match text.parse::<jiff::Timestamp>() {
         Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         Err(_) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_left_is_told_in_its_two_largest_units() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        for (until, says) in [
+            ("2026-01-05T19:30:00.000Z", "4d 19h"),
+            ("2026-01-01T05:02:59Z", "5h 2m"),
+            ("2026-01-01T00:59:03Z", "59m 3s"),
+            ("2026-01-01T00:00:00Z", "ended"),
+            ("2025-12-31T00:00:00Z", "ended"),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(time_left(now, until), says, "{until}");
+        }
     }
 }

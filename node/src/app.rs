@@ -127,8 +127,7 @@ impl App {
         let (shown, follow) = follow::start(&control, &dispatch, &certificates, tasks.stopping()).await;
         tasks.spawn_essential("follow the catalog", follow, readiness.abort());
         tasks.spawn_essential("kv sweep", kv.clone().run(tasks.stopping()), readiness.abort());
-        let leader = control.clone();
-        let crons = triggers::run(dispatch.clone(), Arc::clone(&metrics), tasks.clone(), move || leader.leads());
+        let crons = triggers::run(dispatch.clone(), Arc::clone(&metrics), tasks.clone(), control.clone());
         tasks.spawn_essential("cron triggers", crons, readiness.abort());
         tasks.spawn("otlp", otlp::run(exporter, tasks.stopping()));
         let bound = bind(&config, sockets)?;

@@ -2,7 +2,8 @@
 //!
 //! **Owns** when scheduled events fire on this node. **Must not know** what they do. **Enter at** [`run`].
 //!
-//! In a cluster the node that leads fires them, so that each fires once; while nobody leads, none does.
+//! In a cluster the node that leads fires them, so that each fires once; while nobody leads, none does. A leader that is cut
+//! off from the others goes on taking itself for one while they elect another, so a quorum has to confirm it in each minute.
 //!
 //! Nothing that an event does holds up the clock: each trigger that is due becomes a task that waits for its own account's
 //! places. What can not run is said and counted, never dropped in silence.
@@ -11,7 +12,10 @@ mod places;
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
-use skerry_control::catalog::{Catalog, EnvironmentKey};
+use skerry_control::{
+    catalog::{Catalog, EnvironmentKey},
+    control::Control,
+};
 
 use self::places::{Claim, Places};
 use crate::{clock, dispatch::Dispatch, task::Tasks, telemetry::Metrics};
@@ -22,8 +26,8 @@ const LATE_MINUTES_MAX: i64 = 2;
 /// BOUND: how long a due event waits for a place; as long as the events before it may take.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// Fires triggers until told to stop, in the minutes in which `leads` says so.
-pub async fn run(dispatch: Dispatch, metrics: Arc<Metrics>, tasks: Tasks, leads: impl Fn() -> bool) {
+/// Fires triggers until told to stop, in the minutes in which [`fires_here`] says so.
+pub async fn run(dispatch: Dispatch, metrics: Arc<Metrics>, tasks: Tasks, control: Control) {
     let stopping = tasks.stopping();
     let places = Arc::new(Places::default());
     let mut last = clock::unix_ms().div_euclid(MINUTE_MS);
@@ -36,7 +40,7 @@ pub async fn run(dispatch: Dispatch, metrics: Arc<Metrics>, tasks: Tasks, leads:
             () = tokio::time::sleep(wait) => {}
         }
         let now = clock::unix_ms().div_euclid(MINUTE_MS);
-        if !leads() {
+        if !fires_here(&control).await {
             last = last.max(now);
             continue;
         }
@@ -57,6 +61,11 @@ pub async fn run(dispatch: Dispatch, metrics: Arc<Metrics>, tasks: Tasks, leads:
         }
         last = last.max(now);
     }
+}
+
+/// Whether this node leads and a quorum has said so since this was asked: whoever is elected later has let this minute pass.
+pub async fn fires_here(control: &Control) -> bool {
+    control.confirm().await.is_some()
 }
 
 /// A trigger at a minute in which it fires.

@@ -456,8 +456,10 @@ fn what_members_say_is_written_as_it_was() {
         load: 17,
         feature_level: 2,
         version: "0.1.0".to_owned(),
+        certificate_ends_s: 0,
     };
     pinned_bare("gossip_news", &news);
+    pinned_bare("gossip_news_certificate", &gossip::News { certificate_ends_s: 1_790_000_000, ..news });
     pinned("boot", Kind::Boot, &gossip::Boot { boot: 7 });
 }
 

@@ -2,14 +2,19 @@
 //!
 //! **Owns** the order. **Must not know** how an edge remembers. **Enter at** [`outage`].
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
-use crate::stage::Stage;
+use crate::{clock, stage::Stage};
 
 /// Edges that were started without anybody to ask.
 pub const BOOTS: &str = "edges started without a control plane";
 /// What they served meanwhile.
 pub const SERVED: &str = "visits without a control plane";
+
+/// For how long.
+pub const LASTED: &str = "seconds without a control plane";
 
 /// Voters that were started without the others.
 pub const ALONE: &str = "voters started without the others";
@@ -23,24 +28,42 @@ pub enum Return {
     Alone,
 }
 
-/// Kills all voters, then restarts the edge, sees it answer `visits`, and starts the voters again.
+/// What has to happen before the voters come back.
+#[derive(Debug, Clone, Copy)]
+pub struct Least {
+    /// Visits that a node which started alone has answered.
+    pub visits: u64,
+    /// How long the edge has served alone.
+    pub lasts: Duration,
+}
+
+/// BOUND: visits between two looks at the time; less than a second of them.
+const VISITS_AT_ONCE: u64 = 5;
+
+/// Kills all voters, then restarts the edge, sees it serve for as long as it has to, and starts the voters again.
 ///
 /// # Errors
 /// When the edge does not serve, or the voters do not come back.
-pub async fn outage(stage: &mut Stage, voters: &[usize], edge: usize, visits: u64, back: Return) -> Result<()> {
+pub async fn outage(stage: &mut Stage, voters: &[usize], edge: usize, least: Least, back: Return) -> Result<()> {
     for voter in voters {
         stage.cluster.kill(*voter).await?;
     }
     stage.cluster.kill(edge).await?;
     stage.cluster.restart(&[edge]).await.context("an edge starts while all voters are down")?;
     stage.coverage.saw(BOOTS, 1);
-    stage.coverage.saw(SERVED, served(stage, edge, visits).await?);
+    let start = clock::now();
+    let mut answered = served(stage, edge, least.visits).await?;
+    while start.elapsed() < least.lasts {
+        answered += served(stage, edge, VISITS_AT_ONCE).await?;
+    }
+    stage.coverage.saw(SERVED, answered);
+    stage.coverage.saw(LASTED, start.elapsed().as_secs());
     if back == Return::Together {
         return stage.cluster.restart(voters).await;
     }
     let first = stage.pick(voters);
     stage.cluster.restart(&[first]).await.context("a voter starts while the others are down")?;
-    served(stage, first, visits).await?;
+    served(stage, first, least.visits).await?;
     stage.coverage.saw(ALONE, 1);
     let others: Vec<usize> = voters.iter().copied().filter(|voter| *voter != first).collect();
     stage.cluster.restart(&others).await

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Size;
 use crate::{cluster::Role, stage::Stage};
 
-/// So few that raft makes snapshots all the time; thousands are usual.
+/// So few that raft makes snapshots all the time, and as few as a node takes; thousands are usual.
 pub(super) const LOGS_PER_SNAPSHOT: u64 = 100;
 /// Log lines of nodes that have written one, which only this filter shows.
 pub(super) const LOG: &str = "info,openraft=warn,skerry_control::raft=debug";
@@ -40,9 +40,20 @@ pub(super) async fn grow_and_shrink(stage: &mut Stage, size: Size) -> Result<()>
         stage.coverage.saw(THREE, 1);
         stage.workload.progress(size.deploys).await?;
     }
-    let names = stage.cluster.doors().into_iter().map(|door| door.name);
-    stage.coverage.saw(SNAPSHOTS, names.map(|name| stage.cluster.lines(&name, "a snapshot is written")).sum());
+    // A short run has not filled the log by then.
+    for _ in 0..LOGS_PER_SNAPSHOT {
+        if snapshots(stage) >= size.rounds {
+            break;
+        }
+        stage.workload.progress(size.deploys).await?;
+    }
+    stage.coverage.saw(SNAPSHOTS, snapshots(stage));
     Ok(())
+}
+
+fn snapshots(stage: &Stage) -> u64 {
+    let names = stage.cluster.doors().into_iter().map(|door| door.name);
+    names.map(|name| stage.cluster.lines(&name, "a snapshot is written")).sum()
 }
 
 async fn roles(stage: &Stage, role: &str) -> Result<()> {

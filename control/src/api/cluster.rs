@@ -33,6 +33,7 @@ mod join_tokens;
 mod mesh;
 mod nodes;
 mod removal;
+mod view;
 
 /// The cluster.
 #[derive(Debug, Serialize, ToSchema)]

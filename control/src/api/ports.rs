@@ -89,7 +89,7 @@ pub struct NodeView {
     pub rtt: Option<Duration>,
     /// What it runs; what it said when it last started counts when absent.
     pub build: Option<String>,
-    /// When its certificate ends, milliseconds since the Unix epoch.
+    /// When the certificate that it shows in the mesh ends, milliseconds since the Unix epoch; as it says itself.
     pub certificate_expires_ms: Option<i64>,
     /// The revision that it does not serve, and why.
     pub refused: Option<(Revision, String)>,
@@ -159,6 +159,8 @@ impl LiveView {
             if let Some(news) = &state.news {
                 view.revision = Some(news.revision);
                 view.build = Some(news.version.to_string());
+                let ends_s = news.certificate_ends_s.and_then(|ends_s| i64::try_from(ends_s.get()).ok());
+                view.certificate_expires_ms = ends_s.and_then(|ends_s| ends_s.checked_mul(1000));
             }
         }
     }

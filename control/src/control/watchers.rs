@@ -1,7 +1,7 @@
 //! What feed and gossip are told of the rest.
 //!
-//! **Owns** the small tasks that carry the catalog's nodes to them, and what a voter knows about the leader. **Must not
-//! know** what they make of it. **Enter at** [`members`], [`roster`] and [`Leadership`].
+//! **Owns** the small tasks that carry the catalog's nodes and this one's certificate to them, and what a voter knows about
+//! the leader. **Must not know** what they make of it. **Enter at** [`members`], [`roster`], [`certificate`] and [`Leadership`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -15,11 +15,15 @@ use crate::{
     catalog::Catalog,
     clock,
     feed::{self, FeedHandle},
-    gossip::Roster,
+    gossip::{GossipHandle, Roster},
+    mesh::Mesh,
     peer,
     seat::Seat,
     state::States,
 };
+
+/// How often a certificate is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Tells the feed which nodes there are, whenever that changes.
 pub(super) async fn members(states: Arc<States>, feed: FeedHandle) {
@@ -34,6 +38,16 @@ pub(super) async fn roster(states: Arc<States>, tell: watch::Sender<Roster>) {
     let mut changes = NodeChanges::new(&states);
     while let Some(catalog) = changes.next().await {
         tell.send_replace(peer::gossip::roster(&catalog));
+    }
+}
+
+/// Tells gossip when this node's certificate ends, for as long as it runs. Another one comes once in days, but whoever renews
+/// it by hand looks a moment later.
+pub(super) async fn certificate(mesh: Mesh, gossip: GossipHandle) {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        looks.tick().await;
+        gossip.set_certificate_end(u64::try_from(mesh.certificate_ends_ms() / 1000).unwrap_or(0));
     }
 }
 

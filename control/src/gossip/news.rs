@@ -8,6 +8,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU64,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -38,6 +39,8 @@ pub struct News {
     pub feature_level: u32,
     /// The version of its build.
     pub version: Box<str>,
+    /// When its certificate ends, seconds since the Unix epoch; `None` when it does not say.
+    pub certificate_ends_s: Option<NonZeroU64>,
 }
 
 /// Why news is not accepted. State: unchanged. Retry: no.
@@ -70,6 +73,7 @@ impl News {
             load: self.load,
             feature_level: self.feature_level,
             version: self.version.to_string(),
+            certificate_ends_s: self.certificate_ends_s.map_or(0, NonZeroU64::get),
         };
         message.encode_to_vec()
     }
@@ -93,6 +97,7 @@ impl News {
             load: message.load,
             feature_level: message.feature_level,
             version: message.version.into(),
+            certificate_ends_s: NonZeroU64::new(message.certificate_ends_s),
         })
     }
 
@@ -193,7 +198,8 @@ mod tests {
 
     fn news(node: u64, boot: u64, sequence: u64) -> News {
         let (revision, version) = (Revision(sequence), "1".into());
-        News { node: NodeId(node), boot, sequence, revision, load: 0, feature_level: 1, version }
+        let certificate_ends_s = None;
+        News { node: NodeId(node), boot, sequence, revision, load: 0, feature_level: 1, version, certificate_ends_s }
     }
 
     fn handler() -> NewsHandler {
@@ -256,6 +262,7 @@ mod tests {
             load: u32::MAX,
             feature_level: u32::MAX,
             version: "x".repeat(NEWS_VERSION_BYTES_MAX).into(),
+            certificate_ends_s: NonZeroU64::new(u64::MAX),
         };
         assert_eq!(News::decode(&longest.encode()), Ok(longest.clone()));
         let longer = News { version: "x".repeat(NEWS_VERSION_BYTES_MAX + 1).into(), ..longest };

@@ -2,7 +2,7 @@
 //!
 //! **Owns** the pace of own news. **Must not know** how news spreads. **Enter at** [`Teller`].
 
-use std::time::Instant;
+use std::{num::NonZeroU64, time::Instant};
 
 use skerry_proto::id::Revision;
 
@@ -18,6 +18,7 @@ use super::{
 pub(super) struct Own {
     pub(super) revision: Revision,
     pub(super) load: u32,
+    pub(super) certificate_ends_s: Option<NonZeroU64>,
 }
 
 /// This node's news.
@@ -72,6 +73,7 @@ impl Teller {
             load: self.own.load,
             feature_level: self.feature_level,
             version: self.version.clone(),
+            certificate_ends_s: self.own.certificate_ends_s,
         }
     }
 }
@@ -92,9 +94,10 @@ mod tests {
         let told = teller.tell(start, &Identity::started(NodeId(1), 1), 100);
         assert_eq!((told.sequence, teller.due_at()), (1, Some(start + news_period(100))));
         let now = start + Duration::from_millis(1);
-        teller.note(now, Own { revision: Revision(7), load: 0 }, Revision(7), 100);
+        let own = |revision| Own { revision: Revision(revision), ..Own::default() };
+        teller.note(now, own(7), Revision(7), 100);
         assert_eq!(teller.due_at(), Some(start + news_gap(100)), "somebody else told of it");
-        teller.note(now, Own { revision: Revision(8), load: 0 }, Revision(7), 100);
+        teller.note(now, own(8), Revision(7), 100);
         assert_eq!(teller.due_at(), Some(now));
     }
 }

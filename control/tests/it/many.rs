@@ -32,6 +32,7 @@ mod backup;
 mod code;
 mod kv;
 mod levels;
+mod nodes;
 mod rotation;
 
 /// One node. It keeps its folder and its mesh's port when it is started again.

@@ -116,7 +116,11 @@ pub(crate) struct Node {
     pub(crate) alive: Option<bool>,
     pub(crate) lag: Option<u64>,
     pub(crate) rtt_ms: Option<f64>,
+    /// When the certificate that it shows to other nodes ends.
+    pub(crate) certificate_expires_on: Option<String>,
     pub(crate) refused: Option<Refused>,
+    /// Absent from a build that only knew its own.
+    pub(crate) view: Option<View>,
 }
 
 impl Node {
@@ -124,6 +128,19 @@ impl Node {
     pub(crate) fn votes(&self) -> bool {
         matches!(self.raft.as_deref(), Some("leader" | "voter"))
     }
+
+    /// The node that has said all this, where it is not the leader.
+    pub(crate) fn seen_without_leader(&self) -> Option<u64> {
+        self.view.as_ref().filter(|view| !view.leads).map(|view| view.node)
+    }
+}
+
+/// Who says what is known of a node.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct View {
+    pub(crate) node: u64,
+    pub(crate) leads: bool,
 }
 
 /// A revision that a node does not serve.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Answer, Call, Client, model};
 use crate::context::Context;
-use crate::output::cell;
+use crate::output::{cell, time_left};
 
 const NODES: [&str; 2] = ["cluster", "nodes"];
 /// How often a node that is being removed is looked at, and for how long: raft agrees within seconds.
@@ -94,12 +94,13 @@ async fn status(context: &Context) -> anyhow::Result<()> {
     let cluster = client.send::<model::Cluster>(Call::get(["cluster"])).await?;
     let nodes = nodes(client).await?;
     let found = &cluster.result;
-    let leader = found.leader.map(|id| {
+    // A node that takes no part in elections does not know; the leader has said so itself where it answered for the nodes.
+    let leading = nodes.result.iter().find(|node| node.raft.as_deref() == Some("leader")).map(|node| node.id);
+    let leader = found.leader.or(leading).map(|id| {
         let named = nodes.result.iter().find(|node| node.id == id).map(|node| node.name.as_str());
         let term = found.term.map(|term| format!(", term {term}")).unwrap_or_default();
         format!("{} (node {id}){term}", named.unwrap_or("?"))
     });
-    // Without a term this node takes no part in elections, and does not know who leads.
     let none = if found.term.is_some() { "none: nothing can be changed now" } else { "known to voters only" };
     context.out.line(format!("cluster   {}", found.id));
     context.out.line(format!("domain    {}", found.domain));
@@ -121,9 +122,10 @@ async fn status(context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The table, and below it what some nodes do not serve.
+/// The table, and below it what some nodes do not serve, and who says all this where no leader does.
 fn show(context: &Context, nodes: &Answer<Vec<model::Node>>) {
-    let head = ["NODE", "ID", "ROLE", "STATE", "ALIVE", "BEHIND", "RTT", "PLACE", "BUILD", "ADDRESS"];
+    let head = ["NODE", "ID", "ROLE", "STATE", "ALIVE", "BEHIND", "RTT", "CERTIFICATE", "PLACE", "BUILD", "ADDRESS"];
+    let now = jiff::Timestamp::now();
     let rows = nodes.result.iter().map(|node| {
         let alive = node.alive.map(|alive| if alive { "yes" } else { "no" });
         let (lag, rtt) = (node.lag.map(|lag| lag.to_string()), node.rtt_ms.map(|rtt| format!("{rtt:.1} ms")));
@@ -135,6 +137,7 @@ fn show(context: &Context, nodes: &Answer<Vec<model::Node>>) {
             cell(alive),
             cell(lag.as_deref()),
             cell(rtt.as_deref()),
+            cell(node.certificate_expires_on.as_deref().map(|ends| time_left(now, ends)).as_deref()),
             place(node),
             node.build.clone(),
             node.address.clone(),
@@ -145,6 +148,9 @@ fn show(context: &Context, nodes: &Answer<Vec<model::Node>>) {
         if let Some(refused) = &node.refused {
             context.out.note(format!("{} does not serve revision {}: {}", node.name, refused.revision, refused.reason));
         }
+    }
+    if let Some(by) = nodes.result.iter().find_map(model::Node::seen_without_leader) {
+        context.out.note(format!("no leader has answered: this is what node {by} knows of the others"));
     }
 }
 
@@ -192,7 +198,9 @@ async fn hand_over_vote(context: &Context, client: &Client, path: [&str; 3], nam
     client.send::<Value>(Call::patch(path).json(json!({ "role": "edge" }))).await?;
     let _progress = context.out.progress(format!("Waiting until {name} votes no more"));
     for _ in 0..LOOKS {
-        if !client.send::<model::Node>(Call::get(path)).await?.result.votes() {
+        let seen = client.send::<model::Node>(Call::get(path)).await?.result;
+        // Only the leader knows for sure who votes.
+        if !seen.votes() && seen.seen_without_leader().is_none() {
             return Ok(());
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -11,6 +11,7 @@ fn node(id: u64, name: &str, role: &str, raft: Option<&str>) -> Value {
     json!({
         "id": id, "name": name, "role": role, "raft": raft, "state": "active", "region": "eu", "zone": "a",
         "address": format!("{name}.example:7000"), "build": "0.1.0", "alive": true, "lag": 0, "rtt_ms": 0.52,
+        "view": { "node": 5, "leads": true },
     })
 }
 
@@ -20,6 +21,7 @@ fn nodes() -> Value {
     third["lag"] = json!(4);
     third["state"] = json!("draining");
     third["refused"] = json!({ "revision": 40, "reason": "its digest differs" });
+    third["certificate_expires_on"] = json!("2026-01-01T00:00:00.000Z");
     let mut fourth = json!({ "id": 12, "name": "n4", "role": "voter", "raft": "learner" });
     fourth["state"] = json!("active");
     json!([node(1, "n1", "voter", Some("voter")), node(5, "n2", "voter", Some("leader")), third, fourth])
@@ -58,10 +60,14 @@ fn status_shows_the_cluster_and_every_node_on_one_screen() {
         let line = seen.stdout.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
         line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
     };
-    assert_eq!(row("n1"), ["n1", "1", "voter", "active", "yes", "0", "0.5 ms", "eu/a", "0.1.0", "n1.example:7000"]);
+    assert_eq!(
+        row("n1"),
+        ["n1", "1", "voter", "active", "yes", "0", "0.5 ms", "-", "eu/a", "0.1.0", "n1.example:7000"]
+    );
     assert_eq!(row("n2")[2], "voter (leader)");
     assert_eq!(row("n3")[2..6], ["edge", "draining", "no", "4"]);
-    assert_eq!(row("n4")[2..8], ["voter (learner)", "active", "-", "-", "-", "-"]);
+    assert_eq!(row("n3")[7], "ended");
+    assert_eq!(row("n4")[2..9], ["voter (learner)", "active", "-", "-", "-", "-", "-"]);
     assert!(seen.stderr.contains("n3 does not serve revision 40: its digest differs"), "{}", seen.stderr);
     let document = workspace.run(&["cluster", "status", "--json"]).ok().json();
     assert_eq!((&document["cluster"]["term"], &document["nodes"][3]["name"]), (&json!(3), &json!("n4")));
@@ -167,6 +173,49 @@ fn a_voter_hands_over_its_vote_before_it_is_removed() {
     assert_eq!(fake.call("PATCH /cluster/nodes/1").json(), json!({ "role": "edge" }));
     assert_eq!(LOOKS.load(Ordering::SeqCst), 3);
     assert_eq!(fake.call("DELETE /cluster/nodes/1").query, "");
+}
+
+#[test]
+fn only_the_leader_is_believed_that_a_node_votes_no_more() {
+    static LOOKS: AtomicU32 = AtomicU32::new(0);
+    let fake = Fake::start(|call| match call.what().as_str() {
+        "GET /cluster/nodes/n1" => Some(Reply::Result(node(1, "n1", "voter", Some("voter")))),
+        "GET /cluster/nodes/1" => {
+            // An edge that reaches no leader knows nothing of votes.
+            let mut seen = node(1, "n1", "edge", None);
+            if LOOKS.fetch_add(1, Ordering::SeqCst) < 2 {
+                seen["view"] = json!({ "node": 9, "leads": false });
+            }
+            Some(Reply::Result(seen))
+        }
+        _ => None,
+    });
+    Workspace::talking_to(&fake.url, &[]).run(&["cluster", "remove", "n1", "--yes"]).ok();
+    assert_eq!(LOOKS.load(Ordering::SeqCst), 3);
+    assert_eq!(fake.writes(), ["PATCH /cluster/nodes/1", "DELETE /cluster/nodes/1"]);
+}
+
+#[test]
+fn status_at_an_edge_names_the_leader_and_says_when_none_has_answered() {
+    for leads in [true, false] {
+        let fake = Fake::start(move |call| match call.what().as_str() {
+            "GET /cluster" => Some(Reply::Result(json!({ "id": "c", "leader": null, "term": null }))),
+            "GET /cluster/nodes" => {
+                let mut nodes = nodes();
+                for node in nodes.as_array_mut().unwrap() {
+                    node["raft"] = if leads { node["raft"].clone() } else { Value::Null };
+                    node["view"] = json!({ "node": if leads { 5 } else { 9 }, "leads": leads });
+                }
+                Some(Reply::Result(nodes))
+            }
+            _ => None,
+        });
+        let seen = Workspace::talking_to(&fake.url, &[]).run(&["cluster", "status"]).ok();
+        let leader = if leads { "leader    n2 (node 5)\n" } else { "leader    known to voters only\n" };
+        assert!(seen.stdout.contains(leader), "{}", seen.stdout);
+        let note = "no leader has answered: this is what node 9 knows of the others";
+        assert_eq!(seen.stderr.contains(note), !leads, "{}", seen.stderr);
+    }
 }
 
 #[test]

@@ -87,6 +87,30 @@ fn dev_deploys_to_a_node_of_its_own_whatever_the_settings_name() {
 }
 
 #[test]
+fn a_node_gets_the_variables_that_are_meant_for_it_and_is_understood_when_its_log_is_json() {
+    let own = Fake::start(node);
+    let mut workspace = workspace(&own.url, PROJECT);
+    let json =
+        r#"env > "$2/environment"; echo "{\"event\":\"ready\",\"api\":\"${API#http://}\",\"http\":\"127.0.0.1:1\"}""#;
+    let said = NODE.lines().find(|line| line.contains("echo \"ready")).unwrap();
+    workspace.write("node.sh", &NODE.replace(said, json));
+    let kept = ["SKERRY_LOG", "SKERRY_OTLP_ENDPOINT", "SKERRY_OTLP_HEADERS", "SKERRY_OTLP_SAMPLE_RATIO"];
+    let others = ["SKERRY_LOG_FORMAT", "SKERRY_LOGS_PER_SNAPSHOT", "SKERRY_OTLP_ENDPOINTS"];
+    for name in kept.iter().chain(&others) {
+        workspace.set(name, "given");
+    }
+    let mut child = dev(&workspace);
+    let lines = follow(child.stderr.take().unwrap());
+    until(&lines, |line| line.contains("Version 1 is live"));
+    send(&child, "-INT");
+    assert!(end(&mut child).success());
+    let environment = std::fs::read_to_string(workspace.path("data/environment")).unwrap();
+    let has = |name: &&str| environment.lines().any(|line| line == format!("{name}=given"));
+    assert!(kept.iter().all(has), "{environment}");
+    assert!(!others.iter().any(has), "{environment}");
+}
+
+#[test]
 fn dev_serves_from_a_cluster_only_after_a_question_and_never_in_production() {
     let cluster = Fake::start(node);
     let mut workspace = workspace("", PROJECT);

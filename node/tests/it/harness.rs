@@ -78,13 +78,18 @@ impl Node {
             role: Some(role.into()),
             mesh: Some("127.0.0.1:0".into()),
             bootstrap: Some(false),
-            join: Some(self.app.as_ref().unwrap().ready().mesh.unwrap().to_string()),
+            join: Some(self.mesh()),
             join_token_file: Some(token_file),
             ..settings
         };
         let mut node = Self::start_in(dir, settings).await;
         (node.token, node.account) = (self.token.clone(), self.account.clone());
         node
+    }
+
+    /// Where others join it.
+    pub(crate) fn mesh(&self) -> String {
+        self.app.as_ref().unwrap().ready().mesh.unwrap().to_string()
     }
 
     pub(crate) fn http(&self) -> SocketAddr {

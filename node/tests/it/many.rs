@@ -1,10 +1,18 @@
 //! Two nodes of one cluster, whole.
 
+use std::{net::SocketAddr, path::PathBuf};
+
 use reqwest::Method;
 use serde_json::{Value, json};
-use skerry_node::config::Settings;
+use skerry_control::{
+    config::{Bootstrap, ControlConfig, MeshSettings},
+    control::{self, Control},
+};
+use skerry_node::{config::Settings, triggers};
+use skerry_proto::id::Hostname;
+use tempfile::TempDir;
 
-use crate::harness::{Node, PATIENCE};
+use crate::harness::{DOMAIN, Node, PATIENCE, until};
 
 /// Writes on PUT, and answers what it then reads.
 const CODE: &str = r#"export default { async fetch(request, env) {
@@ -63,4 +71,34 @@ async fn a_worker_on_the_second_node_reads_what_the_first_wrote() {
     let read = second.api(Method::GET, &path).send().await.unwrap();
     assert_eq!(read.status(), 503);
     second.stop().await;
+}
+
+/// A node of `first`'s cluster that only votes.
+async fn voter(first: &Node, name: &str, data_dir: PathBuf) -> Control {
+    let invited = first.call(Method::POST, "/cluster/join-tokens", json!({ "role": "voter" })).await;
+    let token = invited["token"].as_str().unwrap().to_owned();
+    let bootstrap = Bootstrap::Join { at: first.mesh(), token };
+    let mesh = MeshSettings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), advertise: None };
+    let config = ControlConfig::new(data_dir, name.to_owned(), Hostname::new(DOMAIN).unwrap(), bootstrap);
+    control::build(ControlConfig { mesh: Some(mesh), ..config }).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_no_majority_confirms_fires_no_triggers() {
+    let first = Node::start_with(Settings { mesh: Some("127.0.0.1:0".into()), ..Settings::default() }).await;
+    let folder = TempDir::new().unwrap();
+    let two = voter(&first, "two", folder.path().join("two")).await;
+    let three = voter(&first, "three", folder.path().join("three")).await;
+    let vote = |node: &Control| node.status().is_some_and(|status| status.voters.len() == 3);
+    until("all three vote", || async { (vote(&two) && vote(&three)).then_some(()) }).await;
+    first.stop().await;
+    let leads = || async { [&two, &three].into_iter().position(Control::leads) };
+    let leader = until("another one leads", leads).await;
+    let (leader, other) = if leader == 0 { (two, three) } else { (three, two) };
+    until("the leader fires triggers", || async { triggers::fires_here(&leader).await.then_some(()) }).await;
+    assert!(!triggers::fires_here(&other).await, "so nobody else does");
+    other.shutdown().await;
+    assert!(leader.leads(), "as it sees it");
+    assert!(!triggers::fires_here(&leader).await, "another one may lead by now");
+    leader.shutdown().await;
 }

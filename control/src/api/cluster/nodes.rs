@@ -3,12 +3,21 @@
 //! **Owns** showing nodes, their roles, draining and removing. **Must not know** how machines join. **Enter at**
 //! [`mount`].
 
-use axum::extract::State;
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use skerry_proto::id::{NodeId, Revision};
 use utoipa::ToSchema;
 
-use super::{Operator, removal};
+use super::{
+    Operator, removal,
+    view::{self, View, ViewInfo},
+};
 use crate::{
     api::{
         Deps,
@@ -27,7 +36,7 @@ use crate::{
     catalog::{Catalog, Change, Node, NodeRole, NodeState, RoleError, WhenVoter},
 };
 
-/// A node: what the cluster has agreed about it, and what the node that answers knows of it.
+/// A node: what the cluster has agreed about it, and what the leader knows of it, or else the node that was asked: see `view`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NodeInfo {
     /// Never used twice.
@@ -60,14 +69,17 @@ pub(crate) struct NodeInfo {
     pub alive: Option<bool>,
     /// The newest revision that it is known to serve.
     pub revision: Option<u64>,
-    /// How many revisions that is behind the node that answers.
+    /// How many revisions that is behind the node whose view this is.
     pub lag: Option<u64>,
     /// How long a message there and back takes, in milliseconds.
     pub rtt_ms: Option<f64>,
-    /// When its certificate ends; RFC 3339.
+    /// When the certificate that it shows to other nodes ends; RFC 3339, to the second. It renews it when a third of its seven
+    /// days is left. `null` when it has not said: its mesh is off, or its build does not say.
     pub certificate_expires_on: Option<String>,
     /// The revision that it does not serve, and why.
     pub refused: Option<RefusedInfo>,
+    /// Whose view of it this is.
+    pub view: ViewInfo,
 }
 
 /// What a node does not serve.
@@ -88,7 +100,7 @@ pub(crate) struct NodeBody {
 }
 
 impl NodeInfo {
-    fn of(node: &Node, live: NodeView, head: Revision) -> Self {
+    fn of(node: &Node, live: NodeView, head: Revision, view: ViewInfo) -> Self {
         Self {
             id: node.id.0,
             name: node.name.clone(),
@@ -109,6 +121,7 @@ impl NodeInfo {
             rtt_ms: live.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
             certificate_expires_on: live.certificate_expires_ms.map(rfc3339),
             refused: live.refused.map(|(revision, reason)| RefusedInfo { revision: revision.0, reason }),
+            view,
         }
     }
 }
@@ -132,17 +145,44 @@ pub(super) fn mount(endpoints: &mut Endpoints) {
     endpoints.add(remove.repeatable(), remove_one);
 }
 
-async fn list_all(State(deps): State<Deps>, operator: Operator, page: Page) -> Reply<Vec<NodeInfo>> {
-    let (catalog, mut live) = (&operator.catalog, deps.cluster.nodes());
+async fn list_all(
+    State(deps): State<Deps>,
+    operator: Operator,
+    page: Page,
+    request: Parts,
+) -> Result<Response, ApiError> {
+    let remark = match view::choose(&deps, &request).await {
+        View::Leader(answer) => return Ok(answer),
+        View::Own { remark } => remark,
+    };
+    let (catalog, mut live, own) = (&operator.catalog, deps.cluster.nodes(), ViewInfo::of(&deps.control));
     let (items, info) = page.cut(catalog.nodes(), catalog.nodes().count());
-    let view =
-        |node: &std::sync::Arc<Node>| NodeInfo::of(node, live.remove(&node.id).unwrap_or_default(), catalog.revision());
-    Ok(Answer::ok(items.into_iter().map(view).collect()).with_info(info))
+    let show =
+        |node: &Arc<Node>| NodeInfo::of(node, live.remove(&node.id).unwrap_or_default(), catalog.revision(), own);
+    let nodes: Vec<NodeInfo> = items.into_iter().map(show).collect();
+    Ok(remarked(Answer::ok(nodes).with_info(info), remark))
 }
 
-async fn show_one(State(deps): State<Deps>, operator: Operator, params: Params) -> Reply<NodeInfo> {
-    let node = find(&operator.catalog, &params)?;
-    view(&deps, node.id).map(Answer::ok)
+async fn show_one(
+    State(deps): State<Deps>,
+    operator: Operator,
+    params: Params,
+    request: Parts,
+) -> Result<Response, ApiError> {
+    match view::choose(&deps, &request).await {
+        View::Leader(answer) => Ok(answer),
+        View::Own { remark } => {
+            let id = find(&operator.catalog, &params)?.id;
+            Ok(remarked(Answer::ok(view(&deps, id)?), remark))
+        }
+    }
+}
+
+fn remarked<T: Serialize>(answer: Answer<T>, remark: Option<String>) -> Response {
+    match remark {
+        Some(remark) => answer.with_message(remark).into_response(),
+        None => answer.into_response(),
+    }
 }
 
 async fn set_role(
@@ -214,7 +254,7 @@ fn view(deps: &Deps, id: NodeId) -> Result<NodeInfo, ApiError> {
     let catalog = deps.control.catalog();
     let node = catalog.node(id).ok_or_else(|| ApiError::not_found(Thing::Node, id))?;
     let live = deps.cluster.nodes().remove(&id).unwrap_or_default();
-    Ok(NodeInfo::of(node, live, catalog.revision()))
+    Ok(NodeInfo::of(node, live, catalog.revision(), ViewInfo::of(&deps.control)))
 }
 
 /// The node that a path names by its id or its name.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU64,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -96,9 +97,13 @@ async fn a_node_is_seen_coming_telling_leaving_and_coming_again() {
 
     two.handle.announce_revision(Revision(42));
     two.handle.set_load(7);
+    two.handle.set_certificate_end(1_790_000_000);
     until(&one, |members| {
         let news = members.state(NodeId(2)).and_then(|state| state.news.as_ref());
-        news.is_some_and(|news| (news.revision, news.load, news.feature_level) == (Revision(42), 7, 3))
+        news.is_some_and(|news| {
+            let ends_s = news.certificate_ends_s.map(NonZeroU64::get);
+            (news.revision, news.load, news.feature_level, ends_s) == (Revision(42), 7, 3, Some(1_790_000_000))
+        })
     })
     .await;
     assert_eq!(one.handle.members().borrow().newest_revision(), Some((NodeId(2), Revision(42))));
