@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use crate::api::fakes::{FakeClock, FakeKv, FakeTails, FakeValidator};
 
 mod backup;
+mod drain;
 mod kv;
 mod levels;
 mod rotation;
