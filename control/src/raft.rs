@@ -31,6 +31,7 @@ use crate::{
 
 mod answer;
 mod disk;
+mod heard;
 mod log;
 mod machine;
 mod mark;

@@ -7,6 +7,7 @@
 //! the directory's lock.
 
 mod certificate;
+mod duty;
 mod figures;
 mod follow;
 mod ready;
@@ -126,6 +127,7 @@ impl App {
         let (tasks, readiness) = (Tasks::new(), Readiness::default());
         let (shown, follow) = follow::start(&control, &dispatch, &certificates, tasks.stopping()).await;
         tasks.spawn_essential("follow the catalog", follow, readiness.abort());
+        tasks.spawn_essential("duty", duty::start(&control, &readiness, tasks.stopping()), readiness.abort());
         tasks.spawn_essential("kv sweep", kv.clone().run(tasks.stopping()), readiness.abort());
         let crons = triggers::run(dispatch.clone(), Arc::clone(&metrics), tasks.clone(), control.clone());
         tasks.spawn_essential("cron triggers", crons, readiness.abort());
@@ -154,7 +156,7 @@ impl App {
                 limits: config.ingress.clone(),
                 proxies: Proxies { ranges: config.trusted_proxies.clone().into() },
             },
-            FrontDeps { dispatch, metrics: Arc::clone(&metrics), tracer },
+            FrontDeps { dispatch, metrics: Arc::clone(&metrics), tracer, readiness: readiness.clone() },
         );
         let operations = Operations { metrics, readiness: readiness.clone() };
         let running =

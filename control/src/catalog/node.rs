@@ -8,8 +8,8 @@
 //!                     ^                  |
 //!                     `-----undrain------'        Active, Draining --remove--> (none, its id is never used again)
 //! ```
-//! - admit: a founder into a cluster without nodes, or whoever holds a join token.  - drain: it takes no new work.
-//! - undrain: it takes work again.  - remove: its certificate counts no more; refused for the last voter.
+//! - admit: a founder into a cluster without nodes, or whoever holds a join token.  - drain: it takes no new work: it is
+//!   not ready, and does not vote.  - undrain: it takes work again.  - remove: its certificate counts no more; refused for the last voter.
 
 use std::{fmt, str::FromStr};
 
@@ -203,7 +203,7 @@ impl FromStr for NodeRole {
 pub enum NodeState {
     /// It does.
     Active,
-    /// It takes no new work and hands over what it has.
+    /// It takes no new work: its `/readyz` says 503, and it hands over the lead and its vote. It answers whoever still comes.
     Draining,
 }
 

@@ -4,13 +4,16 @@
 //! [`plan`].
 //!
 //! ```text
-//! unknown --AddLearner--> learner --SetVoters (all new ones caught up)--> voter
-//!                            ^                                              |
-//!                            `------- SetVoters (without it) --------------'
+//! unknown --AddLearner--> learner --SetVoters (it answers and has caught up)--> voter
+//!                            ^                                                    |
+//!                            `---------------- SetVoters (without it) ------------'
 //! learner --Drop (no node any more, or an edge)--> unknown
 //! ```
 //! - One step at a time; the next one is planned from what the step before has made.
-//! - A leader that shall not vote any more hands the lead over before it is left out.
+//! - A leader that shall not vote any more hands the lead over before it is left out, to a voter that answers.
+//! - Who does not answer gets no vote and no lead, and keeps the vote that it has: a node that comes and goes moves nothing. It
+//!   loses its vote only when others have to go, and those who stay could not agree otherwise.
+//! - A draining node stays a learner: it has to show the newest state for as long as it serves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +21,8 @@ use skerry_proto::id::NodeId;
 
 /// BOUND: voters; two may fail out of five, and each further one slows every write.
 pub const VOTERS_MAX: usize = 5;
-/// BOUND: log entries that a learner may be behind when it becomes a voter. Fewer might never be reached under load; more
-/// would leave the new quorum waiting.
+/// BOUND: log entries that a node may be behind when it becomes a voter or the leader. Fewer might never be reached under load;
+/// more would leave the new quorum waiting.
 pub const CAUGHT_UP_ENTRIES: u64 = 100;
 
 /// What the leader knows of the voters.
@@ -29,10 +32,52 @@ pub struct View {
     pub leader: NodeId,
     /// Nodes that ask to vote, with their mesh addresses; draining ones are not among them.
     pub willing: BTreeMap<NodeId, String>,
+    /// Nodes that would vote if they did not drain, with their mesh addresses.
+    pub draining: BTreeMap<NodeId, String>,
     /// Who votes.
     pub voters: BTreeSet<NodeId>,
-    /// Who listens, and how many log entries each is behind; `None` when that is not known.
-    pub learners: BTreeMap<NodeId, Option<u64>>,
+    /// Who listens.
+    pub learners: BTreeSet<NodeId>,
+    /// How the voters and learners answer the leader; nothing is known of whoever is not among them.
+    pub presence: BTreeMap<NodeId, Presence>,
+}
+
+/// How a member answers the leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It was not asked long enough ago to say.
+    Unheard,
+    /// It does not.
+    Silent,
+    /// It does.
+    Answers {
+        /// How many log entries it is behind; `None` when that is not known.
+        behind: Option<u64>,
+    },
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// Nothing: the right nodes vote.
+    Settled,
+    /// Nothing now, although other nodes should vote.
+    Wait(Wait),
+    /// This.
+    Take(Step),
+}
+
+/// Why no step is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// It shows in a moment whether these answer.
+    Unheard(BTreeSet<NodeId>),
+    /// These do not answer, or have not caught up; with them there would be more voters, or a leader in place of one that goes.
+    Behind(BTreeSet<NodeId>),
+    /// Fewer than a majority of the voters answer.
+    NoQuorum,
+    /// Voters have to go, and nobody that answers could vote in their place.
+    NobodyElse,
 }
 
 /// One change of the members.
@@ -56,133 +101,121 @@ pub enum Step {
     Drop(NodeId),
 }
 
-/// The next step, or `None` when nothing is to be done now.
+/// The next step, or why there is none.
 #[must_use]
-pub fn plan(view: &View) -> Option<Step> {
-    let leftover = view.learners.keys().find(|node| !view.willing.contains_key(node));
-    if let Some(node) = leftover {
-        return Some(Step::Drop(*node));
+pub fn plan(view: &View) -> Plan {
+    let listens = |node: &NodeId| view.willing.contains_key(node) || view.draining.contains_key(node);
+    if let Some(node) = view.learners.iter().find(|node| !listens(node)) {
+        return Plan::Take(Step::Drop(*node));
     }
-    let known = |node: &NodeId| view.voters.contains(node) || view.learners.contains_key(node);
-    if let Some((node, address)) = view.willing.iter().find(|(node, _)| !known(node)) {
-        return Some(Step::AddLearner { node: *node, address: address.clone() });
+    let known = |node: &NodeId| view.voters.contains(node) || view.learners.contains(node);
+    let mut nodes = view.willing.iter().chain(&view.draining);
+    if let Some((node, address)) = nodes.find(|(node, _)| !known(node)) {
+        return Plan::Take(Step::AddLearner { node: *node, address: address.clone() });
     }
-    let wanted = wanted(view)?;
-    if wanted == view.voters {
-        return None;
+    if view.willing.is_empty() {
+        // The last voters vote whatever becomes of them.
+        return Plan::Settled;
     }
-    let ready = |node: &NodeId| {
-        view.voters.contains(node)
-            || view.learners.get(node).is_some_and(|behind| behind.is_some_and(|behind| behind <= CAUGHT_UP_ENTRIES))
-    };
-    if !wanted.iter().all(ready) {
-        return None;
+    let unheard: BTreeSet<NodeId> =
+        view.voters.iter().chain(view.willing.keys()).copied().filter(|node| view.is_unheard(*node)).collect();
+    if !unheard.is_empty() {
+        return Plan::Wait(Wait::Unheard(unheard));
     }
-    if !wanted.contains(&view.leader)
-        && let Some(to) = wanted.intersection(&view.voters).next()
-    {
-        return Some(Step::Transfer { to: *to });
+    if !view.agree(&view.voters) {
+        return Plan::Wait(Wait::NoQuorum);
     }
-    Some(Step::SetVoters(wanted))
+    match view.wanted() {
+        Ok(wanted) if wanted == view.voters => Plan::Settled,
+        Ok(wanted) => step_to(view, wanted),
+        Err(wait) => Plan::Wait(wait),
+    }
 }
 
-/// The largest odd number of willing nodes: an even number tolerates no more failures than one less. Those who vote already
-/// stay, so that nothing moves without need. `None` when nobody is willing.
-fn wanted(view: &View) -> Option<BTreeSet<NodeId>> {
-    let count = view.willing.len().min(VOTERS_MAX);
-    let count = if count.is_multiple_of(2) { count.saturating_sub(1) } else { count };
-    if count == 0 {
-        return None;
+/// The way to these voters, who can agree: whoever leads then has to be one of them.
+fn step_to(view: &View, wanted: BTreeSet<NodeId>) -> Plan {
+    if wanted.contains(&view.leader) {
+        return Plan::Take(Step::SetVoters(wanted));
     }
-    let stays = view.willing.keys().filter(|node| view.voters.contains(node));
-    let comes = view.willing.keys().filter(|node| !view.voters.contains(node));
-    Some(stays.chain(comes).take(count).copied().collect())
+    let heirs = || wanted.intersection(&view.voters).copied().filter(|node| view.answers(*node));
+    match heirs().filter(|node| view.is_ready(*node)).min_by_key(|node| view.behind(*node)) {
+        Some(to) => Plan::Take(Step::Transfer { to }),
+        None if heirs().next().is_some() => Plan::Wait(Wait::Behind(heirs().collect())),
+        // None of them can lead yet: they elect one of them once they vote.
+        None => Plan::Take(Step::SetVoters(wanted)),
+    }
+}
+
+impl View {
+    /// Who should vote, of those who answer and those who vote already: nothing moves without need.
+    fn wanted(&self) -> Result<BTreeSet<NodeId>, Wait> {
+        let (mut stay, come): (Vec<NodeId>, Vec<NodeId>) =
+            self.willing.keys().partition(|node| self.voters.contains(node));
+        stay.sort_by_key(|node| !self.answers(*node));
+        let ready = || come.iter().copied().filter(|node| self.is_ready(*node));
+        let late = |waits_for: &dyn Fn(NodeId) -> bool| -> BTreeSet<NodeId> {
+            come.iter().copied().filter(|node| !self.is_ready(*node) && waits_for(*node)).collect()
+        };
+        let all: Vec<NodeId> = stay.iter().copied().chain(ready()).collect();
+        let wanted = largest(&all);
+        let would_help = |late: &BTreeSet<NodeId>| odd(all.len() + late.len()) > wanted.len();
+        let coming = late(&|node| self.answers(node));
+        if wanted.len() < self.voters.len() && would_help(&coming) {
+            return Err(Wait::Behind(coming));
+        }
+        if wanted == self.voters {
+            let missing = late(&|_| true);
+            return if would_help(&missing) { Err(Wait::Behind(missing)) } else { Ok(wanted) };
+        }
+        if self.agree(&wanted) {
+            return Ok(wanted);
+        }
+        let present: Vec<NodeId> = all.into_iter().filter(|node| self.answers(*node)).collect();
+        if present.is_empty() { Err(Wait::NobodyElse) } else { Ok(largest(&present)) }
+    }
+
+    /// Whether a majority of these answers.
+    fn agree(&self, voters: &BTreeSet<NodeId>) -> bool {
+        voters.iter().filter(|node| self.answers(**node)).count() > voters.len() / 2
+    }
+
+    fn presence(&self, node: NodeId) -> Presence {
+        let itself = Presence::Answers { behind: Some(0) };
+        if node == self.leader { itself } else { self.presence.get(&node).copied().unwrap_or(Presence::Unheard) }
+    }
+
+    fn is_unheard(&self, node: NodeId) -> bool {
+        self.presence(node) == Presence::Unheard
+    }
+
+    fn answers(&self, node: NodeId) -> bool {
+        matches!(self.presence(node), Presence::Answers { .. })
+    }
+
+    /// `None` for one that does not answer, too.
+    fn behind(&self, node: NodeId) -> Option<u64> {
+        match self.presence(node) {
+            Presence::Answers { behind } => behind,
+            Presence::Unheard | Presence::Silent => None,
+        }
+    }
+
+    /// Whether it answers and has caught up.
+    fn is_ready(&self, node: NodeId) -> bool {
+        self.behind(node).is_some_and(|behind| behind <= CAUGHT_UP_ENTRIES)
+    }
+}
+
+/// The first of them, as many as should vote.
+fn largest(nodes: &[NodeId]) -> BTreeSet<NodeId> {
+    nodes.iter().take(odd(nodes.len())).copied().collect()
+}
+
+/// How many of so many nodes vote: an even number tolerates no more failures than one less.
+fn odd(nodes: usize) -> usize {
+    let most = nodes.min(VOTERS_MAX);
+    if most.is_multiple_of(2) { most.saturating_sub(1) } else { most }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn view(leader: u64, willing: &[u64], voters: &[u64], learners: &[(u64, u64)]) -> View {
-        View {
-            leader: NodeId(leader),
-            willing: willing.iter().map(|id| (NodeId(*id), format!("node-{id}:1"))).collect(),
-            voters: voters.iter().map(|id| NodeId(*id)).collect(),
-            learners: learners.iter().map(|(id, behind)| (NodeId(*id), Some(*behind))).collect(),
-        }
-    }
-
-    fn voters(ids: &[u64]) -> Option<Step> {
-        Some(Step::SetVoters(ids.iter().map(|id| NodeId(*id)).collect()))
-    }
-
-    #[test]
-    fn a_second_voter_waits_for_a_third() {
-        assert_eq!(plan(&view(1, &[1, 2], &[1], &[(2, 0)])), None);
-        assert_eq!(plan(&view(1, &[1, 2, 3], &[1], &[(2, 0), (3, 0)])), voters(&[1, 2, 3]));
-    }
-
-    #[test]
-    fn a_learner_that_is_behind_does_not_vote_yet() {
-        assert_eq!(plan(&view(1, &[1, 2, 3], &[1], &[(2, 0), (3, 101)])), None);
-        let mut unknown = view(1, &[1, 2, 3], &[1], &[(2, 0), (3, 0)]);
-        unknown.learners.insert(NodeId(3), None);
-        assert_eq!(plan(&unknown), None);
-    }
-
-    #[test]
-    fn a_leader_that_shall_not_vote_hands_over_first() {
-        assert_eq!(plan(&view(1, &[2, 3, 4], &[1, 2, 3], &[(4, 0)])), Some(Step::Transfer { to: NodeId(2) }));
-        assert_eq!(plan(&view(2, &[2, 3, 4], &[1, 2, 3], &[(4, 0)])), voters(&[2, 3, 4]));
-    }
-
-    #[test]
-    fn a_removed_node_leaves_and_is_dropped() {
-        assert_eq!(plan(&view(1, &[1, 2], &[1, 2, 3], &[])), voters(&[1]));
-        assert_eq!(plan(&view(1, &[1, 2], &[1], &[(2, 0), (3, 5)])), Some(Step::Drop(NodeId(3))));
-    }
-
-    /// What a step does to the members when it succeeds.
-    fn perform(view: &mut View, step: Step) {
-        match step {
-            Step::AddLearner { node, .. } => drop(view.learners.insert(node, Some(0))),
-            Step::Transfer { to } => view.leader = to,
-            Step::Drop(node) => drop(view.learners.remove(&node)),
-            Step::SetVoters(voters) => {
-                let left: Vec<NodeId> = view.voters.difference(&voters).copied().collect();
-                view.learners.extend(left.into_iter().map(|node| (node, Some(0))));
-                view.learners.retain(|node, _| !voters.contains(node));
-                view.voters = voters;
-                if !view.voters.contains(&view.leader) {
-                    view.leader = *view.voters.first().expect("a plan has voters");
-                }
-            }
-        }
-    }
-
-    fn ids() -> impl Strategy<Value = BTreeSet<u64>> {
-        prop::collection::btree_set(1..9_u64, 1..8)
-    }
-
-    proptest! {
-        #[test]
-        fn every_plan_ends_with_an_odd_number_of_willing_voters(willing in ids(), now in ids(), listening in ids()) {
-            let list = |ids: &BTreeSet<u64>| ids.iter().copied().collect::<Vec<_>>();
-            let learners: Vec<(u64, u64)> = listening.difference(&now).map(|id| (*id, 0)).collect();
-            let mut view = view(*now.first().expect("not empty"), &list(&willing), &list(&now), &learners);
-            let mut steps = 0;
-            while let Some(step) = plan(&view) {
-                perform(&mut view, step);
-                steps += 1;
-                prop_assert!(steps < 40, "the plan goes in circles: {view:?}");
-                prop_assert!(view.voters.contains(&view.leader));
-            }
-            prop_assert_eq!(view.voters.len() % 2, 1);
-            prop_assert!(view.voters.iter().all(|node| view.willing.contains_key(node)));
-            prop_assert!(view.learners.keys().all(|node| view.willing.contains_key(node)));
-            prop_assert_eq!(view.voters.len() + view.learners.len(), view.willing.len());
-        }
-    }
-}
+mod tests;

@@ -30,6 +30,7 @@ use crate::api::fakes::{FakeClock, FakeKv, FakeTails, FakeValidator};
 
 mod backup;
 mod code;
+mod drain;
 mod kv;
 mod levels;
 mod nodes;

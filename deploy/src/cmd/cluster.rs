@@ -3,6 +3,7 @@
 //! **Owns** the commands of whoever runs the cluster. **Must not know** raft or the mesh. **Enter at** [`run`].
 
 mod backup;
+mod drain;
 mod join;
 mod rotate;
 mod up;
@@ -18,7 +19,7 @@ use crate::context::Context;
 use crate::output::{cell, time_left};
 
 const NODES: [&str; 2] = ["cluster", "nodes"];
-/// How often a node that is being removed is looked at, and for how long: raft agrees within seconds.
+/// How often a node that hands over its vote is looked at, and for how long: raft agrees within seconds.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOOKS: u32 = 240;
 
@@ -38,12 +39,15 @@ pub(crate) enum ClusterCommand {
     Upgrade(upgrade::UpgradeArgs),
     /// Replace the authority that signs the nodes' certificates, while everything goes on
     RotateCa(rotate::RotateArgs),
-    /// Give a node no new work, before it is stopped
+    /// Take a node out of traffic before it is stopped, and wait until it has handed over the lead and its vote
+    ///
+    /// Its /readyz says 503 ("draining"), so that load balancers leave it, and it answers whoever still comes. KV namespaces whose
+    /// entries it keeps stay with it.
     Drain {
         /// Its name or id
         node: String,
     },
-    /// Give a drained node work again
+    /// Give a drained node work again: it is ready, and votes if it may
     Undrain {
         /// Its name or id
         node: String,
@@ -71,16 +75,8 @@ pub(crate) async fn run(context: &Context, command: ClusterCommand) -> anyhow::R
         ClusterCommand::Upgrade(args) => upgrade::run(context, args).await,
         ClusterCommand::RotateCa(args) => rotate::run(context, args).await,
         ClusterCommand::JoinToken(args) => join::run(context, args).await,
-        ClusterCommand::Drain { node } => {
-            let now = set_state(context, &node, "drain").await?;
-            context.out.line(format!("Node {now} takes no new work"));
-            Ok(())
-        }
-        ClusterCommand::Undrain { node } => {
-            let now = set_state(context, &node, "undrain").await?;
-            context.out.line(format!("Node {now} takes work again"));
-            Ok(())
-        }
+        ClusterCommand::Drain { node } => drain::run(context, &node).await,
+        ClusterCommand::Undrain { node } => undrain(context, &node).await,
         ClusterCommand::Remove { node, force } => remove(context, &node, force).await,
     }
 }
@@ -168,11 +164,12 @@ fn place(node: &model::Node) -> String {
     if known.is_empty() { "-".to_owned() } else { known.join("/") }
 }
 
-async fn set_state(context: &Context, node: &str, verb: &str) -> anyhow::Result<String> {
+async fn undrain(context: &Context, node: &str) -> anyhow::Result<()> {
     let client = context.client().await?;
-    let now = client.send::<model::Node>(Call::post(["cluster", "nodes", node, verb])).await?;
+    let now = client.send::<model::Node>(Call::post(["cluster", "nodes", node, "undrain"])).await?;
     context.out.document(&now.raw);
-    Ok(now.result.name)
+    context.out.line(format!("Node {} takes work again", now.result.name));
+    Ok(())
 }
 
 async fn remove(context: &Context, node: &str, force: bool) -> anyhow::Result<()> {

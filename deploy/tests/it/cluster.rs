@@ -141,10 +141,65 @@ fn a_join_token_that_cannot_be_is_refused_before_anything_is_sent() {
 fn a_node_is_drained_and_given_work_again() {
     let fake = Fake::start(cluster);
     let workspace = Workspace::talking_to(&fake.url, &[]);
-    assert_eq!(workspace.run(&["cluster", "drain", "n3"]).ok().stdout, "Node n3 takes no new work\n");
+    let drained = workspace.run(&["cluster", "drain", "n3"]).ok();
+    assert_eq!(drained.stdout, "Node n3 takes no new work\n");
+    assert!(drained.stderr.contains("n3 does not answer; it learns of this when it does"), "{}", drained.stderr);
+    assert!(drained.stderr.contains("/readyz says 503"), "{}", drained.stderr);
     assert_eq!(workspace.run(&["cluster", "undrain", "n3"]).ok().stdout, "Node n3 takes work again\n");
     assert_eq!(fake.writes(), ["POST /cluster/nodes/n3/drain", "POST /cluster/nodes/n3/undrain"]);
     assert_eq!(workspace.run(&["cluster", "drain", "n3", "--json"]).ok().json()["name"], "n3");
+}
+
+/// A cluster whose n1, a voter, is drained: what it does in raft at each look after the first, and the term that is known.
+fn draining(raft: impl Fn(u32) -> Option<&'static str> + Send + Sync + 'static, term: Option<u64>) -> Fake {
+    let looks = AtomicU32::new(0);
+    Fake::start(move |call| {
+        let n1 = |raft| {
+            let mut n1 = node(1, "n1", "voter", raft);
+            n1["state"] = json!("draining");
+            n1
+        };
+        Some(Reply::Result(match call.what().as_str() {
+            "GET /cluster" => json!({ "id": "c", "leader": 1, "term": term }),
+            "GET /cluster/nodes" => json!([n1(Some("leader")), node(5, "n2", "voter", Some("voter"))]),
+            "POST /cluster/nodes/n1/drain" => n1(term.and(Some("leader"))),
+            "GET /cluster/nodes/1" => n1(raft(looks.fetch_add(1, Ordering::SeqCst))),
+            _ => return None,
+        }))
+    })
+}
+
+#[test]
+fn a_drain_waits_until_the_node_has_handed_over_the_lead_and_its_vote() {
+    let fake = draining(|look| Some(["leader", "voter", "learner"][usize::try_from(look.min(2)).unwrap()]), Some(3));
+    let outcome = Workspace::talking_to(&fake.url, &[]).run(&["cluster", "drain", "n1"]).ok();
+    assert_eq!(outcome.stdout, "Node n1 takes no new work, does not lead and has no vote\n");
+    assert_eq!(fake.calls().iter().filter(|call| call.what() == "GET /cluster/nodes/1").count(), 3);
+    let fake = draining(|_| None, Some(3));
+    let document = Workspace::talking_to(&fake.url, &[]).run(&["cluster", "drain", "n1", "--json"]).ok().json();
+    assert_eq!((&document["name"], &document["raft"]), (&json!("n1"), &json!(null)), "as it is afterwards");
+}
+
+#[test]
+fn a_drain_does_not_say_what_nobody_knows() {
+    let fake = draining(|_| None, None);
+    let workspace = Workspace::talking_to(&fake.url, &[]);
+    workspace.run(&["cluster", "drain", "n1"]).fails(3, "whether it has handed over its vote is known to voters only");
+}
+
+#[test]
+fn a_drain_of_the_last_voter_says_that_it_still_votes() {
+    let fake = Fake::start(|call| {
+        let n1 = node(1, "n1", "voter", Some("leader"));
+        Some(Reply::Result(match call.what().as_str() {
+            "GET /cluster" => json!({ "id": "c", "leader": 1, "term": 3 }),
+            "GET /cluster/nodes" => json!([n1, node(9, "n3", "edge", None)]),
+            "POST /cluster/nodes/n1/drain" => n1,
+            _ => return None,
+        }))
+    });
+    let workspace = Workspace::talking_to(&fake.url, &[]);
+    workspace.run(&["cluster", "drain", "n1"]).fails(1, "takes no new work and still votes, because no other node may");
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub const TEMPLATE: &str = r#"# skerry-node configuration. Every key is also a f
 #mesh = "off"
 #mesh_advertise = "node-1.example"
 #dns = "off"
-# /metrics (Prometheus), /healthz (alive), /readyz (serving).
+# /metrics (Prometheus), /healthz (alive), /readyz (serving; not while it stops or drains).
 #metrics = "127.0.0.1:9090"
 
 # Found a cluster when the data directory is empty. Harmless later.

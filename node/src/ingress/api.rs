@@ -129,7 +129,7 @@ where
     let pace = Pace { opening: limits::HANDSHAKE_TIMEOUT, writing: limits::API_STALL_TIMEOUT };
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(Paced::new(stream, pace)), service);
     let watch = watched.watch(limits::API_STALL_TIMEOUT);
-    if let Err(error) = connection::drive(serving, watch, stopping).await {
+    if let Err(error) = connection::drive(serving, watch, stopping.cancelled()).await {
         tracing::debug!(address = %peer.address, %error, "a connection to the API ended");
     }
 }

@@ -36,20 +36,20 @@ pub(super) fn builder(config: &IngressLimits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Drives a connection to its end, and beside it what watches its streams. When told to stop, it finishes what is in flight,
-/// then closes.
+/// Drives a connection to its end, and beside it what watches its streams. Once `told` ends, it finishes what is in flight, then
+/// closes.
 pub(super) async fn drive<C: GracefulConnection>(
     serving: C,
     watch: impl Future<Output = Infallible>,
-    stopping: CancellationToken,
+    told: impl Future<Output = ()>,
 ) -> Result<(), C::Error> {
-    tokio::pin!(serving, watch);
+    tokio::pin!(serving, watch, told);
     let mut is_told = false;
     loop {
         tokio::select! {
             biased;
             result = &mut serving => return result,
-            () = stopping.cancelled(), if !is_told => {
+            () = &mut told, if !is_told => {
                 is_told = true;
                 serving.as_mut().graceful_shutdown();
             }
@@ -58,7 +58,8 @@ pub(super) async fn drive<C: GracefulConnection>(
     }
 }
 
-/// Serves a connection to its end. When told to stop, it finishes what is in flight, then closes.
+/// Serves a connection to its end. When the node stops, or [`Connection::dismiss`] is called, it finishes what is in flight, then
+/// closes.
 pub(super) async fn serve<S>(stream: S, connection: Arc<Connection>, front: Arc<Front>, stopping: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -71,7 +72,13 @@ where
     let watched = Arc::clone(&connection);
     let service = service_fn(move |request| Arc::clone(&front).answer(Arc::clone(&connection), request));
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let result = drive(serving, watched.streams.watch(pace.writing), stopping).await;
+    let told = async {
+        tokio::select! {
+            () = stopping.cancelled() => {}
+            () = watched.dismissed() => {}
+        }
+    };
+    let result = drive(serving, watched.streams.watch(pace.writing), told).await;
     if let Err(error) = result {
         // The peer broke off, was too slow or spoke nonsense: its business, and frequent.
         tracing::debug!(%peer, %error, "connection ended");

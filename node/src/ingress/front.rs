@@ -23,6 +23,7 @@ use super::{
     answer,
     body::{IncomingBody, Rest},
     connection, host, limits,
+    operations::Readiness,
     paced::Pace,
     peer::{Connection, Proxies, wants_socket},
     respond::{self, Refusal},
@@ -62,6 +63,8 @@ pub struct FrontDeps {
     pub metrics: Arc<Metrics>,
     /// Makes spans.
     pub tracer: Tracer,
+    /// Whether connections may stay.
+    pub readiness: Readiness,
 }
 
 /// Answers end users.
@@ -120,7 +123,7 @@ impl Front {
         let began = clock::monotonic();
         let id = self.deps.dispatch.request_id();
         let accept = request.headers().get(header::ACCEPT).cloned();
-        let mut span = Span::none();
+        let (version, mut span) = (request.version(), Span::none());
         let (mut response, outcome) = match self.forward(&connection, (&id, &mut span), request).await {
             Ok(response) => (response, OutcomeClass::Answered),
             Err(refusal) => {
@@ -132,6 +135,9 @@ impl Front {
         traced::answered(&mut span, response.status());
         let text = HeaderValue::from_str(&id.text).expect("a request id is hexadecimal digits");
         response.headers_mut().insert(REQUEST_ID, text);
+        if !self.deps.readiness.is_ready() {
+            connection.dismiss(version, &mut response);
+        }
         self.deps.metrics.request(outcome, clock::monotonic().duration_since(began));
         Ok(response)
     }

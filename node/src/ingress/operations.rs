@@ -19,14 +19,26 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use super::{limits, listener::Listener};
 use crate::{task::Tasks, telemetry::Metrics};
 
-/// Whether the node should be sent requests: after its start, and until it begins to drain.
+/// Whether the node should be sent requests: after its start, until it stops, and while the cluster does not drain it. Clones
+/// share it.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<Flags>);
+
+#[derive(Debug, Default)]
+struct Flags {
+    is_up: AtomicBool,
+    drains: AtomicBool,
+}
 
 impl Readiness {
-    /// Requests are welcome, or no longer.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Relaxed);
+    /// The node has started, or stops.
+    pub fn set(&self, is_up: bool) {
+        self.0.is_up.store(is_up, Ordering::Relaxed);
+    }
+
+    /// The cluster drains the node, or gives it work again. Returns whether that is new.
+    pub fn set_draining(&self, drains: bool) -> bool {
+        self.0.drains.swap(drains, Ordering::Relaxed) != drains
     }
 
     /// What to do when a task is lost that the node can not be without: nobody is sent here any more, and the process ends at
@@ -39,10 +51,19 @@ impl Readiness {
         }
     }
 
-    /// Whether requests are welcome.
+    /// Whether requests are welcome. Those that come nevertheless are answered, each as the last one of its connection.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.refusal().is_none()
+    }
+
+    /// Why requests are not welcome.
+    fn refusal(&self) -> Option<&'static str> {
+        match (self.0.is_up.load(Ordering::Relaxed), self.0.drains.load(Ordering::Relaxed)) {
+            (false, _) => Some("not ready\n"),
+            (true, true) => Some("draining\n"),
+            (true, false) => None,
+        }
     }
 }
 
@@ -65,8 +86,10 @@ impl Operations {
         match request.uri().path() {
             "/metrics" => response(StatusCode::OK, OPEN_METRICS, self.metrics.text()),
             "/healthz" => response(StatusCode::OK, TEXT, "ok\n".into()),
-            "/readyz" if self.readiness.is_ready() => response(StatusCode::OK, TEXT, "ready\n".into()),
-            "/readyz" => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n".into()),
+            "/readyz" => match self.readiness.refusal() {
+                None => response(StatusCode::OK, TEXT, "ready\n".into()),
+                Some(reason) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, reason.into()),
+            },
             _ => response(StatusCode::NOT_FOUND, TEXT, "use /metrics, /healthz or /readyz\n".into()),
         }
     }

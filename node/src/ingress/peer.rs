@@ -8,9 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
 use rustls::ServerConnection;
 use skerry_control::catalog::Scheme;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::streams::Streams;
 use crate::{address::Cidr, task::Tasks, worker::RequestCf};
@@ -44,6 +45,7 @@ pub(super) struct Connection {
     pub(super) tasks: Tasks,
     /// Answers on their way out over HTTP/2.
     pub(super) streams: Streams,
+    dismissed: CancellationToken,
     h1: RequestCf,
     h2: RequestCf,
 }
@@ -59,13 +61,28 @@ impl Connection {
         let ip = peer.ip().to_canonical();
         let address = HeaderValue::from_str(&ip.to_string()).expect("an address is printable ASCII");
         let (h1, h2) = (cf("HTTP/1.1", session), cf("HTTP/2", session));
-        let streams = Streams::default();
-        Self { peer, scheme, address, is_proxy: proxies.trusts(ip), tasks, streams, h1, h2 }
+        let (streams, dismissed) = (Streams::default(), CancellationToken::new());
+        Self { peer, scheme, address, is_proxy: proxies.trusts(ip), tasks, streams, dismissed, h1, h2 }
     }
 
     /// `request.cf`.
-    pub(super) fn cf(&self, version: http::Version) -> RequestCf {
-        if version == http::Version::HTTP_2 { self.h2.clone() } else { self.h1.clone() }
+    pub(super) fn cf(&self, version: Version) -> RequestCf {
+        if version == Version::HTTP_2 { self.h2.clone() } else { self.h1.clone() }
+    }
+
+    /// Lets nothing follow an answer and those that are under way: HTTP/1.1 says so in the answer, HTTP/2 with GOAWAY. A
+    /// connection that asks nothing is left alone, since its next request may be on the way already.
+    pub(super) fn dismiss<B>(&self, version: Version, response: &mut Response<B>) {
+        if version == Version::HTTP_2 {
+            self.dismissed.cancel();
+        } else if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+
+    /// Ends once an HTTP/2 connection is to begin no more streams.
+    pub(super) fn dismissed(&self) -> WaitForCancellationFuture<'_> {
+        self.dismissed.cancelled()
     }
 
     /// Tells the worker who asks, in the headers that Cloudflare uses, and returns how the end user's request came. What the

@@ -10,6 +10,10 @@ use skerry_node::{
     ingress::Sockets,
     task,
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::harness::{Node, PATIENCE, says};
 
@@ -117,4 +121,100 @@ async fn a_worker_that_loops_does_not_stop_its_neighbour() {
         task.await.unwrap();
     }
     assert!(answers > 10, "the neighbour was answered {answers} times meanwhile");
+}
+
+/// What `/readyz` says, once it is the expected status.
+async fn readyz(node: &Node, status: u16) -> String {
+    let url = format!("http://{}/readyz", node.addresses.metrics.unwrap());
+    let asking = async {
+        loop {
+            let answer = node.client.get(&url).send().await.unwrap();
+            if answer.status() == status {
+                return answer.text().await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("/readyz never says {status}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_the_cluster_drains_is_not_ready_and_answers_what_comes() {
+    let first = Node::start_with(Settings { mesh: Some("127.0.0.1:0".into()), ..Settings::default() }).await;
+    let second = first.joined("second", "edge").await;
+    first.deploy("app", "production", &says("still here"), json!([])).await;
+    assert_eq!(readyz(&second, 200).await, "ready\n");
+    first.call(Method::POST, "/cluster/nodes/second/drain", json!({})).await;
+    assert_eq!(readyz(&second, 503).await, "draining\n");
+    assert_eq!(readyz(&first, 200).await, "ready\n", "the other one");
+    first.call(Method::POST, "/cluster/nodes/1/drain", json!({})).await;
+    assert_eq!(readyz(&first, 503).await, "draining\n");
+    assert_eq!(first.text("app.workers.test", "/").await, "still here");
+    first.deploy("app", "production", &says("changed"), json!([])).await;
+    assert_eq!(first.text("app.workers.test", "/").await, "changed", "it shows the newest state");
+
+    let dir = Arc::clone(&second.dir);
+    second.stop().await;
+    let settings = Settings {
+        data_dir: Some(dir.path().join("data")),
+        node_name: Some("second".into()),
+        role: Some("edge".into()),
+        mesh: Some("127.0.0.1:0".into()),
+        bootstrap: Some(false),
+        ..Settings::default()
+    };
+    let second = Node::start_in(dir, settings).await;
+    assert_eq!(readyz(&second, 503).await, "draining\n", "a start does not end it");
+    first.call(Method::POST, "/cluster/nodes/second/undrain", json!({})).await;
+    assert_eq!(readyz(&second, 200).await, "ready\n");
+    first.call(Method::POST, "/cluster/nodes/1/undrain", json!({})).await;
+    assert_eq!(readyz(&first, 200).await, "ready\n");
+    second.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_the_cluster_drains_lets_connections_go_after_their_answer() {
+    let node = Node::start_with(Settings { mesh: Some("127.0.0.1:0".into()), ..Settings::default() }).await;
+    node.deploy("app", "production", &says("last"), json!([])).await;
+    let h2 = reqwest::Client::builder().http2_prior_knowledge().resolve("app.workers.test", node.http());
+    let (h2, url) = (h2.build().unwrap(), format!("http://app.workers.test:{}/", node.http().port()));
+    let request = "GET / HTTP/1.1\r\nhost: app.workers.test\r\n\r\n";
+    let mut h1 = TcpStream::connect(node.http()).await.unwrap();
+    let answer = ask(&mut h1, request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && !answer.contains("connection: close"), "{answer}");
+    assert_eq!(h2.get(&url).send().await.unwrap().text().await.unwrap(), "last");
+
+    node.call(Method::POST, "/cluster/nodes/1/drain", json!({})).await;
+    readyz(&node, 503).await;
+    h1.write_all(request.as_bytes()).await.unwrap();
+    let mut rest = String::new();
+    tokio::time::timeout(PATIENCE, h1.read_to_string(&mut rest)).await.expect("the connection ends").unwrap();
+    assert!(rest.starts_with("HTTP/1.1 200 ") && rest.contains("connection: close"), "{rest}");
+    assert!(rest.ends_with("last"), "{rest}");
+    for _ in 0..3 {
+        let answer = h2.get(&url).send().await.unwrap();
+        assert_eq!(answer.text().await.unwrap(), "last", "a new connection is served, too");
+    }
+    // The client keeps a connection for longer than this, unless it is told to let it go.
+    let metrics = format!("http://{}/metrics", node.addresses.metrics.unwrap());
+    let counting = async {
+        while !node.client.get(&metrics).send().await.unwrap().text().await.unwrap().contains("skerry_connections 0\n")
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, counting).await.expect("HTTP/2 connections end after their answer");
+    node.stop().await;
+}
+
+/// Sends a request and reads its answer, which is short and comes with its length.
+async fn ask(stream: &mut TcpStream, request: &str) -> String {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let mut read = 0;
+    while !answer[..read].ends_with(b"last") {
+        read += tokio::time::timeout(PATIENCE, stream.read(&mut answer[read..])).await.unwrap().unwrap();
+    }
+    String::from_utf8(answer[..read].to_vec()).unwrap()
 }

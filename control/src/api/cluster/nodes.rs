@@ -36,6 +36,8 @@ use crate::{
     catalog::{Catalog, Change, Node, NodeRole, NodeState, RoleError, WhenVoter},
 };
 
+const DRAIN: &str = "Gives a node no new work: its /readyz says 503, and it hands over the lead and its vote";
+
 /// A node: what the cluster has agreed about it, and what the leader knows of it, or else the node that was asked: see `view`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NodeInfo {
@@ -47,7 +49,7 @@ pub(crate) struct NodeInfo {
     pub role: &'static str,
     /// What it does: `leader`, `voter` or `learner`; `null` when it has no part in raft, or nothing is known.
     pub raft: Option<&'static str>,
-    /// `active` or `draining`.
+    /// `active`; or `draining`: it is not ready, answers whoever still comes, and does not vote unless no other node may.
     pub state: &'static str,
     /// Where it stands; empty when not said.
     pub region: String,
@@ -136,7 +138,7 @@ pub(super) fn mount(endpoints: &mut Endpoints) {
     let change = Endpoint::patch(one, "setNodeRole", "Makes a node a voter or an edge").needs(CLUSTER_WRITE);
     let change = change.tag("cluster").repeatable();
     endpoints.add(change.takes::<NodeBody>().answers::<NodeInfo>(), set_role);
-    let drain = Endpoint::post("/cluster/nodes/{node}/drain", "drainNode", "Gives a node no new work");
+    let drain = Endpoint::post("/cluster/nodes/{node}/drain", "drainNode", DRAIN);
     endpoints.add(drain.needs(CLUSTER_WRITE).tag("cluster").repeatable().answers::<NodeInfo>(), drain_one);
     let undrain = Endpoint::post("/cluster/nodes/{node}/undrain", "undrainNode", "Gives a drained node work again");
     endpoints.add(undrain.needs(CLUSTER_WRITE).tag("cluster").repeatable().answers::<NodeInfo>(), undrain_one);
