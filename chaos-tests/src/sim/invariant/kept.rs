@@ -1,0 +1,17 @@
+//! Pure. Durability: what was acknowledged is in every catalog in the end, at voters and at edges.
+//!
+//! **Owns** the comparison of what proposers were told with what nodes have. **Must not know** how it came to them. **Enter
+//! at** [`broken`].
+
+use crate::sim::record::{Last, Record};
+
+/// Its name.
+pub const KEPT: &str = "what was acknowledged is in every catalog";
+
+pub(super) fn broken(record: &Record) -> Vec<String> {
+    let lost = |(node, last): (_, &Last)| {
+        let lost = record.acknowledged.difference(&last.labels).next()?.clone();
+        Some(format!("{node} has lost {lost}"))
+    };
+    record.finals.iter().filter_map(lost).collect()
+}
