@@ -9,16 +9,20 @@ mod forward;
 mod kept;
 mod one_leader;
 mod same;
+mod verified;
 
-pub use self::{converged::CONVERGED, forward::FORWARD, kept::KEPT, one_leader::ONE_LEADER, same::SAME};
+pub use self::{
+    converged::CONVERGED, forward::FORWARD, kept::KEPT, one_leader::ONE_LEADER, same::SAME, verified::VERIFIED,
+};
 
 type Invariant = (&'static str, fn(&Record) -> Vec<String>);
 
-const ALL: [Invariant; 5] = [
+const ALL: [Invariant; 6] = [
     (ONE_LEADER, one_leader::broken),
     (KEPT, kept::broken),
     (SAME, same::broken),
     (FORWARD, forward::broken),
+    (VERIFIED, verified::broken),
     (CONVERGED, converged::broken),
 ];
 
