@@ -65,7 +65,7 @@ impl Kind {
             Self::Crash(_) => "crashes of voters",
             Self::CrashEdges(_) => "crashes of edges",
             Self::Strand(_) => "edges cut off",
-            Self::Lie(_) => "liars believed by nobody",
+            Self::Lie(_) => "nodes that lied about code",
         }
     }
 }
