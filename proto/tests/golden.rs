@@ -488,7 +488,11 @@ fn the_version_that_is_written_without_asking_is_one_that_older_builds_read() {
     assert_eq!(encode_as(SAFE_VERSION, Kind::LogId, &log_id()), bytes);
     let newer = encode_as(FORMAT_VERSION + 1, Kind::LogId, &log_id());
     let found = decode::<raft::LogId>(Kind::LogId, &newer);
-    assert_eq!(found, Err(DecodeError::Newer { found: FORMAT_VERSION + 1 }), "an older build says so, and does not misread");
+    assert_eq!(
+        found,
+        Err(DecodeError::Newer { found: FORMAT_VERSION + 1 }),
+        "an older build says so, and does not misread"
+    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::api::fakes::{FakeClock, FakeKv, FakeTails, FakeValidator};
 mod backup;
 mod kv;
 mod levels;
+mod newer;
 mod rotation;
 
 /// One node. It keeps its folder and its mesh's port when it is started again.
