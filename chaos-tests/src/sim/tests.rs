@@ -20,7 +20,7 @@ const TWO: NodeId = NodeId(2);
 const THREE: NodeId = NodeId(3);
 
 #[tokio::test]
-async fn voters_keep_their_promises_under_every_fault() {
+async fn nodes_keep_their_promises_under_every_fault() {
     for seed in 1..=3 {
         let survived = run(seed).await.unwrap();
         println!("seed {seed}: {survived}");

@@ -69,12 +69,33 @@ pub(super) struct Life {
     pub(super) raft: Option<Raft>,
     pub(super) mutant: Option<Mutant>,
     pub(super) rules: Arc<dyn Rules>,
+    /// When a voter last knew a leader, or a leader its quorum.
+    fresh_at: Instant,
     /// There is a revision that it does not take.
     pub(super) holds: bool,
     pub(super) timer: Option<Instant>,
     pub(super) ups: BTreeMap<UpstreamId, usize>,
     pub(super) downs: BTreeMap<SubscriberId, usize>,
     pub(super) next_subscriber: u64,
+}
+
+impl Life {
+    fn new(number: u64, now: Instant, relay: Relay, states: Arc<States>) -> Self {
+        Self {
+            number,
+            relay,
+            states,
+            raft: None,
+            mutant: None,
+            rules: Arc::new(CatalogRules),
+            fresh_at: now,
+            holds: false,
+            timer: None,
+            ups: BTreeMap::new(),
+            downs: BTreeMap::new(),
+            next_subscriber: 0,
+        }
+    }
 }
 
 /// What happened, for coverage.
@@ -125,7 +146,7 @@ impl World {
         let states = raft.states();
         let publisher = self.publisher(now, id, &states.head());
         let relay = Relay::voter(publisher, Uplink::new(now, id));
-        self.live(now, id, relay, states, (Some(raft), None));
+        self.live(now, id, Life { raft: Some(raft), ..Life::new(self.next, now, relay, states) });
     }
 
     pub(super) fn boot_edge(&mut self, now: Instant, id: NodeId, mutant: Option<Mutant>) -> Arc<States> {
@@ -133,8 +154,9 @@ impl World {
         let head = self.disks.entry(id).or_default().load(&*rules);
         let states = Arc::new(States::new(head.clone()));
         let publisher = self.publisher(now, id, &head);
-        let relay = Relay::edge(publisher, Follower::new(now, id, rules, head));
-        self.live(now, id, relay, Arc::clone(&states), (None, mutant));
+        let relay = Relay::edge(publisher, Follower::new(now, id, Arc::clone(&rules), head));
+        let life = Life::new(self.next, now, relay, Arc::clone(&states));
+        self.live(now, id, Life { mutant, rules, ..life });
         states
     }
 
@@ -145,21 +167,10 @@ impl World {
         publisher
     }
 
-    fn live(
-        &mut self,
-        now: Instant,
-        id: NodeId,
-        relay: Relay,
-        states: Arc<States>,
-        (raft, mutant): (Option<Raft>, Option<Mutant>),
-    ) {
-        self.voters.insert(id, raft.is_some());
-        let (number, rules) = (self.next, rules(mutant));
-        let (ups, downs) = (BTreeMap::new(), BTreeMap::new());
-        let (holds, timer, next_subscriber) = (false, None, 0);
-        let life = Life { number, relay, states, raft, mutant, rules, holds, timer, ups, downs, next_subscriber };
+    fn live(&mut self, now: Instant, id: NodeId, life: Life) {
+        self.voters.insert(id, life.raft.is_some());
+        self.at(now, Event::Tick(id, life.number));
         self.lives.insert(id, life);
-        self.at(now, Event::Tick(id, number));
     }
 
     /// Nobody is told; who waits for this node finds out by its silence.
@@ -210,11 +221,15 @@ impl World {
     }
 
     pub(super) fn tick(&mut self, id: NodeId, number: u64) {
-        let Some(life) = self.lives.get(&id).filter(|life| life.number == number) else { return };
+        let Some(life) = self.lives.get_mut(&id).filter(|life| life.number == number) else { return };
         let input = match &life.raft {
             Some(raft) => {
-                let age = raft.quorum_age().unwrap_or_default() * super::SPEED;
-                Input::Leads(raft.status().leader, self.now.checked_sub(age).unwrap_or(self.now))
+                let leader = raft.status().leader;
+                if leader.is_some() {
+                    let age = raft.quorum_age().unwrap_or_default() * super::SPEED;
+                    life.fresh_at = self.now.checked_sub(age).unwrap_or(self.now);
+                }
+                Input::Leads(leader, life.fresh_at)
             }
             None => Input::Up(follow::Input::Candidates(self.candidates(id), self.newest())),
         };
