@@ -15,10 +15,8 @@ use skerry_control::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sim) enum Mutant {
     /// Says that entries are durable before they are, and its disk never gets them.
-    #[cfg_attr(not(test), expect(dead_code, reason = "mutations are made by tests"))]
     ShowsBeforeItPersists,
     /// Believes every digest that is announced to it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "mutations are made by tests"))]
     ChecksNoDigest,
 }
 

@@ -131,7 +131,7 @@ impl World {
         Self {
             net,
             now,
-            rng: Rng::new(seed ^ 0x0066_6565_64),
+            rng: Rng::new(seed ^ 0x6665_6564),
             lives: BTreeMap::new(),
             disks: BTreeMap::new(),
             links: Vec::new(),
