@@ -30,7 +30,7 @@ bench: build
 	$(TARGET)/release/bench --bin-dir $(TARGET)/release --tools .tools --component deploy/examples/component/dist/worker.wasm \
 	    --json $(TARGET)/bench.json
 
-# The agreement in a simulation, one node under kill -9, and clusters under every fault; the same seed makes the same choices.
+# A cluster in a simulation, one node under kill -9, and clusters under every fault; the same seed makes the same choices.
 chaos: build
 	$(CARGO) build --release -p skerry-chaos-tests --bins
 	$(TARGET)/release/sim --seed $(SEED)

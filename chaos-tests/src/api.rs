@@ -13,6 +13,11 @@ use serde_json::{Value, json};
 
 use crate::node::Node;
 
+/// Where a deploy has what its author says about it.
+const MESSAGE: &str = "workers/message";
+/// BOUND: deployments in one answer; as many as an environment keeps.
+pub const DEPLOYMENTS_KEPT: usize = 100;
+
 /// The API of one node, with the operator's rights, on the first account.
 #[derive(Debug, Clone)]
 pub struct Api {
@@ -124,6 +129,18 @@ impl Api {
         }
     }
 
+    /// The messages of a service's deployments, newest first; the node keeps the last [`DEPLOYMENTS_KEPT`].
+    ///
+    /// # Errors
+    /// When the node does not list them.
+    pub async fn deployed(&self, service: &str) -> Result<Vec<String>> {
+        let environment = format!("/accounts/{}/workers/services/{service}/environments/production", self.account);
+        let path = format!("{environment}/deployments?per_page={DEPLOYMENTS_KEPT}");
+        let listed = self.call(Method::GET, &path, None).await.done()?;
+        let deployments = listed["deployments"].as_array().context("a list of deployments")?;
+        Ok(deployments.iter().map(|one| one["annotations"][MESSAGE].as_str().unwrap_or_default().to_owned()).collect())
+    }
+
     /// Creates a KV namespace and returns its id.
     ///
     /// # Errors
@@ -183,6 +200,7 @@ pub struct Worker {
     code: Vec<u8>,
     bindings: Vec<Value>,
     limits: Value,
+    annotations: Value,
 }
 
 impl Worker {
@@ -195,6 +213,7 @@ impl Worker {
             code: source.as_bytes().to_vec(),
             bindings: Vec::new(),
             limits: json!({}),
+            annotations: json!({}),
         }
     }
 
@@ -207,6 +226,7 @@ impl Worker {
             code,
             bindings: Vec::new(),
             limits: json!({}),
+            annotations: json!({}),
         }
     }
 
@@ -224,12 +244,20 @@ impl Worker {
         self
     }
 
+    /// What the author says about the deploy.
+    #[must_use]
+    pub fn message(mut self, text: &str) -> Self {
+        self.annotations[MESSAGE] = text.into();
+        self
+    }
+
     fn form(&self) -> Result<Form> {
         let metadata = json!({
             "main_module": self.main_module,
             "compatibility_date": "2026-01-01",
             "bindings": self.bindings,
             "limits": self.limits,
+            "annotations": self.annotations,
         });
         let metadata = Part::text(metadata.to_string()).mime_str("application/json")?;
         let code = Part::bytes(self.code.clone()).file_name(self.main_module).mime_str(self.content_type)?;

@@ -97,6 +97,8 @@ pub struct Final {
     pub revision: Option<u64>,
     /// For each lane the number that it serves, or why it serves none.
     pub serves: Vec<Result<u64, String>>,
+    /// For each lane the numbers of the deploys that it lists, newest first, or why it lists none.
+    pub deployed: Vec<Result<Vec<u64>, String>>,
     /// A revision that it does not serve, and why.
     pub refused: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! Real Skerry nodes under faults and under load, and their agreement in a simulation.
 //!
 //! **Owns** starting nodes, talking to them as users do, and judging what they did. **Must not know** their insides: only
-//! programs, the command line and HTTP; [`sim`] alone links a part of a node, the one that agrees. **Enter at**
+//! programs, the command line and HTTP; [`sim`] alone links parts of a node: raft, the feed, bundles. **Enter at**
 //! [`node::Node`], [`cluster::Cluster`] and [`scenario`].
 
 pub mod api;

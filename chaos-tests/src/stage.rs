@@ -136,12 +136,13 @@ async fn last(door: &Door, lanes: usize) -> Final {
     let nodes = door.call(Method::GET, "/cluster/nodes", None).await.done().unwrap_or_default();
     let own = nodes.as_array().into_iter().flatten().find(|node| node["name"] == *door.name);
     let refused = own.map(|own| &own["refused"]).filter(|refused| !refused.is_null()).map(ToString::to_string);
-    let mut serves = Vec::new();
+    let (mut serves, mut deployed) = (Vec::new(), Vec::new());
     for lane in 0..lanes {
         let served = door.visit(&service(lane)).await;
         serves.push(served.and_then(|text| text.parse().context(text)).map_err(|error| format!("{error:#}")));
+        deployed.push(door.deployed(&service(lane)).await.map_err(|error| format!("{error:#}")));
     }
-    Final { node: door.name.clone(), revision, serves, refused }
+    Final { node: door.name.clone(), revision, serves, deployed, refused }
 }
 
 impl fmt::Display for Report {

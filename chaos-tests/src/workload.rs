@@ -243,10 +243,11 @@ impl Shared {
 
     async fn deploy(&self, door: &Door, lane: usize, number: u64) -> Outcome {
         let source = format!("export default {{ fetch() {{ return new Response('{number}') }} }}");
+        let worker = Worker::module(&source).message(&number.to_string());
         let key = format!("chaos-{lane}-{number}");
         let sent = self.start.elapsed();
         self.in_flight.fetch_add(1, Ordering::SeqCst);
-        let answer = door.deploy(&service(lane), Worker::module(&source), key).await;
+        let answer = door.deploy(&service(lane), worker, key).await;
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
         let outcome = match answer {
             Answer::Done(_) => Outcome::Acknowledged,

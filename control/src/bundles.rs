@@ -114,7 +114,7 @@ impl Bundles {
     }
 
     /// Asks there for what is missing, from now on.
-    pub(crate) fn fetch_from(&self, source: Arc<dyn BundleSource>) {
+    pub fn fetch_from(&self, source: Arc<dyn BundleSource>) {
         // A second source would be the same one.
         let _ = self.source.set(source);
     }

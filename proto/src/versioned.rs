@@ -6,6 +6,15 @@
 //! ```text
 //! 'S' 'K' | kind (1) | format version (1) | first 8 bytes of BLAKE3(kind, version, body) | body: one prost message
 //! ```
+//!
+//! # Raising the format
+//! A field that older builds may ignore needs no new version: prost skips what it does not know. A change that an older build
+//! would misread does, and nodes of two builds read each other's frames while a cluster is upgraded. So it takes two steps:
+//! 1. One release reads the new version ([`FORMAT_VERSION`] is raised) and goes on writing the old one ([`SAFE_VERSION`] stays),
+//!    except where the cluster's feature level says that every node reads the new one: there it writes [`encode_as`] that.
+//! 2. The release after it, which no longer joins clusters below that level, raises [`SAFE_VERSION`].
+//!
+//! What is on a disk follows the same rule: a node may be started with the build before until the level is raised.
 
 use prost::Message;
 
@@ -13,8 +22,10 @@ use prost::Message;
 pub const MAGIC: [u8; 2] = *b"SK";
 /// Bytes before the body.
 pub const HEADER_BYTES: usize = 12;
-/// The format version that this build writes. It reads every version up to this one.
+/// The newest format version that this build reads. It reads every version up to this one.
 pub const FORMAT_VERSION: u8 = 1;
+/// The format version that [`encode`] writes: the newest that every build reads with which this one may share a cluster.
+pub const SAFE_VERSION: u8 = 1;
 
 /// What a stored message is, so that a file in the wrong place is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,13 +99,20 @@ pub enum DecodeError {
     Parse(#[source] prost::DecodeError),
 }
 
-/// The message in its frame.
+/// The message in its frame, as every build reads it with which this one may share a cluster.
 #[must_use]
 pub fn encode<M: Message>(kind: Kind, message: &M) -> Vec<u8> {
+    encode_as(SAFE_VERSION, kind, message)
+}
+
+/// The message in a frame of this format version. Newer than [`SAFE_VERSION`] only where the cluster's feature level says that
+/// every node reads it.
+#[must_use]
+pub fn encode_as<M: Message>(version: u8, kind: Kind, message: &M) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES + message.encoded_len());
     bytes.extend_from_slice(&MAGIC);
     bytes.push(kind as u8);
-    bytes.push(FORMAT_VERSION);
+    bytes.push(version);
     bytes.extend_from_slice(&[0; 8]);
     message.encode(&mut bytes).expect("a Vec grows as needed");
     let sum = checksum(bytes[2], bytes[3], &bytes[HEADER_BYTES..]);

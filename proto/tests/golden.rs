@@ -1,4 +1,5 @@
-//! The bytes on disk, pinned: whoever changes them must still read what is here, or raise the format version.
+//! The bytes on disk, pinned: whoever changes them must still read what is here, or raise the format version. `messages.rs`
+//! pins every message there is, field by field; here are whole values as they occur.
 //!
 //! Each file in `golden/` is one framed message in hexadecimal. After a deliberate change, `SKERRY_WRITE_GOLDEN=1` writes
 //! the files anew; never do that for a format version that has been released.
@@ -8,7 +9,7 @@ use std::{collections::BTreeMap, env, fmt::Debug, fs, path::PathBuf};
 use prost::Message;
 use skerry_proto::{
     backup, bundle, catalog, feed, gossip, kv, mesh, otlp, raft,
-    versioned::{DecodeError, FORMAT_VERSION, Kind, decode, encode},
+    versioned::{DecodeError, FORMAT_VERSION, Kind, SAFE_VERSION, decode, encode, encode_as},
 };
 
 fn pinned<M: Message + Default + PartialEq + Debug>(name: &str, kind: Kind, message: &M) {
@@ -478,6 +479,22 @@ fn what_is_not_ours_newer_or_damaged_is_refused_with_the_reason() {
         damaged[at] ^= 1;
         assert!(matches!(refused(&damaged, Kind::LogId), DecodeError::Damaged), "byte {at}");
     }
+}
+
+/// How a format is raised: the older version is written until every node reads the newer one.
+#[test]
+fn the_version_that_is_written_without_asking_is_one_that_older_builds_read() {
+    const { assert!(SAFE_VERSION <= FORMAT_VERSION) };
+    let bytes = encode(Kind::LogId, &log_id());
+    assert_eq!(bytes[3], SAFE_VERSION);
+    assert_eq!(encode_as(SAFE_VERSION, Kind::LogId, &log_id()), bytes);
+    let newer = encode_as(FORMAT_VERSION + 1, Kind::LogId, &log_id());
+    let found = decode::<raft::LogId>(Kind::LogId, &newer);
+    assert_eq!(
+        found,
+        Err(DecodeError::Newer { found: FORMAT_VERSION + 1 }),
+        "an older build says so, and does not misread"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Simulates the agreement of voters with many seeds.
+//! Simulates a cluster with many seeds.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Parser;
 use skerry_chaos_tests::sim;
 
-/// Simulates the agreement of voters with many seeds.
+/// Simulates a cluster with many seeds.
 #[derive(Debug, Parser)]
 struct Options {
     /// The first seed.

@@ -106,6 +106,16 @@ impl Door {
         call.await.unwrap_or(Answer::Unknown)
     }
 
+    /// The numbers of a lane's deploys that the node lists, newest first.
+    ///
+    /// # Errors
+    /// When it does not list them, or one has no number.
+    pub async fn deployed(&self, service: &str) -> Result<Vec<u64>> {
+        let (api, service) = (self.api.clone(), service.to_owned());
+        let listed = self.inside.spawn(async move { api.deployed(&service).await }).await??;
+        listed.iter().map(|text| text.parse().with_context(|| format!("a deploy's number: {text:?}"))).collect()
+    }
+
     /// What the node knows of the cluster.
     ///
     /// # Errors

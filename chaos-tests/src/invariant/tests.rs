@@ -20,7 +20,7 @@ fn visit(node: &str, done_ms: u64, served: Result<u64, String>) -> Visit {
 }
 
 fn last(node: &str) -> Final {
-    Final { node: node.into(), revision: Some(9), serves: vec![Ok(2)], refused: None }
+    Final { node: node.into(), revision: Some(9), serves: vec![Ok(2)], deployed: vec![Ok(vec![2, 1])], refused: None }
 }
 
 /// Two deploys, acknowledged, and a third whose answer was lost; two nodes that show the second.
@@ -53,8 +53,31 @@ fn a_good_history_breaks_nothing() {
 
 #[test]
 fn the_deploy_whose_answer_was_lost_may_have_happened_everywhere() {
-    let happened = seen_by(|history| history.finals.iter_mut().for_each(|last| last.serves = vec![Ok(3)]));
+    let happened = seen_by(|history| {
+        history.finals.iter_mut().for_each(|last| {
+            (last.serves, last.deployed) = (vec![Ok(3)], vec![Ok(vec![3, 2, 1])]);
+        })
+    });
     assert_eq!(happened, Vec::<&str>::new());
+}
+
+/// Deploy 1 was acknowledged and lost, then 2 was acknowledged and is served: the last number alone shows nothing of it.
+#[test]
+fn a_lost_deploy_that_others_followed_is_missed_in_the_list() {
+    let [lost, ..] = ALL.map(|(name, _)| name);
+    let list = |history: &mut History, listed: Result<Vec<u64>, String>| history.finals[1].deployed = vec![listed];
+    assert_eq!(seen_by(|history| list(history, Ok(vec![2]))), [lost]);
+    assert_eq!(seen_by(|history| list(history, Ok(vec![2, 1, 1]))), [lost], "one that happened twice");
+    assert_eq!(seen_by(|history| list(history, Ok(vec![1, 2]))), [lost], "one that happened again later");
+    assert_eq!(seen_by(|history| list(history, Ok(vec![4, 2, 1]))), [lost], "one that nobody asked for");
+    assert_eq!(seen_by(|history| list(history, Err("404".into()))), [lost]);
+    let many = |history: &mut History, oldest: u64| {
+        history.deploys.push(deploy(150, 50, Outcome::Acknowledged));
+        history.finals.iter_mut().for_each(|last| last.serves = vec![Ok(150)]);
+        history.finals.iter_mut().for_each(|last| last.deployed = vec![Ok((oldest..=150).rev().collect())]);
+    };
+    assert_eq!(seen_by(|history| many(history, 51)), Vec::<&str>::new(), "older ones are kept no more");
+    assert_eq!(seen_by(|history| many(history, 52)), [lost]);
 }
 
 #[test]

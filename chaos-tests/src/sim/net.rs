@@ -1,14 +1,11 @@
-//! The network between voters, in memory.
+//! The network between nodes, in memory.
 //!
-//! **Owns** which questions arrive, how late, and the lies that mutations tell. **Must not know** what voters do with them.
+//! **Owns** what arrives, how late, what did not, and the lies that mutations tell. **Must not know** what nodes do with it.
 //! **Enter at** [`Net`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -26,7 +23,6 @@ use crate::rng::Rng;
 pub(super) struct Net {
     nodes: Mutex<BTreeMap<NodeId, Raft>>,
     links: Mutex<Links>,
-    lost: AtomicU64,
     pub(super) record: Arc<Mutex<Record>>,
 }
 
@@ -35,9 +31,43 @@ struct Links {
     cut: BTreeSet<(NodeId, NodeId)>,
     loss_percent: u64,
     delay_ms: u64,
+    /// Who gives wrong bytes when it is asked for code.
+    liar: Option<NodeId>,
     lie: Option<Lie>,
     rng: Rng,
+    counts: Counts,
 }
+
+/// What the network did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Stopped by a cut.
+    pub(super) cut: u64,
+    /// Lost by chance.
+    pub(super) lost: u64,
+    /// Late.
+    pub(super) late: u64,
+    /// For a node that was down.
+    pub(super) unheard: u64,
+    /// Wrong bytes given for code.
+    pub(super) lies: u64,
+}
+
+impl Counts {
+    /// What has happened since `before`.
+    pub(super) fn since(self, before: Self) -> Self {
+        Self {
+            cut: self.cut - before.cut,
+            lost: self.lost - before.lost,
+            late: self.late - before.late,
+            unheard: self.unheard - before.unheard,
+            lies: self.lies - before.lies,
+        }
+    }
+}
+
+/// BOUND: how long it takes until something that was lost on a stream is sent again: some round trips of the simulation.
+const REPEATED: Duration = Duration::from_millis(50);
 
 /// A deliberate bug of the transport, which an invariant must catch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +77,8 @@ pub(super) enum Lie {
     Acknowledge { but: NodeId },
     /// The next command for this node arrives as an empty entry.
     Skip(NodeId),
+    /// Deltas of the feed for this node arrive with another command in them.
+    Corrupt(NodeId),
 }
 
 /// One voter's end of it.
@@ -64,9 +96,16 @@ struct Fate {
 
 impl Net {
     pub(super) fn new(seed: u64) -> Self {
-        let links =
-            Links { cut: BTreeSet::new(), loss_percent: 0, delay_ms: 0, lie: None, rng: Rng::new(seed ^ 0x006e_6574) };
-        Self { nodes: Mutex::default(), links: Mutex::new(links), lost: AtomicU64::new(0), record: Arc::default() }
+        let links = Links {
+            cut: BTreeSet::new(),
+            loss_percent: 0,
+            delay_ms: 0,
+            liar: None,
+            lie: None,
+            rng: Rng::new(seed ^ 0x006e_6574),
+            counts: Counts::default(),
+        };
+        Self { nodes: Mutex::default(), links: Mutex::new(links), record: Arc::default() }
     }
 
     pub(super) fn plug(&self, node: NodeId, raft: Raft) {
@@ -101,29 +140,66 @@ impl Net {
         lock(&self.links).lie = lie;
     }
 
+    /// This node gives wrong bytes for code from now on.
+    pub(super) fn let_lie(&self, node: NodeId) {
+        lock(&self.links).liar = Some(node);
+    }
+
+    /// Whether this node gives wrong bytes; each question counts as a lie told.
+    pub(super) fn lies(&self, node: NodeId) -> bool {
+        let mut links = lock(&self.links);
+        let lies = links.liar == Some(node);
+        links.counts.lies += u64::from(lies);
+        lies
+    }
+
+    /// Whether what the feed sends to this node is changed on its way.
+    pub(super) fn corrupts(&self, to: NodeId) -> bool {
+        lock(&self.links).lie == Some(Lie::Corrupt(to))
+    }
+
     /// Nothing is wrong any more.
     pub(super) fn heal(&self) {
         let mut links = lock(&self.links);
         links.cut.clear();
+        links.liar = None;
         (links.loss_percent, links.delay_ms) = (0, 0);
     }
 
-    /// Questions that were not answered because of the network.
-    pub(super) fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+    /// What the network did so far.
+    pub(super) fn counts(&self) -> Counts {
+        lock(&self.links).counts
     }
 
     fn fate(&self, from: NodeId, to: NodeId) -> Fate {
         let mut links = lock(&self.links);
-        let (loss, delay) = (links.loss_percent, links.delay_ms);
-        let mut draw = |percent: u64| links.rng.below(100) < percent;
-        let (there, back) = (draw(loss), draw(loss));
-        let delay = Duration::from_millis(if delay == 0 { 0 } else { links.rng.below(delay + 1) });
-        Fate {
-            arrives: !there && !links.cut.contains(&(from, to)),
-            answered: !back && !links.cut.contains(&(to, from)),
-            delay,
+        let loss = links.loss_percent;
+        let (there, back) = (links.draw(loss), links.draw(loss));
+        let (is_cut, is_deaf) = (links.cut.contains(&(from, to)), links.cut.contains(&(to, from)));
+        links.counts.cut += u64::from(is_cut || is_deaf);
+        links.counts.lost += u64::from(!is_cut && !is_deaf && (there || back));
+        Fate { arrives: !there && !is_cut, answered: !back && !is_deaf, delay: links.delay() }
+    }
+
+    /// How late something on a stream arrives, which repeats what is lost; `None` when nothing passes.
+    pub(super) fn way(&self, from: NodeId, to: NodeId) -> Option<Duration> {
+        let mut links = lock(&self.links);
+        if links.cut.contains(&(from, to)) {
+            links.counts.cut += 1;
+            return None;
         }
+        let (loss, mut late) = (links.loss_percent, links.delay());
+        while links.draw(loss) {
+            links.counts.lost += 1;
+            late += REPEATED;
+        }
+        Some(late)
+    }
+
+    /// Whether a question passes and is answered, for what is asked again when it is not.
+    pub(super) fn carries(&self, from: NodeId, to: NodeId) -> Option<Duration> {
+        let fate = self.fate(from, to);
+        (fate.arrives && fate.answered).then_some(fate.delay)
     }
 
     /// Whoever sends entries or heartbeats leads the term that it names.
@@ -154,6 +230,20 @@ impl Net {
     }
 }
 
+impl Links {
+    fn draw(&mut self, percent: u64) -> bool {
+        self.rng.below(100) < percent
+    }
+
+    fn delay(&mut self) -> Duration {
+        if self.delay_ms == 0 {
+            return Duration::ZERO;
+        }
+        self.counts.late += 1;
+        Duration::from_millis(self.rng.below(self.delay_ms + 1))
+    }
+}
+
 /// Takes the command out of a log entry, if it has one.
 fn empty(bytes: &mut bytes::Bytes) -> bool {
     let Ok(mut entry) = versioned::decode::<pb::Entry>(Kind::Entry, bytes) else { return false };
@@ -174,7 +264,7 @@ impl Transport for End {
         tokio::time::sleep(fate.delay).await;
         let peer = self.net.node(to);
         let (Some(peer), true) = (peer, fate.arrives) else {
-            self.net.lost.fetch_add(1, Ordering::Relaxed);
+            lock(&self.net.links).counts.unheard += u64::from(fate.arrives);
             return Err(TransportError::Unreachable { reason: "cut".to_owned() });
         };
         let question = match self.net.bend(to, question) {
@@ -183,7 +273,6 @@ impl Transport for End {
         };
         let answered = tokio::time::timeout(within, peer.answer(question)).await;
         if !fate.answered {
-            self.net.lost.fetch_add(1, Ordering::Relaxed);
             return Err(lost("the answer is lost"));
         }
         answered.map_err(|elapsed| lost(&elapsed.to_string()))?.map_err(|error| lost(&error.to_string()))

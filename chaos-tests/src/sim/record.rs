@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skerry_control::catalog::Digest;
-use skerry_proto::id::{NodeId, Revision};
+use skerry_proto::id::{BundleHash, NodeId, Revision};
 
 /// A run.
 #[derive(Debug, Clone, Default)]
@@ -18,8 +18,23 @@ pub struct Record {
     pub shown: Vec<(NodeId, Revision)>,
     /// The labels of the commands that were acknowledged.
     pub acknowledged: BTreeSet<String>,
+    /// Deploys that nodes began to serve.
+    pub served: Vec<Served>,
     /// What each node has in the end.
     pub finals: BTreeMap<NodeId, Last>,
+}
+
+/// A node serves a deploy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Which node.
+    pub node: NodeId,
+    /// The label of the deploy.
+    pub label: String,
+    /// The code that the catalog names.
+    pub wanted: BundleHash,
+    /// The code that is served.
+    pub code: BundleHash,
 }
 
 /// What a node has.
@@ -31,6 +46,8 @@ pub struct Last {
     pub digest: Digest,
     /// The labels of the commands in its catalog.
     pub labels: BTreeSet<String>,
+    /// The labels of those in it that have code and that it does not serve.
+    pub idle: BTreeSet<String>,
 }
 
 impl Record {
@@ -38,5 +55,17 @@ impl Record {
     pub fn show(&mut self, node: NodeId, revision: Revision, digest: Digest) {
         self.shown.push((node, revision));
         self.digests.entry(revision).or_default().insert(node, digest);
+    }
+
+    /// A node serves a deploy.
+    pub fn serve(&mut self, node: NodeId, label: String, wanted: BundleHash, code: BundleHash) {
+        self.served.push(Served { node, label, wanted, code });
+    }
+
+    /// The labels of all deploys that a node has served.
+    #[must_use]
+    pub fn served_by(&self, node: NodeId) -> BTreeSet<&str> {
+        let of_node = self.served.iter().filter(|served| served.node == node);
+        of_node.map(|served| served.label.as_str()).collect()
     }
 }

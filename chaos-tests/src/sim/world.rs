@@ -1,4 +1,4 @@
-//! The voters of a simulation.
+//! The nodes of a simulation.
 //!
 //! **Owns** starting, crashing and healing them, and noting what they show. **Must not know** what is proposed. **Enter at**
 //! [`World`].
@@ -6,12 +6,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 use skerry_control::{
+    catalog::Digest,
     raft::{Raft, RaftConfig},
     state::{Head, States},
 };
@@ -21,8 +22,10 @@ use tokio::task::JoinSet;
 
 use super::{
     AGREE_TIMEOUT,
+    code::{Check, Code, deploys},
+    feed::{Feeds, Mutant},
     net::{End, Net, lock},
-    plan::{Fault, Kind},
+    plan::Plan,
     record::{Last, Record},
 };
 
@@ -31,12 +34,16 @@ const HEARTBEAT: Duration = Duration::from_millis(25);
 const PROPOSE_TIMEOUT: Duration = Duration::from_millis(600);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Voters and the network between them.
+/// Voters, edges and the network between them.
 pub(super) struct World {
     pub(super) net: Arc<Net>,
-    folders: BTreeMap<NodeId, TempDir>,
+    pub(super) feeds: Feeds,
+    pub(super) code: Arc<Code>,
+    voters: usize,
     logs_per_snapshot: u64,
-    observers: std::sync::Mutex<JoinSet<()>>,
+    folders: BTreeMap<NodeId, TempDir>,
+    /// What runs beside each node that is up: who watches it, and who serves.
+    lives: Mutex<BTreeMap<NodeId, JoinSet<()>>>,
 }
 
 /// From when on it counts what a node shows.
@@ -49,28 +56,77 @@ pub(super) enum Shows {
     TooEarly,
 }
 
+/// How a node is built; anything but the default is a mutation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Build {
+    pub(super) shows: Shows,
+    pub(super) check: Check,
+    pub(super) feed: Option<Mutant>,
+}
+
+impl Default for Build {
+    fn default() -> Self {
+        Self { shows: Shows::WhenRecovered, check: Check::Real, feed: None }
+    }
+}
+
 impl World {
-    /// Node 1 founds a cluster, in which all vote in the end.
-    pub(super) async fn start(voters: usize, logs_per_snapshot: u64, seed: u64) -> Result<Self> {
-        let (net, observers) = (Arc::new(Net::new(seed)), std::sync::Mutex::default());
-        let mut world = Self { net, folders: BTreeMap::new(), logs_per_snapshot, observers };
-        let ids: BTreeSet<NodeId> = (1..=voters as u64).map(NodeId).collect();
-        for id in &ids {
-            world.folders.insert(*id, tempfile::tempdir().context("make a folder")?);
-            world.boot(*id, Shows::WhenRecovered).await?;
+    /// Node 1 founds a cluster, in which all but the edges vote in the end.
+    pub(super) async fn start(plan: &Plan, seed: u64) -> Result<Self> {
+        let net = Arc::new(Net::new(seed));
+        let mut world = Self {
+            feeds: Feeds::start(&net, seed),
+            code: Code::new(&net, seed),
+            net,
+            voters: plan.voters,
+            logs_per_snapshot: plan.logs_per_snapshot,
+            folders: BTreeMap::new(),
+            lives: Mutex::default(),
+        };
+        for id in (1..=(plan.voters + plan.edges) as u64).map(NodeId) {
+            let folder = tempfile::tempdir().context("make a folder")?;
+            world.code.open(id, folder.path())?;
+            world.folders.insert(id, folder);
+            world.boot(id, Build::default()).await?;
         }
         let first = world.net.node(NodeId(1)).context("node 1 was started")?;
         first.found().await?;
         first.recover(Duration::ZERO).await?;
-        for id in ids.iter().skip(1) {
+        let voters: BTreeSet<NodeId> = world.voters().collect();
+        for id in voters.iter().skip(1) {
             first.add_learner(*id, "memory").await?;
         }
-        first.set_voters(&ids).await?;
+        first.set_voters(&voters).await?;
         Ok(world)
     }
 
+    pub(super) fn voters(&self) -> impl Iterator<Item = NodeId> {
+        (1..=self.voters as u64).map(NodeId)
+    }
+
     /// Starts a node on what it has written.
-    pub(super) async fn boot(&self, id: NodeId, shows: Shows) -> Result<()> {
+    pub(super) async fn boot(&self, id: NodeId, build: Build) -> Result<()> {
+        let mut life = JoinSet::new();
+        let (net, code) = (Arc::clone(&self.net), Arc::clone(&self.code));
+        if id.0 > self.voters as u64 {
+            let states = self.feeds.edge(id, build.feed);
+            life.spawn(observe(net, id, Arc::clone(&states)));
+            life.spawn(async move { code.serve(id, states, build.check).await });
+        } else {
+            let raft = self.start_raft(id).await?;
+            let states = raft.states();
+            life.spawn(async move {
+                if build.shows == Shows::WhenRecovered && !raft.recover(AGREE_TIMEOUT).await.unwrap_or(false) {
+                    return;
+                }
+                tokio::join!(observe(net, id, Arc::clone(&states)), code.serve(id, states, build.check));
+            });
+        }
+        lock(&self.lives).insert(id, life);
+        Ok(())
+    }
+
+    async fn start_raft(&self, id: NodeId) -> Result<Raft> {
         let config = RaftConfig {
             data_dir: self.folder(id).to_owned(),
             node: id,
@@ -80,55 +136,25 @@ impl World {
         };
         let states = Arc::new(States::new(Head::default()));
         let end = Arc::new(End { from: id, net: Arc::clone(&self.net) });
-        let raft = Raft::start(config, Arc::clone(&states), end).await.with_context(|| format!("start {id}"))?;
+        let raft = Raft::start(config, states, end).await.with_context(|| format!("start {id}"))?;
         self.net.plug(id, raft.clone());
-        let record = Arc::clone(&self.net.record);
-        lock(&self.observers).spawn(async move {
-            if shows == Shows::WhenRecovered && !raft.recover(AGREE_TIMEOUT).await.unwrap_or(false) {
-                return;
-            }
-            let mut heads = states.watch_heads();
-            loop {
-                let head = heads.borrow_and_update().clone();
-                lock(&record).show(id, head.catalog.revision(), head.digest);
-                if heads.changed().await.is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(())
+        self.feeds.voter(id, raft.clone());
+        Ok(raft)
     }
 
-    /// The node hears and says nothing any more, whatever it was doing; what it has written stays.
-    pub(super) async fn crash(&self, id: NodeId) {
+    /// The node hears and says nothing any more, whatever it was doing; what it has written stays. `false`: it was down.
+    pub(super) async fn crash(&self, id: NodeId) -> bool {
+        let was_up = lock(&self.lives).remove(&id).is_some();
+        self.feeds.kill(id);
         if let Some(raft) = self.net.unplug(id) {
             raft.shutdown().await;
         }
+        was_up
     }
 
     /// Where a node writes.
     pub(super) fn folder(&self, id: NodeId) -> &Path {
         self.folders[&id].path()
-    }
-
-    pub(super) async fn put_through(&self, fault: &Fault) -> Result<()> {
-        match &fault.kind {
-            Kind::Split(some) => self.split(&some.iter().map(|id| NodeId(*id)).collect()),
-            Kind::Behead => {
-                if let Some((leader, _)) = self.net.nodes().into_iter().find(|(_, raft)| raft.leads()) {
-                    self.split(&BTreeSet::from([leader]));
-                }
-            }
-            Kind::OneWay(from, to) => self.net.cut(NodeId(*from), NodeId(*to)),
-            Kind::Noise { loss_percent, delay_ms } => self.net.disturb(*loss_percent, *delay_ms),
-            Kind::Crash(some) => {
-                for id in some {
-                    self.crash(NodeId(*id)).await;
-                }
-            }
-        }
-        tokio::time::sleep(fault.lasts).await;
-        self.heal().await
     }
 
     pub(super) fn split(&self, some: &BTreeSet<NodeId>) {
@@ -144,14 +170,15 @@ impl World {
     pub(super) async fn heal(&self) -> Result<()> {
         self.net.heal();
         for id in self.folders.keys() {
-            if self.net.node(*id).is_none() {
-                self.boot(*id, Shows::WhenRecovered).await?;
+            let is_up = lock(&self.lives).contains_key(id);
+            if !is_up {
+                self.boot(*id, Build::default()).await?;
             }
         }
         Ok(())
     }
 
-    /// Waits until one leads, its commands are taken, and all have the same; or until it is late.
+    /// Waits until one leads, its commands are taken, and all have and serve the same; or until it is late.
     pub(super) async fn agree(&self, within: Duration) {
         let agreeing = async {
             loop {
@@ -161,8 +188,8 @@ impl World {
                     let _ = raft.propose(command).await;
                 }
                 let finals: Vec<Last> = self.finals().into_values().collect();
-                let is_taken = finals.iter().all(|last| last.labels.contains("last"));
-                if is_taken && finals.iter().all(|last| *last == finals[0]) {
+                let is_taken = |last: &Last| last.labels.contains("last") && last.idle.is_empty();
+                if finals.iter().all(|last| is_taken(last) && *last == finals[0]) {
                     return;
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -173,7 +200,13 @@ impl World {
     }
 
     fn finals(&self) -> BTreeMap<NodeId, Last> {
-        self.net.nodes().into_iter().map(|(id, raft)| (id, last(&raft))).collect()
+        let head = |id: &NodeId| match self.net.node(*id) {
+            Some(raft) => Some(raft.states().head()),
+            None => self.feeds.head(*id),
+        };
+        let record = lock(&self.net.record);
+        let heads = self.folders.keys().filter_map(|id| Some((*id, head(id)?)));
+        heads.map(|(id, head)| (id, last(&head, &record.served_by(id)))).collect()
     }
 
     /// Ends everything, and says what was seen.
@@ -186,8 +219,21 @@ impl World {
     }
 }
 
-fn last(raft: &Raft) -> Last {
-    let Head { catalog, digest } = raft.states().head();
+/// Notes every state that a node shows, under the digest that its catalog really has.
+async fn observe(net: Arc<Net>, id: NodeId, states: Arc<States>) {
+    let mut heads = states.watch_heads();
+    loop {
+        let head = heads.borrow_and_update().clone();
+        lock(&net.record).show(id, head.catalog.revision(), Digest::of(&head.catalog));
+        if heads.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn last(head: &Head, served: &BTreeSet<&str>) -> Last {
+    let catalog = &head.catalog;
     let labels = catalog.accounts().filter_map(|account| Some(account.label.as_ref()?.to_string())).collect();
-    Last { revision: catalog.revision(), digest, labels }
+    let idle = deploys(catalog).map(|(label, _)| label).filter(|label| !served.contains(label.as_str())).collect();
+    Last { revision: catalog.revision(), digest: Digest::of(catalog), labels, idle }
 }

@@ -47,16 +47,73 @@ impl Command {
     /// The feature level that a cluster must be at for this command.
     #[must_use]
     pub fn feature_level(&self) -> u32 {
-        self.changes.iter().map(Change::feature_level).max().unwrap_or(Cluster::FIRST_FEATURE_LEVEL)
+        let changes = self.changes.iter().map(Change::feature_level);
+        let expects = self.expects.iter().map(Expectation::feature_level);
+        changes.chain(expects).max().unwrap_or(Cluster::FIRST_FEATURE_LEVEL)
     }
 }
 
 impl Change {
     /// The feature level that a cluster must be at for this change. A kind of change, or a field of one, that older builds
-    /// would not understand names the level that brought it; everything so far came with the first.
+    /// would not understand names the level that brought it; everything so far came with the first. Every kind stands here,
+    /// so that a new one does not compile before it has a level.
     #[must_use]
     pub fn feature_level(&self) -> u32 {
-        Cluster::FIRST_FEATURE_LEVEL
+        match self {
+            Self::SetCluster(..)
+            | Self::CreateAccount(..)
+            | Self::CreateService { .. }
+            | Self::RenameService { .. }
+            | Self::DeleteService { .. }
+            | Self::MoveService { .. }
+            | Self::SetPipeline { .. }
+            | Self::CreateEnvironment { .. }
+            | Self::RenameEnvironment { .. }
+            | Self::DeleteEnvironment { .. }
+            | Self::SetParent { .. }
+            | Self::SetExposure { .. }
+            | Self::SetCrons { .. }
+            | Self::SetTags { .. }
+            | Self::UploadVersion { .. }
+            | Self::Deploy { .. }
+            | Self::Configure { .. }
+            | Self::Promote { .. }
+            | Self::PutRoute(..)
+            | Self::DeleteRoute { .. }
+            | Self::ReplaceRoutes { .. }
+            | Self::PutDomain { .. }
+            | Self::DeleteDomain { .. }
+            | Self::CreateNamespace { .. }
+            | Self::RenameNamespace { .. }
+            | Self::DeleteNamespace { .. }
+            | Self::CreateToken(..)
+            | Self::RevokeToken { .. }
+            | Self::PutCertificate(..)
+            | Self::RemoveCertificate { .. }
+            | Self::AdmitNode(..)
+            | Self::UpdateNode(..)
+            | Self::SetNodeRole { .. }
+            | Self::SetNodeState { .. }
+            | Self::RemoveNode { .. }
+            | Self::CreateJoinToken(..)
+            | Self::RevokeJoinToken { .. }
+            | Self::SetMeshAuthorities { .. }
+            | Self::SetFeatureLevel { .. } => Cluster::FIRST_FEATURE_LEVEL,
+        }
+    }
+}
+
+impl Expectation {
+    /// As [`Change::feature_level`].
+    #[must_use]
+    pub fn feature_level(&self) -> u32 {
+        match self {
+            Self::Unchanged { .. }
+            | Self::ServiceUnchanged { .. }
+            | Self::Live { .. }
+            | Self::Absent { .. }
+            | Self::Present { .. } => Cluster::FIRST_FEATURE_LEVEL,
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod certificates;
 mod hostile;
 mod identities;
 mod joining;
+mod levels;
 mod members;
 
 /// Much longer than anything takes; a test that waits this long has failed.

@@ -125,7 +125,8 @@ impl Raft {
     }
 
     /// On the leader: how long ago a quorum has confirmed it; `None` elsewhere.
-    pub(crate) fn quorum_age(&self) -> Option<Duration> {
+    #[must_use]
+    pub fn quorum_age(&self) -> Option<Duration> {
         let acked = self.raft.metrics().borrow_watched().last_quorum_acked;
         acked.filter(|_| self.leads()).map(|at| at.elapsed())
     }

@@ -33,6 +33,7 @@ mod code;
 mod drain;
 mod kv;
 mod levels;
+mod newer;
 mod nodes;
 mod rotation;
 

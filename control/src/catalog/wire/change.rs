@@ -174,7 +174,8 @@ impl TryFrom<pb::Change> for Change {
     type Error = WireError;
 
     fn try_from(change: pb::Change) -> Result<Self, WireError> {
-        from_kind(need("change.kind", change.kind)?)
+        let newer = || WireError::field("change.kind", "is missing, or of a kind that only a newer build knows");
+        from_kind(change.kind.ok_or_else(newer)?)
     }
 }
 
