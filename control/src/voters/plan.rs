@@ -10,10 +10,12 @@
 //! learner --Drop (no node any more, or an edge)--> unknown
 //! ```
 //! - One step at a time; the next one is planned from what the step before has made.
-//! - A leader that shall not vote any more hands the lead over before it is left out, to a voter that answers.
+//! - A leader that drains, or shall not vote any more, hands the lead over first, to a voter that answers.
 //! - Who does not answer gets no vote and no lead, and keeps the vote that it has: a node that comes and goes moves nothing. It
 //!   loses its vote only when others have to go, and those who stay could not agree otherwise.
-//! - A draining node stays a learner: it has to show the newest state for as long as it serves.
+//! - A draining node hands over the lead at once, and its vote when another node can take it: a voter that is stopped for a while
+//!   is a failure that the others bear, while fewer voters would bear less. Without a vote it is a learner: it has to show the newest
+//!   state for as long as it serves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -126,37 +128,40 @@ pub fn plan(view: &View) -> Plan {
         return Plan::Wait(Wait::NoQuorum);
     }
     match view.wanted() {
-        Ok(wanted) if wanted == view.voters => Plan::Settled,
         Ok(wanted) => step_to(view, wanted),
         Err(wait) => Plan::Wait(wait),
     }
 }
 
-/// The way to these voters, who can agree: whoever leads then has to be one of them.
+/// The way to these voters, who can agree: whoever leads then has to be one of them, and none that drains.
 fn step_to(view: &View, wanted: BTreeSet<NodeId>) -> Plan {
-    if wanted.contains(&view.leader) {
-        return Plan::Take(Step::SetVoters(wanted));
+    let vote = || if wanted == view.voters { Plan::Settled } else { Plan::Take(Step::SetVoters(wanted.clone())) };
+    if wanted.contains(&view.leader) && view.willing.contains_key(&view.leader) {
+        return vote();
     }
-    let heirs = || wanted.intersection(&view.voters).copied().filter(|node| view.answers(*node));
+    let may_lead = |node: &NodeId| view.answers(*node) && view.willing.contains_key(node);
+    let heirs = || wanted.intersection(&view.voters).copied().filter(may_lead);
     match heirs().filter(|node| view.is_ready(*node)).min_by_key(|node| view.behind(*node)) {
         Some(to) => Plan::Take(Step::Transfer { to }),
         None if heirs().next().is_some() => Plan::Wait(Wait::Behind(heirs().collect())),
         // None of them can lead yet: they elect one of them once they vote.
-        None => Plan::Take(Step::SetVoters(wanted)),
+        None => vote(),
     }
 }
 
 impl View {
-    /// Who should vote, of those who answer and those who vote already: nothing moves without need.
+    /// Who should vote, of those who answer and those who vote already: nothing moves without need. Those who drain come last.
     fn wanted(&self) -> Result<BTreeSet<NodeId>, Wait> {
         let (mut stay, come): (Vec<NodeId>, Vec<NodeId>) =
             self.willing.keys().partition(|node| self.voters.contains(node));
         stay.sort_by_key(|node| !self.answers(*node));
+        let mut drain: Vec<NodeId> = self.draining.keys().filter(|node| self.voters.contains(node)).copied().collect();
+        drain.sort_by_key(|node| !self.answers(*node));
         let ready = || come.iter().copied().filter(|node| self.is_ready(*node));
         let late = |waits_for: &dyn Fn(NodeId) -> bool| -> BTreeSet<NodeId> {
             come.iter().copied().filter(|node| !self.is_ready(*node) && waits_for(*node)).collect()
         };
-        let all: Vec<NodeId> = stay.iter().copied().chain(ready()).collect();
+        let all: Vec<NodeId> = stay.iter().copied().chain(ready()).chain(drain).collect();
         let wanted = largest(&all);
         let would_help = |late: &BTreeSet<NodeId>| odd(all.len() + late.len()) > wanted.len();
         let coming = late(&|node| self.answers(node));

@@ -39,15 +39,15 @@ pub(crate) enum ClusterCommand {
     Upgrade(upgrade::UpgradeArgs),
     /// Replace the authority that signs the nodes' certificates, while everything goes on
     RotateCa(rotate::RotateArgs),
-    /// Take a node out of traffic before it is stopped, and wait until it has handed over the lead and its vote
+    /// Take a node out of traffic before it is stopped, and wait until it does not lead
     ///
-    /// Its /readyz says 503 ("draining"), so that load balancers leave it, and it answers whoever still comes. KV namespaces whose
-    /// entries it keeps stay with it.
+    /// Its /readyz says 503 ("draining"), so that load balancers leave it, and it answers whoever still comes. Another voter leads; the
+    /// vote goes to another node where one can take it. KV namespaces whose entries it keeps stay with it.
     Drain {
         /// Its name or id
         node: String,
     },
-    /// Give a drained node work again: it is ready, and votes if it may
+    /// Give a drained node work again: it is ready, and may vote and lead
     Undrain {
         /// Its name or id
         node: String,

@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(paced.closing.unwrap().bytes, 1000);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_peer_that_does_not_go_is_left() {
         let (mut peer, ours) = duplex(64);
         let mut paced = Paced::new(ours, Pace { opening: LONG, writing: LONG });

@@ -36,7 +36,7 @@ use crate::{
     catalog::{Catalog, Change, Node, NodeRole, NodeState, RoleError, WhenVoter},
 };
 
-const DRAIN: &str = "Gives a node no new work: its /readyz says 503, and it hands over the lead and its vote";
+const DRAIN: &str = "Gives a node no new work: its /readyz says 503, another one leads, and votes where one can";
 
 /// A node: what the cluster has agreed about it, and what the leader knows of it, or else the node that was asked: see `view`.
 #[derive(Debug, Serialize, ToSchema)]

@@ -95,7 +95,9 @@ fn the_lead_goes_to_a_voter_that_answers_and_has_most_of_the_log() {
     let crashed = view(1, &[2, 3], &[1, 2, 3], &[]).draining(&[1]).silent(&[2]);
     assert_eq!(plan(&crashed), transfer(3));
     let led_by_3 = View { leader: NodeId(3), ..crashed.with(&[1], Presence::Answers { behind: Some(0) }) };
-    assert_eq!(plan(&led_by_3), voters(&[3]), "the one of both that answers");
+    assert_eq!(plan(&led_by_3), Plan::Settled, "one that drains votes on, as nobody can take its place");
+    let leaves = view(3, &[2, 3], &[1, 2, 3], &[]).silent(&[2]);
+    assert_eq!(plan(&leaves), voters(&[3]), "the one of both that answers");
     let far = Presence::Answers { behind: Some(7) };
     assert_eq!(plan(&view(1, &[2, 3, 4], &[1, 2, 3], &[(4, 0)]).with(&[2], far)), transfer(3));
     let too_far = Presence::Answers { behind: Some(500) };
@@ -104,9 +106,9 @@ fn the_lead_goes_to_a_voter_that_answers_and_has_most_of_the_log() {
 
 #[test]
 fn voters_that_can_not_agree_are_never_made() {
-    let nobody_else = view(1, &[2], &[1, 2, 3], &[]).draining(&[1, 3]).silent(&[2]);
+    let nobody_else = view(1, &[2], &[1, 2, 3], &[]).silent(&[2]);
     assert_eq!(plan(&nobody_else), Plan::Wait(Wait::NobodyElse));
-    let newcomer = view(1, &[2, 4], &[1, 2, 3], &[(4, 0)]).draining(&[1, 3]).silent(&[2]);
+    let newcomer = view(1, &[2, 4], &[1, 2, 3], &[(4, 0)]).silent(&[2]);
     assert_eq!(plan(&newcomer), voters(&[4]), "it answers; the others of the new voters would not");
     let two_of_five = view(1, &[3, 4, 5], &[1, 2, 3, 4, 5], &[]).draining(&[1, 2]).silent(&[4, 5]);
     assert_eq!(plan(&two_of_five), transfer(3));
@@ -116,7 +118,7 @@ fn voters_that_can_not_agree_are_never_made() {
 
 #[test]
 fn fewer_vote_only_when_nobody_is_about_to_take_the_place() {
-    let coming = view(2, &[2, 3, 4], &[1, 2, 3], &[(4, 5000)]).draining(&[1]);
+    let coming = view(2, &[2, 3, 4], &[1, 2, 3], &[(4, 5000)]);
     assert_eq!(plan(&coming), behind(&[4]));
     assert_eq!(plan(&coming.silent(&[4])), voters(&[2]));
 }
@@ -127,6 +129,20 @@ fn who_votes_keeps_the_vote_while_it_is_silent() {
         let all: Vec<u64> = (1..=3).chain(learners.iter().map(|(id, _)| *id)).collect();
         assert_eq!(plan(&view(1, &all, &[1, 2, 3], &learners).silent(&[2])), Plan::Settled);
     }
+}
+
+#[test]
+fn a_draining_node_votes_until_another_can_but_does_not_lead() {
+    let three = view(2, &[2, 3], &[1, 2, 3], &[]).draining(&[1]);
+    assert_eq!(plan(&three), Plan::Settled);
+    assert_eq!(plan(&View { leader: NodeId(1), ..three.clone() }), transfer(2));
+    let nobody = view(1, &[2, 3], &[1, 2, 3], &[]).draining(&[1]).with(&[2, 3], Presence::Answers { behind: None });
+    assert_eq!(plan(&nobody), behind(&[2, 3]));
+    let spare = view(2, &[2, 3, 4], &[1, 2, 3], &[(4, 0)]).draining(&[1]);
+    assert_eq!(plan(&spare), voters(&[2, 3, 4]));
+    assert_eq!(plan(&spare.silent(&[4])), Plan::Settled);
+    let two_of_three = view(3, &[3], &[1, 2, 3], &[]).draining(&[1, 2]);
+    assert_eq!(plan(&two_of_three), Plan::Settled);
 }
 
 #[test]
