@@ -198,6 +198,12 @@ impl Bundles {
         }
     }
 
+    /// Whether this node has a file of that name; what is in it is verified when it is read. Blocks for a look at the disk.
+    #[must_use]
+    pub fn has(&self, hash: &BundleHash) -> bool {
+        self.path(hash).exists()
+    }
+
     /// Those that are not on this node's disk.
     pub(crate) async fn lacking(&self, of: BTreeSet<BundleHash>) -> io::Result<BTreeSet<BundleHash>> {
         let bundles = self.clone();

@@ -21,6 +21,7 @@ pub(crate) mod kv;
 pub(crate) mod propose;
 pub(crate) mod raft;
 pub(crate) mod renew;
+pub(crate) mod role;
 pub(crate) mod tails;
 pub(crate) mod trust;
 

@@ -49,7 +49,9 @@ mod wire;
 pub use self::members::{ChangeError, RaftStatus};
 pub use self::transport::{Answer, NoTransport, Question, Transport, TransportError};
 pub use self::type_config::{Outcome, TypeConfig};
-use self::{log::LogStore, machine::Machine, network::Network, silence::Silence, type_config::Proposal};
+use self::{
+    heard::LeaderHeard, log::LogStore, machine::Machine, network::Network, silence::Silence, type_config::Proposal,
+};
 
 /// BOUND: how long the start of a cluster's only voter waits for the catalog to be complete; replaying a full log takes
 /// seconds at most.
@@ -78,6 +80,7 @@ pub struct Raft {
     log: LogStore,
     states: Arc<States>,
     waiting: Arc<Semaphore>,
+    heard: LeaderHeard,
     node: NodeId,
     propose_timeout: Duration,
 }
@@ -111,7 +114,8 @@ impl Raft {
         let raft = raft.map_err(|error| raft_error(&error))?;
         task::spawn("leader's silence", silence.watch(raft.metrics(), config.heartbeat));
         let waiting = Arc::new(Semaphore::new(PROPOSALS_MAX));
-        Ok(Self { raft, log, states, waiting, node: config.node, propose_timeout: config.propose_timeout })
+        let heard = LeaderHeard::default();
+        Ok(Self { raft, log, states, waiting, heard, node: config.node, propose_timeout: config.propose_timeout })
     }
 
     /// Makes an empty log, so that a missing one is known to be lost from now on.

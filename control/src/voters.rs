@@ -120,6 +120,7 @@ fn view(catalog: &Catalog, status: &RaftStatus, answers: &BTreeMap<NodeId, Answe
         leader: status.node,
         willing: of(NodeState::Active),
         draining: of(NodeState::Draining),
+        edges: catalog.nodes().filter(|node| node.role == NodeRole::Edge).map(|node| node.id).collect(),
         voters: status.voters.iter().copied().collect(),
         learners: status.learners.iter().copied().collect(),
         presence: answers.iter().map(presence).collect(),

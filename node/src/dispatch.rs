@@ -207,8 +207,12 @@ impl Dispatch {
     pub fn show(&self, next: Next) {
         let old = self.inner.router.load_full();
         let Next { mut router, unready } = next;
+        let is_start = old.catalog().cluster().is_none();
         for Unready { site, .. } in &unready {
-            let shown = Site::until(site, old.environment(&site.key));
+            let shown = match is_start {
+                true => Site::at_start(site, router.catalog(), |slot| self.inner.deps.specs.has(slot)),
+                false => Site::until(site, old.environment(&site.key)),
+            };
             router.put(&site.key, &shown);
         }
         self.inner.router.store(Arc::new(router));

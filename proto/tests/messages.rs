@@ -74,8 +74,8 @@ fn recodes() -> BTreeMap<&'static str, Recode> {
         mesh:
             CallHead AnswerHead Refusal Join Joined Member
             Renew Renewed VoterKeys VoterKeysAnswer Propose Proposed
-            BundleGet BundleSize Chunk BundlePut BundleStored ApiRequest
-            ApiResponse Header Trust Trusted TailRequest TailEvent
+            BundleGet BundleSize Chunk BundlePut BundleStored BundlesLacking
+            BundlesLackingAnswer RoleAsk RoleTold ApiRequest ApiResponse Header Trust Trusted TailRequest TailEvent
             Identity;
         otlp:
             ExportTraceServiceRequest ExportTraceServiceResponse ExportTracePartialSuccess ResourceSpans Resource ScopeSpans

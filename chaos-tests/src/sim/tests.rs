@@ -1,4 +1,6 @@
 //! The simulation holds for some seeds, and each mutation is caught by the invariant that it breaks.
+//!
+//! **Owns** the mutations. **Must not know** how a run is made. **Enter at** the tests.
 
 use std::collections::BTreeSet;
 

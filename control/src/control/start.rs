@@ -43,6 +43,7 @@ use crate::{
         propose::{ProposeService, Proposer},
         raft::{MeshTransport, RaftService},
         renew::{self, RenewService, Renewal},
+        role::RoleService,
         tails::TailService,
         trust::TrustService,
     },
@@ -419,6 +420,7 @@ impl Parts {
         self.bundles.fetch_from(Arc::new(MeshSource { mesh: mesh.clone(), states: Arc::clone(&states) }));
         let sealer = self.sealer.clone();
         let join = JoinService { proposer: proposer.clone(), sealer, authority: authority.clone() };
+        let role = RoleService { seat: seat.clone(), states: Arc::clone(&states) };
         let api = ApiService { seat: seat.clone(), mesh: mesh.clone(), states, api: Arc::clone(&self.api) };
         mesh.serve(peer::services(peer::raft::methods(&raft)));
         mesh.serve(peer::services(peer::bundles::methods(&bundles)));
@@ -429,6 +431,7 @@ impl Parts {
             (Method::Renew, Arc::new(RenewService { proposer: proposer.clone(), authority: authority.clone() })),
             (Method::VoterKeys, Arc::new(KeysService { proposer, authority })),
             (Method::Trust, Arc::new(TrustService { mesh: mesh.clone() })),
+            (Method::Role, Arc::new(role)),
             (Method::ApiForward, Arc::new(api)),
             (Method::FeedSubscribe, Arc::new(FeedService { feed })),
             (Method::Tail, Arc::new(TailService::new(Arc::clone(&self.tails)))),

@@ -4,7 +4,7 @@
 //! the leader. **Must not know** what they make of it. **Enter at** [`members`], [`roster`], [`certificate`] and [`Leadership`].
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -77,13 +77,12 @@ impl NodeChanges {
 /// What a voter knows about the leader.
 pub(super) struct Leadership {
     seat: Seat,
-    /// Since when there has been no leader.
-    without: Mutex<Option<Instant>>,
+    since: Instant,
 }
 
 impl Leadership {
     pub(super) fn new(seat: Seat) -> Self {
-        Self { seat, without: Mutex::default() }
+        Self { seat, since: clock::monotonic() }
     }
 }
 
@@ -93,13 +92,7 @@ impl feed::Leadership for Leadership {
     }
 
     fn age(&self) -> Duration {
-        let now = clock::monotonic();
-        let quorum_age = self.seat.raft().and_then(|raft| raft.quorum_age());
-        let mut without = self.without.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.leader().is_some() {
-            *without = None;
-            return quorum_age.unwrap_or_default();
-        }
-        now.saturating_duration_since(*without.get_or_insert(now))
+        let heard = self.seat.raft().and_then(|raft| raft.leader_age());
+        heard.unwrap_or_else(|| clock::monotonic().saturating_duration_since(self.since))
     }
 }

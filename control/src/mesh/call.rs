@@ -37,6 +37,7 @@ calls! {
     pb::Join => pb::Joined, Join;
     pb::Renew => pb::Renewed, Renew;
     pb::VoterKeys => pb::VoterKeysAnswer, VoterKeys;
+    pb::RoleAsk => pb::RoleTold, Role;
     pb::BundlesLacking => pb::BundlesLackingAnswer, BundlesLacking;
     pb::Trust => pb::Trusted, Trust;
 }

@@ -69,7 +69,7 @@ pub fn class_of(method: Method) -> Option<Class> {
         Method::Unspecified => None,
         Method::RaftAppend | Method::RaftVote | Method::RaftPreVote | Method::RaftTransfer => Some(Class::Raft),
         Method::Kv => Some(Class::Objects),
-        Method::FeedSubscribe | Method::Propose | Method::Renew | Method::VoterKeys | Method::Trust => {
+        Method::FeedSubscribe | Method::Propose | Method::Renew | Method::VoterKeys | Method::Trust | Method::Role => {
             Some(Class::Feed)
         }
         Method::RaftSnapshot

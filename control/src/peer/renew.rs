@@ -27,6 +27,7 @@ use super::{
     join::{authorities, issue, members, request_key},
     keys,
     propose::Proposer,
+    role,
 };
 use crate::{
     catalog::{Catalog, NodeRole},
@@ -40,6 +41,8 @@ use crate::{
 /// How often the certificate is looked at besides every change of the catalog. Two days of its life are left when it is due; but
 /// a machine that has slept for a week, or whose clock was mended, should not stay apart for long.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How long the leader may be silent before this node asks whether the others have gone on without it; an election is over by then.
+const LEADER_SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How soon it is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(2);
 /// BOUND: how long a voter may take.
@@ -125,6 +128,11 @@ impl Renewal {
     async fn follow_role(&self, catalog: &Catalog, next: &mut NodeIdentity) -> Result<(), String> {
         let Some(role) = catalog.node(self.identity.node).map(|node| node.role) else { return Ok(()) };
         if role.as_str() == self.identity.role {
+            if self.hears_of_no_leader() && role::ask(&self.mesh, &self.proposer, catalog).await == Some(NodeRole::Edge)
+            {
+                tracing::info!("this node has become an edge while it was away");
+                next.role = NodeRole::Edge.as_str().to_owned();
+            }
             return Ok(());
         }
         match role {
@@ -144,6 +152,11 @@ impl Renewal {
         }
         next.role = role.as_str().to_owned();
         Ok(())
+    }
+
+    /// Whether raft tells this node nothing although it takes part: the others may go on without it.
+    fn hears_of_no_leader(&self) -> bool {
+        self.proposer.seat.raft().is_some_and(|raft| raft.leader_age().is_none_or(|age| age > LEADER_SILENCE_MAX))
     }
 
     async fn ask(&self, catalog: &Catalog) -> Result<Vec<Bytes>, String> {

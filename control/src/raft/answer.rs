@@ -4,7 +4,10 @@
 //! [`Raft::answer`].
 
 use bytes::Bytes;
-use openraft::errors::{Fatal, RaftError};
+use openraft::{
+    errors::{Fatal, RaftError},
+    raft::AppendEntriesResponse,
+};
 use skerry_proto::raft as pb;
 
 use super::{
@@ -53,7 +56,11 @@ impl Raft {
         Ok(match question {
             Question::Append(message) => {
                 let request = rpc::append_request(message).map_err(malformed)?;
-                Answer::Append(rpc::append_answer(&self.raft.append_entries(request).await?))
+                let response = self.raft.append_entries(request).await?;
+                if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
+                    self.heard.now();
+                }
+                Answer::Append(rpc::append_answer(&response))
             }
             Question::Vote(message) => {
                 let request = rpc::vote_request(message).map_err(malformed)?;

@@ -1,19 +1,44 @@
-//! Whom a leader hears.
+//! Whom a leader hears, and when the others have heard it.
 //!
-//! **Owns** what openraft counts of answers. **Must not know** what follows from it; `voters` does. **Enter at**
-//! [`Raft::answered`].
+//! **Owns** what openraft counts of answers, and what it does not: it goes on naming a leader that has fallen silent. **Must not
+//! know** what follows from it. **Enter at** [`Raft::answered`] and [`Raft::leader_age`].
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use openraft::{Instant as _, async_runtime::watch::WatchReceiver as _};
 use skerry_proto::id::NodeId;
 
 use super::Raft;
+use crate::clock;
 
 /// BOUND: heartbeats without an answer after which a member is silent: as long as voters wait for a leader that is dead.
 const PATIENCE: u32 = 8;
 
+/// When this node has last taken something of a leader. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LeaderHeard(Arc<Mutex<Option<Instant>>>);
+
+impl LeaderHeard {
+    pub(super) fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::monotonic());
+    }
+
+    fn at(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Raft {
+    /// How long ago the leader was last heard of, or, on the leader, a quorum was; `None` when never since the start.
+    pub(crate) fn leader_age(&self) -> Option<Duration> {
+        let heard = || self.heard.at().map(|at| clock::monotonic().saturating_duration_since(at));
+        self.quorum_age().or_else(heard)
+    }
+
     /// On the leader: how long ago each member was asked what it has answered last; `None` for one that has not answered this
     /// leader yet. Empty elsewhere.
     pub(crate) fn answered(&self) -> BTreeMap<NodeId, Option<Duration>> {

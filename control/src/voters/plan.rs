@@ -7,12 +7,13 @@
 //! unknown --AddLearner--> learner --SetVoters (it answers and has caught up)--> voter
 //!                            ^                                                    |
 //!                            `---------------- SetVoters (without it) ------------'
-//! learner --Drop (no node any more, or an edge)--> unknown
+//! learner --Drop (no node any more; or an edge, and it does not answer)--> unknown
 //! ```
 //! - One step at a time; the next one is planned from what the step before has made.
 //! - A leader that drains, or shall not vote any more, hands the lead over first, to a voter that answers.
 //! - Who does not answer gets no vote and no lead, and keeps the vote that it has: a node that comes and goes moves nothing. It
 //!   loses its vote only when others have to go, and those who stay could not agree otherwise.
+//! - A node that has become an edge gets the log until it has begun anew as one, and so does not answer: it is how it hears of that.
 //! - A draining node hands over the lead at once, and its vote when another node can take it: a voter that is stopped for a while
 //!   is a failure that the others bear, while fewer voters would bear less. Without a vote it is a learner: it has to show the newest
 //!   state for as long as it serves.
@@ -36,6 +37,8 @@ pub struct View {
     pub willing: BTreeMap<NodeId, String>,
     /// Nodes that would vote if they did not drain, with their mesh addresses.
     pub draining: BTreeMap<NodeId, String>,
+    /// Nodes that shall not vote.
+    pub edges: BTreeSet<NodeId>,
     /// Who votes.
     pub voters: BTreeSet<NodeId>,
     /// Who listens.
@@ -106,7 +109,9 @@ pub enum Step {
 /// The next step, or why there is none.
 #[must_use]
 pub fn plan(view: &View) -> Plan {
-    let listens = |node: &NodeId| view.willing.contains_key(node) || view.draining.contains_key(node);
+    let has_to_hear = |node: &NodeId| view.edges.contains(node) && view.presence(*node) != Presence::Silent;
+    let listens =
+        |node: &NodeId| view.willing.contains_key(node) || view.draining.contains_key(node) || has_to_hear(node);
     if let Some(node) = view.learners.iter().find(|node| !listens(node)) {
         return Plan::Take(Step::Drop(*node));
     }

@@ -384,6 +384,29 @@ async fn a_node_that_takes_another_role_has_what_it_had_while_nobody_else_is_the
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voter_that_is_away_while_it_becomes_an_edge_hears_of_it_when_it_is_back() {
+    let mut cluster = Cluster::start(3).await;
+    let away = cluster.nodes.remove(2);
+    let id = away.control.node();
+    away.control.shutdown().await;
+    let path = format!("/cluster/nodes/{id}");
+    let (status, answer) = cluster.call(0, "PATCH", &path, Some(json!({ "role": "edge" }))).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    until("raft goes on without it", || {
+        let known = cluster.leader().map(|leader| cluster.nodes[leader].control.status().unwrap());
+        known.is_some_and(|known| !known.voters.contains(&id) && !known.learners.contains(&id))
+    })
+    .await;
+    let back = away.restart().await;
+    until("it wants to start anew", || *back.control.restarts().borrow()).await;
+    cluster.nodes.push(back.restart().await);
+    assert!(cluster.nodes[2].control.status().is_none(), "it takes no part in raft");
+    cluster.write(0, "later").await;
+    until("it follows", || cluster.titles(2) == ["later"]).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_voter_that_crashed_twice_shows_what_was_good_until_there_is_something_newer() {
     let mut cluster = Cluster::start(3).await;
     let (revision, leader) = (|node: &Node| node.control.watch().borrow().revision(), 0);

@@ -7,7 +7,8 @@
 //! ready --other versions are live--> awaiting (the old versions serve) --their code is here--> ready
 //!                                       `--others again--> awaiting those
 //! ```
-//! This is the one rule by which a node goes over to new code, whether raft or the feed has brought the state that names it.
+//! This is the one rule by which a node goes over to new code, whether raft or the feed has brought the state that names it. A node
+//! that starts knows of no old versions: the newest deployment whose code it has takes their place.
 
 use std::{
     collections::VecDeque,
@@ -102,6 +103,36 @@ impl Site {
             }),
             _ => Arc::clone(next),
         }
+    }
+
+    /// The entry to show until `next` is ready, on a node that has shown nothing yet: the newest deployment of which `has` says that
+    /// all code is here, which is what the node served when it stopped. It is `next` itself when there is none.
+    #[must_use]
+    pub fn at_start(next: &Arc<Self>, catalog: &Catalog, has: impl Fn(&Slot) -> bool) -> Arc<Self> {
+        if next.all_live().all(|slot| has(slot)) {
+            return Arc::clone(next);
+        }
+        let environment = &next.environment;
+        let earlier = environment.deployments.iter().skip(1).find_map(|deployment| {
+            let split = Split::of(deployment);
+            let slots = split.versions().map(|id| {
+                let slot = Slot::next(catalog, &next.key, environment.version(id)?, None);
+                has(&slot).then_some(Some(slot))
+            });
+            let live = slots.collect::<Option<Vec<_>>>()?;
+            Some((split, live))
+        });
+        let Some((split, live)) = earlier else { return Arc::clone(next) };
+        Arc::new(Self {
+            key: next.key.clone(),
+            split,
+            environment: Arc::clone(environment),
+            ancestors: next.ancestors.clone(),
+            live,
+            previews: Mutex::default(),
+            awaited: Some(Arc::clone(next)),
+            ready: OnceLock::new(),
+        })
     }
 
     /// The entry that takes this one's place once it is ready.

@@ -97,6 +97,12 @@ impl Specs {
         slot.spec.get_or_try_init(|| self.make(environment, slot)).await.map(Arc::clone)
     }
 
+    /// Whether a slot's code is on this node's disk. Blocks for a look at it.
+    #[must_use]
+    pub fn has(&self, slot: &Slot) -> bool {
+        self.bundles.has(&slot.version.code.bundle.hash)
+    }
+
     /// Makes sure that a slot's code is on this node's disk.
     pub async fn stock(&self, slot: &Slot) -> Result<(), SpecError> {
         let (version, hash) = (slot.version.id.clone(), slot.version.code.bundle.hash);

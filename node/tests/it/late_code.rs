@@ -1,6 +1,6 @@
 //! New code that a node can not store.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -67,6 +67,52 @@ async fn late_code_is_waited_for(role: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edge_serves_on_what_it_has_until_it_can_store_new_code() {
     late_code_is_waited_for("edge").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_that_starts_without_the_new_code_and_with_nobody_to_ask_serves_what_it_served() {
+    let first = Node::start_with(Settings { mesh: Some("127.0.0.1:0".into()), ..Settings::default() }).await;
+    let second = first.joined("second", "edge").await;
+    first.deploy("app", "production", &says("before"), json!([])).await;
+    until("the second node serves", async || {
+        let answer = second.get(HOST, "/").send().await.unwrap();
+        (answer.status() == 200).then_some(())
+    })
+    .await;
+    let bundles = second.dir.path().join("data/bundles");
+    block(&bundles);
+    first.deploy("app", "production", &says("after"), json!([])).await;
+    until("the second node knows", async || {
+        let found = propagation(&first).await;
+        found["refused"].as_array().and_then(|refused| refused.first()).cloned()
+    })
+    .await;
+    let dir = second.stop().await;
+    let kept = first.stop().await;
+    unblock(&bundles);
+
+    let second = Node::start_in(Arc::clone(&dir), member(&dir, "second", "edge")).await;
+    assert_eq!(second.text(HOST, "/").await, "before");
+    let first =
+        Node::start_in(Arc::clone(&kept), Settings { mesh: Some("127.0.0.1:0".into()), ..Settings::default() }).await;
+    until("it goes over once there is somebody to ask", async || {
+        (second.text(HOST, "/").await == "after").then_some(())
+    })
+    .await;
+    second.stop().await;
+    first.stop().await;
+}
+
+/// The settings of a node that has joined.
+fn member(dir: &tempfile::TempDir, name: &str, role: &str) -> Settings {
+    Settings {
+        data_dir: Some(dir.path().join("data")),
+        node_name: Some(name.into()),
+        role: Some(role.into()),
+        mesh: Some("127.0.0.1:0".into()),
+        bootstrap: Some(false),
+        ..Settings::default()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

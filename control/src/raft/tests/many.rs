@@ -177,6 +177,20 @@ async fn a_leader_in_the_minority_loses_nothing_and_acknowledges_nothing() {
 }
 
 #[tokio::test]
+async fn a_follower_that_is_cut_off_knows_how_old_its_state_is() {
+    let voters = Voters::start(&[1, 2, 3], 1000).await;
+    voters.write(&[1], "before").await;
+    let follower = voters.node(2);
+    until("it hears of the leader", || async { follower.leader_age().is_some() }).await;
+    voters.isolate(NodeId(2));
+    let age = Duration::from_secs(1);
+    until("its state grows old", || async { follower.leader_age().is_some_and(|heard| heard > age) }).await;
+    voters.heal();
+    until("it is fresh again", || async { follower.leader_age().is_some_and(|heard| heard < age) }).await;
+    voters.stop().await;
+}
+
+#[tokio::test]
 async fn a_leader_that_is_heard_but_hears_nothing_is_replaced() {
     let voters = Voters::start(&[1, 2, 3], 1000).await;
     voters.write(&[1], "before").await;

@@ -11,6 +11,7 @@ fn view(leader: u64, willing: &[u64], voters: &[u64], learners: &[(u64, u64)]) -
         leader: NodeId(leader),
         willing: addresses(willing),
         draining: BTreeMap::new(),
+        edges: BTreeSet::new(),
         voters: ids(voters),
         learners: learners.iter().map(|(id, _)| NodeId(*id)).collect(),
         presence: voters.iter().map(|id| (*id, 0)).chain(learners.iter().copied()).map(present).collect(),
@@ -156,6 +157,14 @@ fn a_draining_node_goes_on_listening() {
 #[test]
 fn the_last_voter_votes_on_while_it_drains() {
     assert_eq!(plan(&view(1, &[], &[1], &[]).draining(&[1])), Plan::Settled);
+}
+
+#[test]
+fn a_node_that_becomes_an_edge_hears_of_it_before_it_is_dropped() {
+    let edge = View { edges: ids(&[3]), ..view(1, &[1, 2], &[1], &[(2, 0), (3, 5)]) };
+    assert_eq!(plan(&edge), Plan::Settled);
+    assert_eq!(plan(&edge.clone().with(&[3], Presence::Unheard)), Plan::Settled);
+    assert_eq!(plan(&edge.silent(&[3])), Plan::Take(Step::Drop(NodeId(3))));
 }
 
 #[test]
