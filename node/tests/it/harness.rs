@@ -87,6 +87,19 @@ impl Node {
         node
     }
 
+    /// A node that has joined, started again in its directory.
+    pub(crate) async fn again(dir: Arc<TempDir>, name: &str, role: &str) -> Self {
+        let settings = Settings {
+            data_dir: Some(dir.path().join("data")),
+            node_name: Some(name.into()),
+            role: Some(role.into()),
+            mesh: Some("127.0.0.1:0".into()),
+            bootstrap: Some(false),
+            ..Settings::default()
+        };
+        Self::start_in(dir, settings).await
+    }
+
     /// Where others join it.
     pub(crate) fn mesh(&self) -> String {
         self.app.as_ref().unwrap().ready().mesh.unwrap().to_string()

@@ -26,16 +26,21 @@ async fn propagation(node: &Node) -> Value {
     answer.json::<Value>().await.unwrap()["result"].clone()
 }
 
-/// By the feed for an edge, by raft for the other.
-async fn late_code_is_waited_for(role: &str) {
-    let first = Node::start_with(Settings { mesh: Some("127.0.0.1:0".into()), ..Settings::default() }).await;
-    let second = first.joined("second", role).await;
+/// Both nodes serve a first version.
+async fn serve_before(first: &Node, second: &Node) {
     first.deploy("app", "production", &says("before"), json!([])).await;
     until("the second node serves", async || {
         let answer = second.get(HOST, "/").send().await.unwrap();
         (answer.status() == 200).then_some(())
     })
     .await;
+}
+
+/// By the feed for an edge, by raft for the other.
+async fn late_code_is_waited_for(role: &str) {
+    let first = Node::start_with(Settings { mesh: Some("127.0.0.1:0".into()), ..Settings::default() }).await;
+    let second = first.joined("second", role).await;
+    serve_before(&first, &second).await;
 
     let bundles = second.dir.path().join("data/bundles");
     block(&bundles);
@@ -73,12 +78,7 @@ async fn an_edge_serves_on_what_it_has_until_it_can_store_new_code() {
 async fn an_edge_that_starts_without_the_new_code_and_with_nobody_to_ask_serves_what_it_served() {
     let first = Node::start_with(Settings { mesh: Some("127.0.0.1:0".into()), ..Settings::default() }).await;
     let second = first.joined("second", "edge").await;
-    first.deploy("app", "production", &says("before"), json!([])).await;
-    until("the second node serves", async || {
-        let answer = second.get(HOST, "/").send().await.unwrap();
-        (answer.status() == 200).then_some(())
-    })
-    .await;
+    serve_before(&first, &second).await;
     let bundles = second.dir.path().join("data/bundles");
     block(&bundles);
     first.deploy("app", "production", &says("after"), json!([])).await;
@@ -91,7 +91,7 @@ async fn an_edge_that_starts_without_the_new_code_and_with_nobody_to_ask_serves_
     let kept = first.stop().await;
     unblock(&bundles);
 
-    let second = Node::start_in(Arc::clone(&dir), member(&dir, "second", "edge")).await;
+    let second = Node::again(dir, "second", "edge").await;
     assert_eq!(second.text(HOST, "/").await, "before");
     let first =
         Node::start_in(Arc::clone(&kept), Settings { mesh: Some("127.0.0.1:0".into()), ..Settings::default() }).await;
@@ -101,18 +101,6 @@ async fn an_edge_that_starts_without_the_new_code_and_with_nobody_to_ask_serves_
     .await;
     second.stop().await;
     first.stop().await;
-}
-
-/// The settings of a node that has joined.
-fn member(dir: &tempfile::TempDir, name: &str, role: &str) -> Settings {
-    Settings {
-        data_dir: Some(dir.path().join("data")),
-        node_name: Some(name.into()),
-        role: Some(role.into()),
-        mesh: Some("127.0.0.1:0".into()),
-        bootstrap: Some(false),
-        ..Settings::default()
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -155,15 +155,7 @@ async fn a_node_that_the_cluster_drains_is_not_ready_and_answers_what_comes() {
 
     let dir = Arc::clone(&second.dir);
     second.stop().await;
-    let settings = Settings {
-        data_dir: Some(dir.path().join("data")),
-        node_name: Some("second".into()),
-        role: Some("edge".into()),
-        mesh: Some("127.0.0.1:0".into()),
-        bootstrap: Some(false),
-        ..Settings::default()
-    };
-    let second = Node::start_in(dir, settings).await;
+    let second = Node::again(dir, "second", "edge").await;
     assert_eq!(readyz(&second, 503).await, "draining\n", "a start does not end it");
     first.call(Method::POST, "/cluster/nodes/second/undrain", json!({})).await;
     assert_eq!(readyz(&second, 200).await, "ready\n");

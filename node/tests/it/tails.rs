@@ -86,15 +86,7 @@ async fn a_session_hears_every_node_also_those_that_come_and_go() {
     drop(at_second);
 
     let dir = second.stop().await;
-    let settings = Settings {
-        data_dir: Some(dir.path().join("data")),
-        node_name: Some("second".into()),
-        role: Some("edge".into()),
-        mesh: Some("127.0.0.1:0".into()),
-        bootstrap: Some(false),
-        ..Settings::default()
-    };
-    let again = Node::start_in(dir, settings).await;
+    let again = Node::again(dir, "second", "edge").await;
     until_heard(&mut at_first, &again, "again").await;
     again.stop().await;
     first.stop().await;
