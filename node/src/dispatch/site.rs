@@ -91,16 +91,9 @@ impl Site {
     #[must_use]
     pub fn until(next: &Arc<Self>, old: Option<&Arc<Self>>) -> Arc<Self> {
         match old {
-            Some(old) if !next.is_ready() && old.all_live().next().is_some() => Arc::new(Self {
-                key: next.key.clone(),
-                split: old.split.clone(),
-                environment: Arc::clone(&next.environment),
-                ancestors: next.ancestors.clone(),
-                live: old.live.clone(),
-                previews: Mutex::default(),
-                awaited: Some(Arc::clone(next)),
-                ready: OnceLock::new(),
-            }),
+            Some(old) if !next.is_ready() && old.all_live().next().is_some() => {
+                next.awaited_by(old.split.clone(), old.live.clone())
+            }
             _ => Arc::clone(next),
         }
     }
@@ -122,15 +115,19 @@ impl Site {
             let live = slots.collect::<Option<Vec<_>>>()?;
             Some((split, live))
         });
-        let Some((split, live)) = earlier else { return Arc::clone(next) };
+        earlier.map_or_else(|| Arc::clone(next), |(split, live)| next.awaited_by(split, live))
+    }
+
+    /// This environment with other live versions, which serve until this entry is ready.
+    fn awaited_by(self: &Arc<Self>, split: Split, live: Vec<Option<Arc<Slot>>>) -> Arc<Self> {
         Arc::new(Self {
-            key: next.key.clone(),
+            key: self.key.clone(),
             split,
-            environment: Arc::clone(environment),
-            ancestors: next.ancestors.clone(),
+            environment: Arc::clone(&self.environment),
+            ancestors: self.ancestors.clone(),
             live,
             previews: Mutex::default(),
-            awaited: Some(Arc::clone(next)),
+            awaited: Some(Arc::clone(self)),
             ready: OnceLock::new(),
         })
     }

@@ -72,16 +72,8 @@ impl Node {
         let dir = Arc::new(TempDir::new().unwrap());
         let token_file = dir.path().join("join.token");
         std::fs::write(&token_file, invited["token"].as_str().unwrap()).unwrap();
-        let settings = Settings {
-            data_dir: Some(dir.path().join("data")),
-            node_name: Some(name.into()),
-            role: Some(role.into()),
-            mesh: Some("127.0.0.1:0".into()),
-            bootstrap: Some(false),
-            join: Some(self.mesh()),
-            join_token_file: Some(token_file),
-            ..settings
-        };
+        let settings = Settings { join: Some(self.mesh()), join_token_file: Some(token_file), ..settings };
+        let settings = member(&dir, name, role, settings);
         let mut node = Self::start_in(dir, settings).await;
         (node.token, node.account) = (self.token.clone(), self.account.clone());
         node
@@ -89,14 +81,7 @@ impl Node {
 
     /// A node that has joined, started again in its directory.
     pub(crate) async fn again(dir: Arc<TempDir>, name: &str, role: &str) -> Self {
-        let settings = Settings {
-            data_dir: Some(dir.path().join("data")),
-            node_name: Some(name.into()),
-            role: Some(role.into()),
-            mesh: Some("127.0.0.1:0".into()),
-            bootstrap: Some(false),
-            ..Settings::default()
-        };
+        let settings = member(&dir, name, role, Settings::default());
         Self::start_in(dir, settings).await
     }
 
@@ -172,6 +157,18 @@ impl Node {
     pub(crate) async fn stop(mut self) -> Arc<TempDir> {
         self.app.take().unwrap().stop().await;
         Arc::clone(&self.dir)
+    }
+}
+
+/// The settings of a node that founds no cluster.
+fn member(dir: &TempDir, name: &str, role: &str, settings: Settings) -> Settings {
+    Settings {
+        data_dir: Some(dir.path().join("data")),
+        node_name: Some(name.into()),
+        role: Some(role.into()),
+        mesh: Some("127.0.0.1:0".into()),
+        bootstrap: Some(false),
+        ..settings
     }
 }
 

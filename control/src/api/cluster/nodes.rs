@@ -49,7 +49,7 @@ pub(crate) struct NodeInfo {
     pub role: &'static str,
     /// What it does: `leader`, `voter` or `learner`; `null` when it has no part in raft, or nothing is known.
     pub raft: Option<&'static str>,
-    /// `active`; or `draining`: it is not ready, answers whoever still comes, and does not vote unless no other node may.
+    /// `active`; or `draining`: it is not ready, answers whoever still comes, does not lead, and votes until another can.
     pub state: &'static str,
     /// Where it stands; empty when not said.
     pub region: String,
