@@ -6,6 +6,8 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 SEED ?= 1
 # cargo-nextest runs each test in a process of its own; plain cargo test serves where it is not installed.
 RUN_TESTS := $(if $(shell command -v cargo-nextest),nextest run --no-fail-fast,test --no-fail-fast)
+# Tests of clusters mostly wait for elections and heartbeats: half as many more than there are cores.
+export NEXTEST_TEST_THREADS ?= $(shell expr $$(nproc) \* 3 / 2)
 
 .PHONY: build demo test bench chaos lint lint-install verify fix setup
 

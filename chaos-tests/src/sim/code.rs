@@ -115,7 +115,7 @@ impl Code {
         for other in others.iter().cycle().skip(first).take(others.len()) {
             let Some(delay) = self.net.carries(node, *other) else { continue };
             tokio::time::sleep(delay).await;
-            if self.net.lies(*other) {
+            if self.net.lies(*other, node) {
                 return Some(Bytes::from_static(b"not the code"));
             }
             let found = self.bundles(*other)?.get(hash).await;

@@ -33,6 +33,8 @@ struct Links {
     delay_ms: u64,
     /// Who gives wrong bytes when it is asked for code.
     liar: Option<NodeId>,
+    /// Who was given them.
+    deceived: BTreeSet<NodeId>,
     lie: Option<Lie>,
     rng: Rng,
     counts: Counts,
@@ -101,6 +103,7 @@ impl Net {
             loss_percent: 0,
             delay_ms: 0,
             liar: None,
+            deceived: BTreeSet::new(),
             lie: None,
             rng: Rng::new(seed ^ 0x006e_6574),
             counts: Counts::default(),
@@ -145,12 +148,21 @@ impl Net {
         lock(&self.links).liar = Some(node);
     }
 
-    /// Whether this node gives wrong bytes; each question counts as a lie told.
-    pub(super) fn lies(&self, node: NodeId) -> bool {
+    /// Whether this node gives wrong bytes to one that asks it; each question counts as a lie told.
+    pub(super) fn lies(&self, node: NodeId, to: NodeId) -> bool {
         let mut links = lock(&self.links);
         let lies = links.liar == Some(node);
-        links.counts.lies += u64::from(lies);
+        if lies {
+            links.counts.lies += 1;
+            links.deceived.insert(to);
+        }
         lies
+    }
+
+    /// Whether a node was ever given wrong bytes.
+    #[cfg(test)]
+    pub(super) fn was_deceived(&self, node: NodeId) -> bool {
+        lock(&self.links).deceived.contains(&node)
     }
 
     /// Whether what the feed sends to this node is changed on its way.

@@ -77,6 +77,7 @@ async fn messages_pass_both_ways_and_the_worker_closes() {
     socket.send(Message::text("close")).await;
     let Message::Close(Some(frame)) = socket.next().await else { panic!("the worker closes") };
     assert_eq!((frame.code, frame.reason.as_str()), (CloseCode::Library(4000), "done"));
+    drop(socket);
     node.stop().await;
 }
 
@@ -106,6 +107,7 @@ async fn a_socket_passes_through_a_service_binding() {
     let (mut socket, _) = connect_url(&url, &[("host", "front.workers.test")]).await;
     socket.send(Message::text("through")).await;
     assert_eq!(socket.next().await, Message::text("echo through"));
+    drop(socket);
     node.stop().await;
 }
 
