@@ -54,6 +54,7 @@ pub use deployment::{Deployment, Percentage, Share};
 pub use diff::{Difference, EnvironmentDiff, Side, diff, diff_between, diff_config};
 pub use digest::Digest;
 pub use domain::Domain;
+pub(crate) use effective::environment_binder;
 pub use effective::{Effective, EffectiveBinding, Origin, Shared, effective, effective_config, resolve_service};
 pub use environment::{Environment, Exposure};
 pub use hostname::{

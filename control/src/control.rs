@@ -13,6 +13,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use axum::Router;
 use bytes::Bytes;
 use skerry_proto::id::{BundleHash, NodeId, Revision};
 use tokio::{
@@ -38,7 +39,7 @@ use crate::{
         self,
         bundles::Copier,
         kv::{ClusterKv, Keeper},
-        propose::Proposer,
+        sight::Sight,
         tails::Ask,
     },
     raft::RaftStatus,
@@ -65,7 +66,7 @@ mod watchers;
 mod who;
 
 pub use self::live::{BUCKETS_MS, LiveHistogram, LiveTimes};
-pub(crate) use crate::peer::api::{ApiCall, Carried, CarryError, ServedApi};
+pub(crate) use crate::peer::api::{ApiCall, Carried, CarryError, Elsewhere};
 
 /// The node that makes a cluster; later ones get their ids from the log.
 const FOUNDER: NodeId = NodeId(1);
@@ -84,16 +85,16 @@ pub struct Control {
     node: NodeId,
     data_dir: Arc<Path>,
     seat: Seat,
+    sight: Sight,
     states: Arc<States>,
     plane: watch::Receiver<Arc<Catalog>>,
-    proposer: Proposer,
     bundles: Bundles,
     sealer: Sealer,
     mesh: Option<Mesh>,
     copier: Option<Copier>,
     feed: Option<FeedHandle>,
     gossip: Option<GossipHandle>,
-    api: Arc<ArcSwapOption<ServedApi>>,
+    api: Arc<ArcSwapOption<Router>>,
     live: LiveTimes,
     restart: watch::Sender<bool>,
     keeper: Arc<Keeper>,
@@ -164,10 +165,13 @@ impl Control {
         self.states.reach(revision, within).await
     }
 
-    /// Changes the catalog, wherever the leader is. When this returns `Ok`, the change is durable and [`Control::catalog`]
-    /// shows it.
+    /// Changes the catalog, on the leader: whoever calls has looked at the leader's state. When this returns `Ok`, the change is
+    /// durable and [`Control::catalog`] shows it.
     pub async fn propose(&self, command: Command) -> Result<Applied, ProposeError> {
-        self.proposer.propose(command).await
+        match self.seat.raft() {
+            Some(raft) => raft.propose(command).await,
+            None => Err(ProposeError::NotLeader { leader: None }),
+        }
     }
 
     /// The code of versions.
@@ -227,7 +231,8 @@ impl Control {
         self.seat.raft().map(|raft| raft.status())
     }
 
-    /// Whether this node leads, as far as it knows.
+    /// Whether this node speaks for the cluster: it leads, a majority has confirmed that a moment ago, and it has applied all
+    /// that was agreed on before it did.
     #[must_use]
     pub fn leads(&self) -> bool {
         self.seat.leads()
@@ -363,7 +368,7 @@ impl Control {
     }
 
     /// Answers requests that other nodes carry here with this API, until [`Control::shutdown`].
-    pub(crate) fn serve_api(&self, api: ServedApi) {
+    pub(crate) fn serve_api(&self, api: Router) {
         self.api.store(Some(Arc::new(api)));
     }
 

@@ -81,3 +81,9 @@ pub const GOSSIP_INBOX_MAX: usize = 1024;
 /// BOUND: how far ahead another member may say that this node's boot counter was. More is a broken peer: a node that starts once
 /// a minute needs two years for it.
 pub const BOOT_LEAD_MAX: u64 = 1 << 20;
+
+/// How long bytes may be on their way to another node.
+#[must_use]
+pub(crate) fn link_time(bytes: usize) -> Duration {
+    Duration::from_millis(bytes as u64 * 1000 / LINK_BYTES_PER_SECOND)
+}

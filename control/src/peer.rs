@@ -22,6 +22,7 @@ pub(crate) mod propose;
 pub(crate) mod raft;
 pub(crate) mod renew;
 pub(crate) mod role;
+pub(crate) mod sight;
 pub(crate) mod tails;
 pub(crate) mod trust;
 

@@ -195,8 +195,11 @@ impl Raft {
         let Ok(_place) = self.waiting.try_acquire() else {
             return Err(ProposeError::Unavailable { reason: format!("{PROPOSALS_MAX} changes are waiting") });
         };
-        let written = tokio::time::timeout(self.propose_timeout, self.raft.client_write(proposal)).await;
         let unknown = |reason: String| Err(ProposeError::Unknown { reason });
+        let written = tokio::select! {
+            written = tokio::time::timeout(self.propose_timeout, self.raft.client_write(proposal)) => written,
+            () = self.forsaken() => return unknown("no majority of the voters answers this node any more".to_owned()),
+        };
         match written {
             Ok(Ok(response)) => match response.data {
                 Outcome::Applied(applied) => Ok(applied),

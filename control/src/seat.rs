@@ -29,15 +29,17 @@ impl Seat {
         self.raft.store(Some(Arc::new(raft)));
     }
 
-    /// Whether this node leads, as far as it knows.
+    /// Whether this node speaks for the cluster, as [`Raft::leads`] has it.
     pub(crate) fn leads(&self) -> bool {
         self.raft().is_some_and(|raft| raft.leads())
     }
 
-    /// Whom to ask for a change when this node does not lead: the leader where it is known, else the nodes that may vote.
+    /// Whom to ask for a change when this node does not lead: the leader where it is known, else the nodes that may vote. One
+    /// that was elected itself, and speaks for nobody yet or any more, asks those, too.
     pub(crate) fn ask_next(&self, own: NodeId, catalog: &Catalog) -> Vec<NodeId> {
-        if let Some(leader) = self.raft().and_then(|raft| raft.status().leader) {
-            return if leader == own { Vec::new() } else { vec![leader] };
+        let leader = self.raft().and_then(|raft| raft.status().leader);
+        if let Some(leader) = leader.filter(|leader| *leader != own) {
+            return vec![leader];
         }
         let may_lead = |state| if state == NodeState::Active { 0 } else { 1 };
         let voters = catalog.nodes().filter(|node| node.role == NodeRole::Voter && node.id != own);

@@ -6,6 +6,8 @@ mod rolldown;
 
 mod plain;
 
+mod syntax;
+
 mod command;
 
 #[cfg(test)]
@@ -68,6 +70,13 @@ pub(crate) enum BundleError {
     /// A `.wasm` entry that is not a component.
     #[error("{} is {found}; the entry must be a WebAssembly component (wasm32-wasip2, jco componentize, componentize-py)", path.display())]
     NotComponent { path: PathBuf, found: &'static str },
+    /// A WebAssembly module beside JavaScript, which would fail when it runs.
+    #[error(
+        "{}: WebAssembly in a JavaScript worker is not supported yet; deploy a component of its own and bind to it as a \
+         service, or keep the file out with `find_additional_modules = false`",
+        path.display()
+    )]
+    WasmModule { path: PathBuf },
     /// More than the API takes.
     #[error("the modules are {bytes} bytes together; at most {MAX_UPLOAD_BYTES} can be uploaded")]
     TooLarge { bytes: usize },

@@ -24,8 +24,8 @@ use tokio_tungstenite::tungstenite;
 
 use self::call::Body;
 pub(crate) use self::call::{Call, Part};
-use self::envelope::Envelope;
 pub(crate) use self::envelope::{ApiError, ResultInfo};
+use self::envelope::{Envelope, Info};
 use self::stream::Streamed;
 
 /// BOUND: a voter is elected in well under a second; longer silence is better told than hidden.
@@ -77,6 +77,8 @@ pub(crate) struct Answer<T> {
     /// Send it back with [`Call::if_match`].
     pub(crate) etag: Option<String>,
     pub(crate) info: ResultInfo,
+    /// Remarks for people: an array of texts.
+    pub(crate) messages: Value,
 }
 
 /// Why a call has no result.
@@ -201,8 +203,8 @@ impl Client {
         let envelope: Envelope = serde_json::from_slice(&text).map_err(strange)?;
         let raw = envelope.into_result(status, &call.describe())?;
         let result = serde_json::from_value(raw.clone()).map_err(strange)?;
-        let info = serde_json::from_slice::<envelope::Info>(&text).map(|info| info.result_info).unwrap_or_default();
-        Ok(Answer { result, raw, etag, info: info.unwrap_or_default() })
+        let Info { result_info, messages } = serde_json::from_slice(&text).unwrap_or_default();
+        Ok(Answer { result, raw, etag, info: result_info.unwrap_or_default(), messages })
     }
 
     /// The bytes of an answer that is not an envelope (KV values, module contents), and its content type.
@@ -265,7 +267,7 @@ impl Client {
         let raw = Value::Array(items);
         let result = serde_json::from_value(raw.clone())
             .map_err(|source| strange(&call, 200, raw.to_string().as_bytes(), Some(source)))?;
-        Ok(Answer { result, raw, etag, info: ResultInfo::default() })
+        Ok(Answer { result, raw, etag, info: ResultInfo::default(), messages: Value::Null })
     }
 
     /// Opens the WebSocket of the tail `id`, at this node and not where an answer says. The id is the permission, so

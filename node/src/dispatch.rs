@@ -3,8 +3,10 @@
 //! **Owns** the table of who answers, the choice of a version, and the door through which workers reach the world.
 //! **Must not know** sockets, TLS or HTTP framing. **Enter at** [`Dispatch`].
 
+pub mod client;
 mod door;
 pub mod hops;
+mod lineage;
 pub mod overrides;
 pub mod pick;
 pub mod request_id;
@@ -14,23 +16,22 @@ pub mod spec;
 pub mod traced;
 mod unowned;
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, atomic::AtomicU32},
-};
+use std::{borrow::Cow, sync::Arc};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, Request, Response};
 use skerry_control::{
     catalog::{Catalog, EnvironmentKey, Scheme},
     kv::KvStore,
-    trace::{Span, SpanKind, TraceContext, Tracer},
+    trace::{Span, SpanKind, Tracer},
 };
 use skerry_proto::id::VersionId;
 use tracing::Instrument;
 
+pub use self::lineage::OVERRIDES;
 use self::{
     door::Door,
+    lineage::{Journey, Lineage},
     request_id::{RequestId, RequestIds},
     site::{Site, Slot},
     spec::{SpecError, Specs},
@@ -48,8 +49,6 @@ use crate::{
     worker::{Body, Event, Outcome, RequestCf, WorkerError, WorkerSpec},
 };
 
-/// Names the versions that a tester wants, by service (RFC 8941 dictionary).
-pub const OVERRIDES: HeaderName = HeaderName::from_static("cloudflare-workers-version-overrides");
 /// Keeps a user on one side of a split.
 pub const VERSION_KEY: HeaderName = HeaderName::from_static("cloudflare-workers-version-key");
 
@@ -136,18 +135,6 @@ pub enum DispatchError {
     /// The worker did not answer. State: unknown. Retry: see [`WorkerError`].
     #[error(transparent)]
     Worker(#[from] WorkerError),
-}
-
-/// What a request brings along from the requests that caused it.
-struct Lineage {
-    id: RequestId,
-    depth: u32,
-    invocations: Arc<AtomicU32>,
-    overrides: Option<Arc<str>>,
-    /// Nodes and proxies that it came through; see [`hops`].
-    hops: u32,
-    /// Its span.
-    span: Option<TraceContext>,
 }
 
 /// What is known about a request from outside beside its own words.
@@ -261,9 +248,9 @@ impl Dispatch {
             }
             (Arc::clone(found.target), found.preview)
         };
-        let overrides = header_text(request.headers(), &OVERRIDES).map(Arc::from);
-        let invocations = Arc::new(AtomicU32::new(1));
-        let lineage = Lineage { id, depth: 0, invocations, overrides, hops, span: span.context().cloned() };
+        let cf = request.extensions().get::<RequestCf>().cloned();
+        let journey = Journey { hops, span: span.context().cloned(), cf };
+        let lineage = Lineage::first(id, request.headers(), journey);
         let slot = self.inner.pick(&site, preview, request.headers(), &lineage)?;
         self.run_fetch((&site, &slot), request, lineage, span).await
     }
@@ -279,9 +266,10 @@ impl Dispatch {
         let site = site.ok_or(DispatchError::UnknownHost)?;
         let id = self.inner.ids.next();
         let mut span = self.inner.deps.tracer.begin(None, SpanKind::Internal, "scheduled");
-        let invocations = Arc::new(AtomicU32::new(1));
-        let lineage = Lineage { id, depth: 0, invocations, overrides: None, hops: 0, span: span.context().cloned() };
-        let slot = self.inner.pick(&site, None, &HeaderMap::new(), &lineage)?;
+        let journey = Journey { span: span.context().cloned(), ..Journey::default() };
+        let no_headers = HeaderMap::new();
+        let lineage = Lineage::first(id, &no_headers, journey);
+        let slot = self.inner.pick(&site, None, &no_headers, &lineage)?;
         let spec = self.inner.spec(&site, &slot).await?;
         let info = || EventInfo::Scheduled { cron: cron.clone(), scheduled_time_ms };
         let (cx, door) = self.context(&spec, &site, lineage, info);
@@ -340,7 +328,7 @@ impl Dispatch {
             let source = Source { environment: site.key.clone(), version: spec.key.version.clone() };
             Trace::new(channel, source, info(), clock::unix_ms())
         });
-        let door = Arc::new(Door::new(self.clone(), trace, lineage.hops, lineage.span));
+        let door = Arc::new(Door::new(self.clone(), trace, lineage.journey));
         let cx = CallContext {
             request_id: lineage.id.text,
             worker: spec.key.clone(),
@@ -407,20 +395,5 @@ fn fetch_info(request: &Request<Body>) -> EventInfo {
         method: request.method().to_string(),
         headers: headers.collect(),
         cf: request.extensions().get::<RequestCf>().map(|cf| Arc::clone(&cf.0)),
-    }
-}
-
-impl Lineage {
-    /// The lineage of a request that a worker makes to another: one deeper, of the same request.
-    fn below(cx: &CallContext, id: RequestId, hops: u32, headers: &HeaderMap) -> Self {
-        let own = header_text(headers, &OVERRIDES).map(Arc::from);
-        Self {
-            id: RequestId { text: Arc::clone(&cx.request_id), random: id.random },
-            depth: cx.depth + 1,
-            invocations: Arc::clone(&cx.invocations),
-            overrides: own.or_else(|| cx.version_overrides.clone()),
-            hops,
-            span: None,
-        }
     }
 }

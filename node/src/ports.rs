@@ -21,7 +21,7 @@ use crate::{
     dispatch::spec,
     runtime::Runtime,
     tails::Tails,
-    worker::{Compatibility, EnvValue, ServiceTarget, WorkerKey, WorkerSpec},
+    worker::{Compatibility, EnvValue, LoadError, PrepareError, ServiceTarget, WorkerKey, WorkerSpec},
 };
 
 /// The version of what is not a version yet.
@@ -63,15 +63,18 @@ impl Validator for UploadValidator {
             version_overrides: None,
             outbound: Arc::new(LinesOnly { refusal: NOT_AT_STARTUP, log }),
         };
-        match self.0.validate(&worker, context).await {
-            Ok(found) => Ok(Validated { handlers: found.handlers, startup_ms: whole_ms(found.startup) }),
-            Err(error) => Err(ValidateError::Code {
-                message: error.message,
-                file: error.file,
-                line: error.line,
-                column: error.column,
-            }),
+        let found = self.0.validate(&worker, context).await.map_err(refused)?;
+        Ok(Validated { handlers: found.handlers, startup_ms: whole_ms(found.startup) })
+    }
+}
+
+/// The code's own fault, or this node's.
+fn refused(error: PrepareError) -> ValidateError {
+    match error {
+        PrepareError::Code(LoadError { message, file, line, column }) => {
+            ValidateError::Code { message, file, line, column }
         }
+        error @ (PrepareError::Busy(_) | PrepareError::Failed(_)) => ValidateError::Unavailable(error.to_string()),
     }
 }
 
@@ -126,4 +129,20 @@ const NOT_AT_STARTUP: &str = "Disallowed operation called within global scope. A
 /// A line of code that is only tried out.
 fn log(cx: &CallContext, record: LogRecord) {
     tracing::debug!(target: "worker", service = %cx.worker.service, "at upload: {}", record.message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_node_lacks_is_not_the_uploaders_fault() {
+        for own in [PrepareError::Busy("no place"), PrepareError::Failed("a panic".to_owned())] {
+            assert!(matches!(refused(own), ValidateError::Unavailable(_)));
+        }
+        let theirs =
+            LoadError { message: "SyntaxError".into(), file: Some("a.js".into()), line: Some(1), column: None };
+        let refused = refused(PrepareError::Code(theirs));
+        assert!(matches!(refused, ValidateError::Code { line: Some(1), .. }), "{refused:?}");
+    }
 }

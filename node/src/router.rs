@@ -5,8 +5,9 @@
 //!
 //! A table is never changed: each state of the catalog makes the next one from the last, at the cost of what changed, and
 //! readers keep the one they began with. Looked at in this order:
-//! 1. routes, the most specific first (one without a service hides everything below it);
-//! 2. the cluster's own hostnames of environments, which nobody else can claim;
+//! 1. the cluster's own hostnames of environments, which nobody else can claim;
+//! 2. routes, the most specific first (one without a service hides everything below it): none in the cluster's own domain,
+//!    however wide its pattern, and on a custom domain only those of the account that has it;
 //! 3. custom domains;
 //! 4. the cluster's own hostnames of single versions (previews).
 
@@ -142,21 +143,39 @@ impl<T> Router<T> {
         path_and_query: &str,
         except: Option<&EnvironmentKey>,
     ) -> Option<Found<'_, T>> {
-        if let Some(routes) = &self.routes
-            && let Some(route) = routes.find(scheme, host, path_and_query)
+        if let Some(target) = self.hosts.get(host) {
+            return Some(Found { target, preview: None, route: None });
+        }
+        let domain = self.domains.get(host);
+        if let Some(route) = self.find_route(scheme, host, path_and_query, domain)
             && (except.is_none() || route.target.as_ref() != except)
         {
             let target = self.environments.get(route.target.as_ref()?)?;
             return Some(Found { target, preview: None, route: Some(route) });
         }
-        if let Some(target) = self.hosts.get(host) {
-            return Some(Found { target, preview: None, route: None });
-        }
-        if let Some(domain) = self.domains.get(host) {
+        if let Some(domain) = domain {
             let target = self.environments.get(&domain.environment)?;
             return Some(Found { target, preview: None, route: None });
         }
         self.find_preview(host)
+    }
+
+    /// The most specific route that may answer a host, which is `domain` or nobody's custom domain.
+    fn find_route(
+        &self,
+        scheme: Scheme,
+        host: &str,
+        path_and_query: &str,
+        domain: Option<&Arc<Domain>>,
+    ) -> Option<&Arc<Route>> {
+        let routes = self.routes.as_ref()?;
+        if self.catalog.cluster().is_some_and(|cluster| cluster.owns(host)) {
+            return None;
+        }
+        match domain {
+            Some(domain) => routes.find_of(&domain.environment.service.account, scheme, host, path_and_query),
+            None => routes.find(scheme, host, path_and_query),
+        }
     }
 
     fn find_preview(&self, host: &str) -> Option<Found<'_, T>> {

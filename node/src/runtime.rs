@@ -39,7 +39,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 pub use crate::worker;
 use crate::{
@@ -54,7 +54,7 @@ use crate::{
         lane::Lane,
         services::Services,
         ticker::Ticker,
-        worker::{Event, LoadError, Outcome, Syntax, WorkerError, WorkerKey, WorkerSpec},
+        worker::{Event, Outcome, PrepareError, Syntax, WorkerError, WorkerKey, WorkerSpec},
         workers::Workers,
     },
     task::Tasks,
@@ -112,6 +112,7 @@ impl Runtime {
         let mould = Mould::new(&engine.engine, &module).map_err(BuildError::Engine)?;
         let components = ComponentRuntime::build(&ComponentConfig {
             heavy_threads: config.heavy_threads,
+            wait_until: config.wait_until,
             ..ComponentConfig::new(config.cache_dir.join("components"))
         })?;
         let services = Arc::new(Services {
@@ -119,6 +120,7 @@ impl Runtime {
             lane: Lane::start(config.heavy_threads)?,
             handle: tokio::runtime::Handle::current(),
             census: Arc::new(Census::new(engine.isolates_max)),
+            validations: Arc::new(Semaphore::new(limits::VALIDATIONS_MAX as usize)),
             mould,
             config,
         });
@@ -159,7 +161,10 @@ impl Runtime {
 
     /// Does what can be done before a worker's first event: a component is compiled. JavaScript is read when an isolate is made,
     /// which takes less than a millisecond.
-    pub async fn prepare(&self, worker: &Arc<WorkerSpec>) -> Result<(), LoadError> {
+    ///
+    /// # Errors
+    /// See [`PrepareError`].
+    pub async fn prepare(&self, worker: &Arc<WorkerSpec>) -> Result<(), PrepareError> {
         match worker.code.syntax {
             Syntax::Component => self.components.prepare(worker).await,
             Syntax::Modules | Syntax::ServiceWorker => Ok(()),

@@ -18,13 +18,13 @@ use skerry_control::{
 };
 
 use self::places::{Claim, Places};
-use crate::{clock, dispatch::Dispatch, task::Tasks, telemetry::Metrics};
+use crate::{clock, dispatch::Dispatch, task::Tasks, telemetry::Metrics, worker::SCHEDULED_WALL};
 
 const MINUTE_MS: i64 = 60_000;
 /// BOUND: minutes that are made up for when the node was held up; what a stopped node missed stays missed, as on Cloudflare.
 const LATE_MINUTES_MAX: i64 = 2;
 /// BOUND: how long a due event waits for a place; as long as the events before it may take.
-const WAIT_MAX: Duration = Duration::from_secs(300);
+const WAIT_MAX: Duration = SCHEDULED_WALL;
 
 /// Fires triggers until told to stop, in the minutes in which [`fires_here`] says so.
 pub async fn run(dispatch: Dispatch, metrics: Arc<Metrics>, tasks: Tasks, control: Control) {

@@ -185,8 +185,10 @@ pub struct Limits {
     /// Outgoing calls of one request, bindings included. Default 1000.
     pub subrequests: u32,
     /// From the call's arrival, its wait for an isolate included, to its answer. After that `waitUntil` has 30 s, which begin
-    /// when neither a body nor a socket is open any more. Default 5 min for fetch.
+    /// when neither a body nor a socket is open any more. For fetch; default 5 min.
     pub wall: Duration,
+    /// The same for a scheduled event. Default [`SCHEDULED_WALL`].
+    pub scheduled_wall: Duration,
     /// CPU time of a module's top-level scope. Default 1 s.
     pub startup_cpu: Duration,
     /// Isolates of one version on this node. Default 2 per core.
@@ -197,6 +199,20 @@ pub struct Limits {
     pub in_flight: usize,
 }
 
+/// BOUND: from a scheduled event's beginning to its end: as long as Cloudflare gives cron triggers.
+pub const SCHEDULED_WALL: Duration = Duration::from_secs(900);
+
+impl Limits {
+    /// How long an event may take, its wait for an isolate included.
+    #[must_use]
+    pub fn wall_of(&self, event: &Event) -> Duration {
+        match event {
+            Event::Fetch(_) => self.wall,
+            Event::Scheduled { .. } => self.scheduled_wall,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -204,6 +220,7 @@ impl Default for Limits {
             memory_bytes: 128 << 20,
             subrequests: 1000,
             wall: Duration::from_secs(300),
+            scheduled_wall: SCHEDULED_WALL,
             startup_cpu: Duration::from_secs(1),
             isolates: 2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             queue: 1000,
@@ -269,7 +286,8 @@ pub enum WorkerError {
         /// The limit.
         limit_ms: u64,
     },
-    /// Every isolate is busy and the queue is full. State: unchanged. Retry: yes, later.
+    /// Every isolate is busy and the queue is full, or the code waits for others to be compiled. State: unchanged. Retry:
+    /// yes, later.
     #[error("the worker is overloaded: too many requests queued")]
     Overloaded,
     /// The isolate was discarded while this event was in it, because of another event. State: unknown. Retry: for
@@ -288,6 +306,30 @@ pub enum WorkerError {
         /// `fetch` or `scheduled`.
         handler: &'static str,
     },
+}
+
+/// Why a worker is not ready to run: its code's fault, or this node's.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum PrepareError {
+    /// The code can not be loaded. State: unchanged. Retry: no.
+    #[error(transparent)]
+    Code(#[from] LoadError),
+    /// This node has no room or no time for it now. State: unchanged. Retry: yes, later.
+    #[error("{0}")]
+    Busy(&'static str),
+    /// This node failed over it, which says nothing about the code. State: unchanged. Retry: yes.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<PrepareError> for WorkerError {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Code(error) => Self::Load(error),
+            PrepareError::Busy(_) => Self::Overloaded,
+            PrepareError::Failed(reason) => Self::Reset { reason },
+        }
+    }
 }
 
 /// Why code can not be loaded; positions are those of the uploaded file.
@@ -310,5 +352,25 @@ fn position(file: &Option<String>, line: Option<u32>, column: Option<u32>) -> St
         (Some(file), Some(line), None) => format!(" at {file}:{line}"),
         (Some(file), _, _) => format!(" in {file}"),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheduled_event_has_a_quarter_of_an_hour() {
+        let scheduled = Event::Scheduled { cron: "* * * * *".to_owned(), scheduled_time_ms: 0 };
+        assert_eq!(Limits::default().wall_of(&scheduled), Duration::from_secs(15 * 60));
+    }
+
+    #[test]
+    fn only_the_codes_own_fault_is_called_a_load_error() {
+        let broken = LoadError { message: "SyntaxError".to_owned(), file: None, line: None, column: None };
+        assert!(matches!(WorkerError::from(PrepareError::Code(broken)), WorkerError::Load(_)));
+        assert!(matches!(WorkerError::from(PrepareError::Busy("full")), WorkerError::Overloaded));
+        let failed = PrepareError::Failed("the compiler failed".to_owned());
+        assert!(matches!(WorkerError::from(failed), WorkerError::Reset { .. }));
     }
 }

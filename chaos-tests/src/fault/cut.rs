@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 
-use crate::{clock, stage::Stage};
+use crate::{api::Worker, clock, cluster::until, stage::Stage};
 
 /// Packets dropped.
 pub const DROPPED: &str = "packets dropped";
@@ -12,6 +12,9 @@ pub const DROPPED: &str = "packets dropped";
 pub const ELECTED: &str = "leaders elected without the one cut off";
 /// Deploys that went on meanwhile.
 pub const MEANWHILE: &str = "deploys during a cut";
+
+/// A service that is deployed at each node in turn.
+const BESIDE: &str = "beside";
 
 /// Which packets are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +27,8 @@ pub enum Direction {
     To,
 }
 
-/// Cuts the leader off, sees another one elected and `deploys` acknowledged, and heals the network.
+/// Cuts the leader off from the other voters, sees another one elected, `deploys` acknowledged and one at each other node, and
+/// heals the network.
 ///
 /// # Errors
 /// When no other leader is elected, or deploys do not go on.
@@ -46,6 +50,13 @@ pub async fn cut(stage: &mut Stage, voters: &[usize], direction: Direction, depl
     let before = stage.workload.acknowledged();
     stage.workload.progress(deploys).await?;
     stage.times.push((format!("until {deploys} deploys, cut {direction:?}"), start.elapsed()));
+    // Also where the node that is cut off is the first one asked, as an edge may that reaches all.
+    let cut_off = stage.cluster.door_of(old)?.name;
+    for door in stage.cluster.doors().iter().filter(|door| door.name != cut_off) {
+        let worker = Worker::module("export default { fetch() { return new Response('during a cut') } }");
+        let deploy = async || door.deploy(BESIDE, worker.clone(), door.name.clone()).await;
+        until(&format!("a deploy at {}", door.name), async || deploy().await.done().ok()).await?;
+    }
     stage.coverage.saw(MEANWHILE, stage.workload.acknowledged() - before);
     stage.coverage.saw(DROPPED, stage.cluster.network().heal()?);
     stage.workload.progress(deploys).await

@@ -91,6 +91,16 @@ pub(crate) struct Guard {
     pub conditions: Conditions,
 }
 
+impl Guard {
+    /// Whether this node knows the token of a request, or the call needs none. The leader may know others, and decides.
+    pub(crate) fn is_known(&self, headers: &HeaderMap) -> Result<bool, ApiError> {
+        if self.rule == Rule::Public {
+            return Ok(true);
+        }
+        Ok(self.deps.control.catalog().token_by_hash(&TokenHash::of(bearer(headers)?)).is_some())
+    }
+}
+
 /// The holder of the token that a request came with.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {

@@ -11,18 +11,26 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, HttpBody as _},
     extract::{OriginalUri, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue, Uri, request::Parts};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Uri, request::Parts};
 use skerry_proto::id::Revision;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::{body, conditions::OWN_KEY, error::ApiError, ports::Peer};
+use super::{
+    auth::Guard,
+    body::{self, JSON_BYTES_MAX, declared_length},
+    conditions::OWN_KEY,
+    error::ApiError,
+    ports::Peer,
+};
 use crate::{
     clock,
-    control::{ApiCall, Carried, CarryError, Control, ServedApi},
+    control::{ApiCall, Carried, CarryError, Control},
     limits::API_BODY_BYTES_MAX,
     trace::TraceContext,
 };
@@ -38,6 +46,9 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LEADER_TIMEOUT: Duration = Duration::from_secs(8);
 /// How often it looks for a leader meanwhile.
 const PAUSE: Duration = Duration::from_millis(200);
+/// BOUND: bytes of a body that is read for a token that this node does not know, before the leader has said whether it does.
+const UNKNOWN_BODY_BYTES_MAX: usize = 64 << 10;
+const UNKNOWN_HERE: &str = "the token is unknown or revoked; one that was made a moment ago may need a second";
 
 /// Where a call is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,22 +62,22 @@ pub(crate) enum Place {
 /// What a request needs to leave this node.
 #[derive(Clone)]
 pub(crate) struct Carrier {
-    pub(crate) control: Control,
+    /// What stands before the call on the leader.
+    pub(crate) guard: Guard,
     /// Whether the call takes an idempotency key.
     pub(crate) repeatable: bool,
 }
 
 /// Carries a request to the leader unless this node leads.
 pub(crate) async fn to_leader(State(carrier): State<Carrier>, request: Request, next: Next) -> Response {
-    let control = &carrier.control;
+    let control = &carrier.guard.deps.control;
     if control.leads() || !control.has_mesh() {
         return next.run(request).await;
     }
     if request.extensions().get::<Carried>().is_some() {
-        let changed = "the leader has just changed; nothing was changed, repeat the call";
-        return ApiError::Unavailable(changed.into()).into_response();
+        return ApiError::NotLeader.into_response();
     }
-    match carry(&carrier, request).await {
+    match carrier.send(request).await {
         Ok(Outcome::Answered(response)) => response,
         Ok(Outcome::LeadsNow(request)) => next.run(request).await,
         Err(error) => error.into_response(),
@@ -79,37 +90,70 @@ enum Outcome {
     LeadsNow(Request),
 }
 
-async fn carry(carrier: &Carrier, request: Request) -> Result<Outcome, ApiError> {
-    let control = &carrier.control;
-    let (mut parts, body) = request.into_parts();
-    if carrier.repeatable && !parts.headers.contains_key(IDEMPOTENCY_KEY) {
-        parts.headers.insert(IDEMPOTENCY_KEY, own_key());
+impl Carrier {
+    async fn send(&self, request: Request) -> Result<Outcome, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        if parts.extensions.get::<Peer>().is_some_and(|peer| !peer.may_carry_tokens()) {
+            return Err(ApiError::ClearText);
+        }
+        if self.repeatable && !parts.headers.contains_key(IDEMPOTENCY_KEY) {
+            parts.headers.insert(IDEMPOTENCY_KEY, own_key());
+        }
+        let (body, _turn) = self.body(&parts, body).await?;
+        let call = call(&parts, body);
+        match carry(&self.guard.deps.control, &call, self.repeatable).await? {
+            Some(response) => Ok(Outcome::Answered(response)),
+            None => Ok(Outcome::LeadsNow(Request::from_parts(parts, Body::from(call.body)))),
+        }
     }
+
+    /// Reads a body before the leader has seen the request: a large one in its turn, and only from who has a token.
+    async fn body(&self, parts: &Parts, body: Body) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ApiError> {
+        let headers = &parts.headers;
+        let is_trusted = self.guard.is_known(headers)?;
+        let is_small = body.is_end_stream() || declared_length(headers).is_some_and(|length| length <= JSON_BYTES_MAX);
+        let (limit, turn) = match (is_trusted, is_small) {
+            (false, _) => (UNKNOWN_BODY_BYTES_MAX, None),
+            (true, true) => (API_BODY_BYTES_MAX, None),
+            (true, false) => (API_BODY_BYTES_MAX, Some(self.guard.deps.turns.take().await?)),
+        };
+        let read = body::read(headers, body, "the request", limit).await;
+        let read = read.map_err(|error| match error {
+            ApiError::TooLarge { .. } if !is_trusted => ApiError::Unauthenticated(UNKNOWN_HERE),
+            error => error,
+        });
+        Ok((read?, turn))
+    }
+}
+
+/// A request as it travels.
+fn call(parts: &Parts, body: Bytes) -> ApiCall {
     let peer = parts.extensions.get::<Peer>();
-    if peer.is_some_and(|peer| !peer.may_carry_tokens()) {
-        return Err(ApiError::ClearText);
-    }
     let target = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
-    let call = ApiCall {
+    ApiCall {
         method: parts.method.clone(),
         target: target.path_and_query().map(ToString::to_string).unwrap_or_default(),
         headers: parts.headers.clone(),
         peer: peer.map(|peer| peer.address.ip().to_canonical().to_string()).unwrap_or_default(),
-        body: body::read(&parts.headers, body, "the request", API_BODY_BYTES_MAX).await?,
+        body,
         steps: 0,
         trace: parts.extensions.get::<TraceContext>().cloned(),
-    };
+    }
+}
+
+/// The leader's answer; `None` when this node has become the leader.
+async fn carry(control: &Control, call: &ApiCall, repeatable: bool) -> Result<Option<Response>, ApiError> {
     let deadline = clock::monotonic() + LEADER_TIMEOUT;
     loop {
         if control.leads() {
-            return Ok(Outcome::LeadsNow(Request::from_parts(parts, Body::from(call.body))));
+            return Ok(None);
         }
-        match control.carry(&call).await {
-            Ok(response) => return Ok(Outcome::Answered(response)),
+        match control.carry(call).await {
+            Ok(response) => return Ok(Some(response)),
             Err(CarryError::Undone { reason }) if clock::monotonic() < deadline => {
                 tracing::debug!(reason, "no leader has answered yet");
             }
-            Err(CarryError::Lost { reason }) if carrier.repeatable && clock::monotonic() < deadline => {
+            Err(CarryError::Lost { reason }) if repeatable && clock::monotonic() < deadline => {
                 tracing::debug!(reason, "the answer was lost; the request is repeated under its key");
             }
             Err(error) => return Err(error.into()),
@@ -120,18 +164,16 @@ async fn carry(carrier: &Carrier, request: Request) -> Result<Outcome, ApiError>
 
 /// Asks the leader something on behalf of who sent `request`; `None` when this node has become the leader.
 pub(crate) async fn ask_leader(control: &Control, target: &str, request: &Parts) -> Result<Option<Response>, ApiError> {
-    let mut asked = Request::new(Body::empty());
-    *asked.uri_mut() = target.parse().map_err(|_wrong| ApiError::NoRoute { path: target.to_owned() })?;
-    *asked.headers_mut() = request.headers.clone();
-    *asked.extensions_mut() = request.extensions.clone();
-    let original = OriginalUri(asked.uri().clone());
-    asked.extensions_mut().insert(original);
-    match carry(&Carrier { control: control.clone(), repeatable: false }, asked).await {
-        Ok(Outcome::Answered(response)) => Ok(Some(response)),
-        Ok(Outcome::LeadsNow(_)) => Ok(None),
+    let target = target.parse::<Uri>().map_err(|_wrong| ApiError::NoRoute { path: target.to_owned() })?;
+    let question = ApiCall {
+        method: Method::GET,
+        target: target.path_and_query().map(ToString::to_string).unwrap_or_default(),
+        ..call(request, Bytes::new())
+    };
+    match carry(control, &question, false).await {
         // It was only a question.
         Err(ApiError::Unknown) => Err(ApiError::Unavailable("the leader did not answer".into())),
-        Err(error) => Err(error),
+        answered => answered,
     }
 }
 
@@ -195,6 +237,5 @@ pub(crate) fn around(router: Router, control: Control) -> Router {
 /// Answers the requests that other nodes carry to this one with `router`, which is [`router`](super::router) with whatever
 /// the node has put around it.
 pub fn serve_carried(control: &Control, router: Router) {
-    let failure = |error: CarryError| ApiError::from(error).into_response();
-    control.serve_api(ServedApi { router, failure });
+    control.serve_api(router);
 }

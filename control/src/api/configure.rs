@@ -1,11 +1,12 @@
-//! A change of configuration: a new version with the code of the live one, deployed at once.
+//! A change of configuration: a new version with the code of the live one, deployed at once. Where no version is live, with
+//! the code of the latest one, and not deployed: nobody said that its code shall be live.
 //!
 //! **Owns** how variables and secrets become one command. **Must not know** which call asked. **Enter at**
 //! [`Configuration`].
 
-use super::{error::ApiError, query::Query, target::Target, writer::Writer};
+use super::{envelope::Answer, error::ApiError, query::Query, target::Target, writer::Writer};
 use crate::{
-    catalog::{Annotations, Applied, Base, Change, ConfigEdit, WhenShared},
+    catalog::{Annotations, Applied, Base, Change, ConfigEdit, Expectation, WhenShared},
     mint,
 };
 
@@ -30,6 +31,26 @@ pub(crate) fn when_shared(query: &Query) -> Result<WhenShared, ApiError> {
     Ok(if query.flag("force")? { WhenShared::Replace } else { WhenShared::Refuse })
 }
 
+/// What the change of `target` relies on, besides what the caller says. A first deployment that comes in between would leave a
+/// change behind that is not live.
+pub(crate) fn expects(target: &Target) -> Option<Expectation> {
+    let nothing = Expectation::Live { environment: target.key.clone(), version: None };
+    target.environment.live().is_none().then_some(nothing)
+}
+
+/// The answer to a change; it says so when the change is not live.
+pub(crate) fn answer<T>(result: T, applied: &Applied) -> Answer<T> {
+    let answer = Answer::ok(result).changed_at(applied.revision);
+    match applied.versions.first().filter(|_| applied.deployments.is_empty()) {
+        Some(made) => {
+            let (environment, number) = (&made.environment, made.number.0);
+            let remark = format!("Nothing is deployed in {environment}: version {number} has the change, deploy it.");
+            answer.with_message(remark)
+        }
+        None => answer,
+    }
+}
+
 impl Configuration<'_> {
     /// As a change of `target`.
     pub(crate) fn change(self, writer: &Writer, target: &Target) -> Change {
@@ -40,7 +61,7 @@ impl Configuration<'_> {
             base: Base::Live,
             edits: self.edits,
             version: mint::version_id(),
-            deployment: Some(mint::deployment_id()),
+            deployment: target.environment.live().is_some().then(mint::deployment_id),
             shared: self.shared,
             annotations,
             source: writer.caller.source.to_owned(),
@@ -50,6 +71,7 @@ impl Configuration<'_> {
     /// Proposes the change.
     pub(crate) async fn propose(self, writer: &Writer, target: &Target) -> Result<Applied, ApiError> {
         let change = self.change(writer, target);
-        writer.propose(&target.key.service.account, writer.expects(&target.key), vec![change]).await
+        let expects = writer.expects(&target.key).into_iter().chain(expects(target)).collect();
+        writer.propose(&target.key.service.account, expects, vec![change]).await
     }
 }

@@ -334,7 +334,7 @@ impl Endpoints {
             let mut answer = on(endpoint.filter(), handler.clone())
                 .layer(middleware::from_fn_with_state(guard.clone(), auth::check));
             if endpoint.place == Place::Leader {
-                let carrier = Carrier { control: self.deps.control.clone(), repeatable: endpoint.repeatable };
+                let carrier = Carrier { guard: guard.clone(), repeatable: endpoint.repeatable };
                 answer = answer.layer(middleware::from_fn_with_state(carrier, carry::to_leader));
             }
             answer = answer.layer(middleware::from_fn_with_state(self.deps.control.clone(), traced::call));

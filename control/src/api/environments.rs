@@ -3,11 +3,9 @@
 //! **Owns** making, cloning, renaming and removing environments. **Must not know** uploads. **Enter at** [`mount`] and
 //! [`EnvironmentView`].
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use skerry_proto::id::{EnvironmentId, EnvironmentName};
+use skerry_proto::id::EnvironmentName;
 use utoipa::ToSchema;
 
 use super::{
@@ -22,16 +20,17 @@ use super::{
     paths,
     query::Query,
     scripts::ScriptView,
-    secrets,
     services::hostnames,
     target::{Named, Place, Target},
     time::rfc3339,
     writer::Writer,
 };
 use crate::{
-    catalog::{Annotations, Binding, Catalog, Change, CloneSource, Environment, EnvironmentKey, Service, WhenBound},
+    catalog::{Catalog, Change, Environment, EnvironmentKey, Noun, Rejection, Service, WhenBound, environment_binder},
     mint,
 };
+
+mod clone;
 
 /// An environment with what is live in it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -138,7 +137,8 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let show = Endpoint::get(&one, "getEnvironment", "One environment").needs(WORKERS_READ).tag("environments");
     endpoints.add(show.answers::<EnvironmentView>(), show_one);
     let change = Endpoint::patch(&one, "changeEnvironment", "Renames an environment or gives it another parent");
-    let change = change.needs(WORKERS_WRITE).tag("environments").conditional();
+    let change = change.query("force", "Whether to rename it although service bindings lead to it.").conditional();
+    let change = change.needs(WORKERS_WRITE).tag("environments");
     endpoints.add(change.takes::<EnvironmentPatch>().answers::<EnvironmentView>(), change_one);
     let remove =
         Endpoint::delete(&one, "deleteEnvironment", "Removes an environment; production goes with its service");
@@ -172,7 +172,7 @@ async fn create(
     };
     let id = mint::environment_id();
     let clone = match &body.clone_from {
-        Some(source) => Some(clone_source(&deps, &named.service, source, &id, &body)?),
+        Some(source) => Some(clone::source(&deps, &named.service, source, &id, &body)?),
         None if body.include_secrets => {
             return Err(ApiError::field("include_secrets", "needs clone_from: there is nothing to take secrets from"));
         }
@@ -184,10 +184,16 @@ async fn create(
         }
         None => None,
     };
-    let missing = clone.as_ref().map(|clone| missing_secrets(&named.service, clone)).unwrap_or_default();
-    let change = Change::CreateEnvironment { environment: key.clone(), id, parent: Some(parent), clone };
-    let expects = writer.expects_service(&named.service.key);
-    let applied = writer.propose(&key.service.account, expects, vec![change]).await?;
+    let missing = clone.as_ref().map(|clone| clone::missing_secrets(&named.service, clone)).unwrap_or_default();
+    let mut expects = writer.expects_service(&named.service.key);
+    let source = clone.as_ref().map(|clone| clone.environment.clone());
+    let mut changes = vec![Change::CreateEnvironment { environment: key.clone(), id, parent: Some(parent), clone }];
+    if let Some(source) = source
+        && writer.replay(&key.service.account)?.is_none()
+    {
+        clone::configure(&writer, &named.service, (&source, &key), &mut expects, &mut changes)?;
+    }
+    let applied = writer.propose(&key.service.account, expects, changes).await?;
     let answer = Answer::created(view_of(&deps, &key)?, true).changed_at(applied.revision);
     Ok(match missing.as_slice() {
         [] => answer,
@@ -195,43 +201,11 @@ async fn create(
     })
 }
 
-/// The names of the source's secrets that the clone does not get.
-fn missing_secrets(service: &Service, clone: &CloneSource) -> Vec<String> {
-    let live = service.environment(&clone.environment).and_then(|source| source.live_version());
-    let bindings = live.into_iter().flat_map(|version| &version.config.bindings);
-    let secrets = bindings.filter(|(_, binding)| matches!(binding, Binding::Secret(_))).map(|(name, _)| name);
-    secrets.filter(|name| !clone.replace.contains_key(*name)).cloned().collect()
-}
-
-/// What a clone starts with. Secrets are sealed to their environment, so those that go along are sealed again.
-fn clone_source(
-    deps: &Deps,
-    service: &Service,
-    source: &str,
-    id: &EnvironmentId,
-    body: &NewEnvironment,
-) -> Result<CloneSource, ApiError> {
-    let name = EnvironmentName::new(source)?;
-    let Some(environment) = service.environment(&name) else {
-        return Err(ApiError::not_found(Thing::Environment, service.key.environment(name)));
-    };
-    let mut replace = BTreeMap::new();
-    let bindings = environment.live_version().map(|version| &version.config.bindings);
-    for (name, binding) in bindings.into_iter().flatten().filter(|_| body.include_secrets) {
-        if let Binding::Secret(sealed) = binding {
-            let again = secrets::seal_again(deps, &service.key.account, id, name, sealed)?;
-            replace.insert(name.clone(), Binding::Secret(again));
-        }
-    }
-    let message = body.message.as_deref().map(|message| Annotations::of(Annotations::MESSAGE, message));
-    let (version, deployment) = (mint::version_id(), mint::deployment_id());
-    Ok(CloneSource { environment: name, version, deployment, replace, annotations: message.unwrap_or_default() })
-}
-
 async fn change_one(
     State(deps): State<Deps>,
     place: Place,
     writer: Writer,
+    query: Query,
     JsonBody(body): JsonBody<EnvironmentPatch>,
 ) -> Reply<EnvironmentView> {
     let mut changes = Vec::new();
@@ -252,10 +226,29 @@ async fn change_one(
         Some(applied) => applied,
         None => {
             let target = place.existing()?;
+            if body.name.is_some() && !query.flag("force")? {
+                refuse_bound(&target)?;
+            }
             writer.propose(&key.service.account, writer.expects(&target.key), changes).await?
         }
     };
     Ok(Answer::ok(view_of(&deps, &key)?).changed_at(applied.revision))
+}
+
+/// Bindings go by name, and those that lead here would lead elsewhere or nowhere. Asked here and not in `apply`, because
+/// what a log says was renamed must come out renamed whichever build reads it.
+fn refuse_bound(target: &Target) -> Result<(), ApiError> {
+    let binder = environment_binder(&target.catalog, &target.key);
+    // Production is not renamed at all, and the catalog says so.
+    match binder.filter(|_| !target.key.environment.is_production()) {
+        Some(by) => {
+            let by = format!(
+                "the binding of {by}, whose calls would fail or reach production; pass force to rename it all the same"
+            );
+            Err(Rejection::InUse { noun: Noun::Environment, name: target.key.to_string(), by }.into())
+        }
+        None => Ok(()),
+    }
 }
 
 async fn delete_one(place: Place, writer: Writer, query: Query) -> Reply<()> {

@@ -12,6 +12,7 @@ use http::StatusCode;
 use super::envelope::{Envelope, ErrorView, SourceView};
 use crate::{
     catalog::{Noun, Rejection},
+    control::Elsewhere,
     error::{ProposeError, StoreError},
     kv::KvError,
 };
@@ -145,11 +146,19 @@ pub(crate) enum ApiError {
     /// The control plane can not take writes now. State: unchanged. Retry: yes.
     #[error("the control plane can not take writes now: {0}; nothing was changed, retry")]
     Unavailable(String),
+    /// This node does not lead, or not any more. State: unchanged. Retry: yes, where the leader is asked.
+    #[error("the leader has just changed; nothing was changed, retry")]
+    NotLeader,
     /// The write may or may not have happened. State: unknown. Retry: after looking, or with the same Idempotency-Key.
     #[error(
         "outcome unknown: the write was not acknowledged in time; look whether it took effect before you repeat it"
     )]
     Unknown,
+    /// The write was done, and what only its first answer says is lost. State: changed. Retry: after undoing it.
+    #[error(
+        "the write was done and its answer was lost on the way; look for what it made, remove it, and repeat the call"
+    )]
+    AnswerLost,
     /// Something that should never fail did. State: unchanged. Retry: no.
     #[error("internal error; the node's log has it under request {request_id}")]
     Internal {
@@ -222,10 +231,8 @@ impl From<ProposeError> for ApiError {
             ProposeError::TooLarge { max_bytes, .. } => {
                 Self::TooLarge { what: "the change".into(), limit_bytes: max_bytes }
             }
-            error @ (ProposeError::NotLeader { .. } | ProposeError::Refused { .. }) => {
-                Self::Unavailable(error.to_string())
-            }
-            ProposeError::Unavailable { reason } => Self::Unavailable(reason),
+            ProposeError::NotLeader { .. } => Self::NotLeader,
+            ProposeError::Unavailable { reason } | ProposeError::Refused { reason } => Self::Unavailable(reason),
             ProposeError::Unknown { reason } => {
                 tracing::warn!(reason, "a write's outcome is unknown");
                 Self::Unknown
@@ -304,10 +311,10 @@ impl ApiError {
             Self::Kv(KvError::Invalid { status, .. }) => {
                 (StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST), 10033)
             }
-            Self::Kv(KvError::Undone { .. } | KvError::Unavailable { .. }) | Self::Unavailable(_) => {
+            Self::Kv(KvError::Undone { .. } | KvError::Unavailable { .. }) | Self::Unavailable(_) | Self::NotLeader => {
                 (StatusCode::SERVICE_UNAVAILABLE, 10997)
             }
-            Self::Unknown => (StatusCode::GATEWAY_TIMEOUT, 10998),
+            Self::Unknown | Self::AnswerLost => (StatusCode::GATEWAY_TIMEOUT, 10998),
             Self::Internal { .. } => (StatusCode::INTERNAL_SERVER_ERROR, 10002),
         }
     }
@@ -384,6 +391,12 @@ impl IntoResponse for ApiError {
             errors.push(ErrorView { code: 7000, message: "no route for that URI".into(), source: None });
         }
         let body = Envelope::<()> { success: false, errors, messages: Vec::new(), result: None, result_info: None };
-        (status, Json(body)).into_response()
+        let mut response = (status, Json(body)).into_response();
+        match self {
+            Self::NotLeader => drop(response.extensions_mut().insert(Elsewhere::Undone)),
+            Self::Unknown => drop(response.extensions_mut().insert(Elsewhere::Unknown)),
+            _ => {}
+        }
+        response
     }
 }

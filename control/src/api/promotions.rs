@@ -28,7 +28,9 @@ use crate::{
     mint,
 };
 
-/// BOUND: promotions in one call; each is one change of a command.
+mod undeployed;
+
+/// BOUND: promotions in one call; each is at most two changes of a command.
 const PROMOTIONS_MAX: usize = 100;
 
 /// Promotions that happen together or not at all.
@@ -197,7 +199,7 @@ impl Plan {
                 plan.expects.push(Expectation::Unchanged { environment: target.clone(), revision });
             }
             let message = body.message.as_deref().map(|text| Annotations::of(Annotations::MESSAGE, text));
-            plan.changes.push(Change::Promote {
+            let promote = Change::Promote {
                 source: source.clone(),
                 target: target.environment.clone(),
                 version: version.clone(),
@@ -205,7 +207,14 @@ impl Plan {
                 deployment: mint::deployment_id(),
                 annotations: message.unwrap_or_default(),
                 guard: if body.skip_pipeline { Guard::Skip } else { Guard::Enforce },
-            });
+            };
+            match undeployed::changes(&account.catalog, &promote) {
+                Some((expectation, changes)) => {
+                    plan.expects.push(expectation);
+                    plan.changes.extend(changes);
+                }
+                None => plan.changes.push(promote),
+            }
             plan.pairs.push((source, target, version));
         }
         Ok(plan)

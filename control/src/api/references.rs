@@ -122,15 +122,22 @@ fn goes_along(target: &Target) -> Vec<String> {
     names.map(ToString::to_string).collect()
 }
 
-/// The service bindings of a service's live versions, with the environments that have them.
+/// The service bindings of a service's live versions, each once, with the environments that have them. The smaller share of a
+/// gradual rollout calls too.
 fn bound(service: &Service) -> impl Iterator<Item = (EnvironmentKey, &String, &ServiceBinding)> {
     service.environments.values().flat_map(move |environment| {
         let key = service.key.environment(environment.name.clone());
-        let bindings = environment.live_version().into_iter().flat_map(|version| &version.config.bindings);
-        bindings.filter_map(move |(name, binding)| match binding {
-            Binding::Service(target) => Some((key.clone(), name, target)),
-            _ => None,
-        })
+        let shares = environment.live().into_iter().flat_map(|live| &live.shares);
+        let versions = shares.filter_map(|share| environment.version(&share.version));
+        let mut found: Vec<(&String, &ServiceBinding)> = Vec::new();
+        for (name, binding) in versions.flat_map(|version| &version.config.bindings) {
+            if let Binding::Service(target) = binding
+                && !found.contains(&(name, target))
+            {
+                found.push((name, target));
+            }
+        }
+        found.into_iter().map(move |(name, target)| (key.clone(), name, target))
     })
 }
 

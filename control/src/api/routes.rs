@@ -47,7 +47,8 @@ pub(crate) struct RouteView {
 /// A route to set. `zone_id`, `zone_name` and others that wrangler sends are accepted; the host says it all.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct RouteBody {
-    /// `[scheme://]host[/path]`
+    /// `[scheme://]host[/path]`, with `*` at the start of the host and the end of the path. However wide it is, it answers no
+    /// hostname in the cluster's own domain and no custom domain of another account.
     pub pattern: String,
 }
 

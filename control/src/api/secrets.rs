@@ -103,13 +103,14 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let [script, service] = paths::environment("/secrets");
     let list = Endpoint::get(&script, "listSecrets", "The names of an environment's secrets").also(&service);
     endpoints.add(list.needs(WORKERS_READ).tag("secrets").lists::<SecretView>(), list_all);
-    let set = Endpoint::put(&script, "putSecret", "Sets a secret: a new version, deployed at once").also(&service);
-    let set = set.conditional().query("force", configure::FORCE);
+    let set = Endpoint::put(&script, "putSecret", "Sets a secret: a new version, deployed where one is live");
+    let set = set.also(&service).conditional().query("force", configure::FORCE);
     endpoints.add(set.needs(WORKERS_WRITE).tag("secrets").takes::<SecretBody>().answers::<SecretView>(), put_one);
     let [script, service] = paths::environment("/secrets/{secret}");
     let show = Endpoint::get(&script, "getSecret", "Whether there is a secret of this name").also(&service);
     endpoints.add(show.needs(WORKERS_READ).tag("secrets").answers::<SecretView>(), show_one);
-    let remove = Endpoint::delete(&script, "deleteSecret", "Removes a secret: a new version, deployed at once");
+    let summary = "Removes a secret: a new version, deployed where one is live";
+    let remove = Endpoint::delete(&script, "deleteSecret", summary);
     let remove = remove.also(&service).query("url_encoded", "Accepted; the name is percent-decoded in any case.");
     let remove = remove.conditional().query("force", configure::FORCE);
     endpoints.add(remove.needs(WORKERS_WRITE).tag("secrets"), delete_one);
@@ -151,7 +152,7 @@ async fn put_one(
     let shared = configure::when_shared(&query)?;
     let configuration = Configuration { edits: vec![edit], triggered_by: "secret", message: &message, shared };
     let applied = configuration.propose(&writer, &target).await?;
-    Ok(Answer::ok(SecretView::of(&body.name)).changed_at(applied.revision))
+    Ok(configure::answer(SecretView::of(&body.name), &applied))
 }
 
 async fn delete_one(place: Place, writer: Writer, query: Query, params: Params) -> Reply<()> {
@@ -166,7 +167,7 @@ async fn delete_one(place: Place, writer: Writer, query: Query, params: Params) 
     let shared = configure::when_shared(&query)?;
     let configuration = Configuration { edits, triggered_by: "secret", message: &message, shared };
     let applied = configuration.propose(&writer, &target).await?;
-    Ok(Answer::ok(()).changed_at(applied.revision))
+    Ok(configure::answer((), &applied))
 }
 
 async fn patch_all(
@@ -199,7 +200,7 @@ async fn patch_all(
     let configuration = Configuration { edits, triggered_by: "secret", message: &message, shared };
     let applied = configuration.propose(&writer, &target).await?;
     let after = writer.again(target)?;
-    Ok(Answer::ok(SecretView::list(Some(shown_config(&after)))).changed_at(applied.revision))
+    Ok(configure::answer(SecretView::list(Some(shown_config(&after))), &applied))
 }
 
 fn set(deps: &Deps, target: &Target, name: String, text: &str) -> ConfigEdit {

@@ -29,7 +29,8 @@ use super::{
     writer::Writer,
 };
 use crate::catalog::{
-    Catalog, Change, Environment, EnvironmentKey, Service, ServiceKey, WhenBound, hostname, service_certificate_names,
+    Catalog, Change, Environment, EnvironmentKey, Noun, Rejection, Service, ServiceKey, WhenBound, hostname,
+    service_certificate_names,
 };
 
 /// A service as Cloudflare showed it when services had environments.
@@ -192,6 +193,9 @@ async fn delete_one(account: Account, params: Params, writer: Writer, query: Que
     let bound = if query.flag("force")? { WhenBound::Delete } else { WhenBound::Refuse };
     let service = target.key.service.clone();
     let (expects, change, what) = if target.key.environment.is_production() {
+        if bound == WhenBound::Refuse {
+            refuse_bound(&target.catalog, &service)?;
+        }
         (
             writer.expects_service(&service),
             Change::DeleteService { service, bound },
@@ -204,6 +208,18 @@ async fn delete_one(account: Account, params: Params, writer: Writer, query: Que
     };
     let applied = writer.propose(&target.key.service.account, expects, vec![change]).await?;
     Ok(Answer::ok(()).at(applied.revision).with_message(format!("Removed {what}.")))
+}
+
+/// `apply` looks only at the version with the larger share, and goes on so: what a log says was removed must come out removed
+/// whichever build reads it.
+fn refuse_bound(catalog: &Catalog, service: &ServiceKey) -> Result<(), ApiError> {
+    match references::of_service(catalog, service).first() {
+        Some(by) => {
+            let by = format!("the binding of {by}; pass force to delete it all the same");
+            Err(Rejection::InUse { noun: Noun::Service, name: service.to_string(), by }.into())
+        }
+        None => Ok(()),
+    }
 }
 
 async fn rename_one(

@@ -56,7 +56,7 @@ pub(crate) struct SettingsView {
     pub tail_consumers: Vec<Value>,
 }
 
-/// What to change: a new version, deployed at once.
+/// What to change: a new version, deployed where one is live.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(crate) struct SettingsBody {
     /// All bindings; one without a value keeps its value, one that is not named is removed.
@@ -162,7 +162,7 @@ async fn patch_settings(
     request: Request,
 ) -> Reply<SettingsView> {
     let body = read_settings(request).await?;
-    let (account, expects) = (target.key.service.account.clone(), writer.expects(&target.key));
+    let (account, mut expects) = (target.key.service.account.clone(), writer.expects(&target.key));
     if let Some(applied) = writer.replay(&account)? {
         return Ok(Answer::ok(settings(&target)).changed_at(applied.revision));
     }
@@ -172,6 +172,7 @@ async fn patch_settings(
     if !edits.is_empty() {
         let configuration = Configuration { edits, triggered_by: "secret", message: "Changed settings", shared };
         changes.push(configuration.change(&writer, &target));
+        expects.extend(configure::expects(&target));
     }
     if let Some(tags) = body.tags {
         check_tags("tags", &tags)?;
@@ -182,7 +183,7 @@ async fn patch_settings(
     }
     let applied = writer.propose(&account, expects, changes).await?;
     let after = writer.again(target)?;
-    Ok(Answer::ok(settings(&after)).changed_at(applied.revision))
+    Ok(configure::answer(settings(&after), &applied))
 }
 
 async fn read_settings(request: Request) -> Result<SettingsBody, ApiError> {

@@ -42,7 +42,8 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let [script, service] = paths::environment("/vars");
     let list = Endpoint::get(&script, "listVars", "Variables, inherited ones too").also(&service);
     endpoints.add(list.needs(WORKERS_READ).tag("variables").lists::<BindingView>(), list_all);
-    let change = Endpoint::patch(&script, "patchVars", "Sets and removes variables: a new version, deployed at once");
+    let summary = "Sets and removes variables: a new version, deployed where one is live";
+    let change = Endpoint::patch(&script, "patchVars", summary);
     let change = change.also(&service).needs(WORKERS_WRITE).tag("variables");
     let change = change.conditional().query("force", configure::FORCE);
     endpoints.add(change.takes::<VarsBody>().lists::<BindingView>(), patch_all);
@@ -78,7 +79,7 @@ async fn patch_all(
     let configuration = Configuration { edits, triggered_by: "variable", message: &message, shared };
     let applied = configuration.propose(&writer, &target).await?;
     let after = writer.again(target)?;
-    Ok(Answer::ok(variables(&after)).changed_at(applied.revision))
+    Ok(configure::answer(variables(&after), &applied))
 }
 
 fn edit(target: &Target, shown: &[BindingView], name: String, value: Value) -> Result<ConfigEdit, ApiError> {

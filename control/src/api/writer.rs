@@ -152,7 +152,7 @@ impl Writer {
 fn repeated(key: Option<&str>, what: &str) -> ApiError {
     if key.is_some_and(|key| key.starts_with(OWN_KEY)) {
         tracing::warn!("a write was done whose answer was lost on its way; it can not be given again");
-        return ApiError::Unknown;
+        return ApiError::AnswerLost;
     }
     ApiError::Conflict(format!("Idempotency-Key: {what}"))
 }
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_caller_is_not_told_about_a_key_that_it_did_not_send() {
         let own = format!("{OWN_KEY}{}", "0".repeat(32));
-        assert!(matches!(repeated(Some(&own), "made before"), ApiError::Unknown));
+        assert!(matches!(repeated(Some(&own), "made before"), ApiError::AnswerLost));
         let theirs = repeated(Some("deploy-7"), "made before");
         assert_eq!(theirs.to_string(), ApiError::Conflict("Idempotency-Key: made before".to_owned()).to_string());
     }

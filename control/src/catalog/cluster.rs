@@ -56,6 +56,12 @@ impl Cluster {
         hex::encode(&blake3::hash(ca_certificate).as_bytes()[..16])
     }
 
+    /// Whether a host (lower-case, without port) lies in the cluster's domain, whoever answers there.
+    #[must_use]
+    pub fn owns(&self, host: &str) -> bool {
+        host.strip_suffix(self.domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    }
+
     /// The CA that signs the mesh's certificates.
     #[must_use]
     pub fn mesh_authority(&self) -> Option<&Authority> {

@@ -6,7 +6,8 @@ use skerry_proto::id::{DomainId, Hostname};
 
 use super::EnvironmentKey;
 
-/// A custom domain: an exact host, all paths. A route on the same host is looked at first.
+/// A custom domain: an exact host, all paths. A route of the same account that matches is looked at first;
+/// those of other accounts do not reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain {
     /// Its identity.

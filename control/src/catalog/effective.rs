@@ -1,7 +1,7 @@
 //! Pure. What a version runs with: its own configuration and what it inherits.
 //!
-//! **Owns** inheritance between environments (DESIGN 4.11). **Must not know** how a binding is served. **Enter at**
-//! [`effective`].
+//! **Owns** inheritance between environments (DESIGN 4.11), and where service bindings lead. **Must not know** how a binding
+//! is served. **Enter at** [`effective`].
 //!
 //! An environment inherits from its parent's *live* version, at the moment of looking: variables, JSON variables, service
 //! and KV bindings and limits that it does not set itself and has not removed. Secrets and object storage it never does.
@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skerry_proto::id::{EnvironmentName, NamespaceId};
 
-use super::{Binding, Catalog, EnvironmentKey, LimitsConfig, Service, ServiceBinding, Version, VersionConfig};
+use super::{
+    Binding, BindingKind, Catalog, EnvironmentKey, LimitsConfig, Service, ServiceBinding, Version, VersionConfig,
+};
 
 /// BOUND: parents of parents that are followed; a longer chain is refused when it is made.
 pub(super) const ANCESTORS_MAX: usize = 16;
@@ -74,7 +76,7 @@ pub fn effective_config(catalog: &Catalog, environment: &EnvironmentKey, config:
 }
 
 /// What an environment of `service` runs with; what it shares with others is left out, which costs the most.
-pub(super) fn resolve(service: Option<&Service>, environment: &EnvironmentName, config: &VersionConfig) -> Effective {
+fn resolve(service: Option<&Service>, environment: &EnvironmentName, config: &VersionConfig) -> Effective {
     let mut out = Effective { limits: config.limits, removed: config.removed.clone(), ..Effective::default() };
     for (name, binding) in &config.bindings {
         out.bindings.insert(name.clone(), EffectiveBinding { binding: binding.clone(), origin: Origin::Own });
@@ -145,6 +147,29 @@ impl Effective {
             _ => None,
         })
     }
+
+    /// What must be configured so that, on top of `inherited`, this comes out; without secrets.
+    #[must_use]
+    pub(crate) fn own_part(&self, inherited: &Self) -> VersionConfig {
+        let mut config = VersionConfig { limits: self.limits, ..VersionConfig::default() };
+        for (name, entry) in &self.bindings {
+            let same = inherited.bindings.get(name).is_some_and(|other| other.binding == entry.binding);
+            if !same && entry.binding.kind() != BindingKind::Secret {
+                config.bindings.insert(name.clone(), entry.binding.clone());
+            }
+        }
+        let hidden = inherited.bindings.keys().filter(|name| {
+            // A secret of the source hides the parent's binding of the same name, in the clone too.
+            self.bindings.get(*name).is_none_or(|entry| entry.binding.kind() == BindingKind::Secret)
+        });
+        config.removed.extend(hidden.cloned());
+        config.removed.extend(self.removed.iter().filter(|name| !config.bindings.contains_key(*name)).cloned());
+        config.removed.retain(|name| !config.bindings.contains_key(name));
+        let limits = &mut config.limits;
+        limits.cpu_ms = limits.cpu_ms.filter(|cpu| inherited.limits.cpu_ms != Some(*cpu));
+        limits.subrequests = limits.subrequests.filter(|calls| inherited.limits.subrequests != Some(*calls));
+        config
+    }
 }
 
 /// Which environment serves a call through a service binding: the one that the binding names, else the one of the
@@ -159,4 +184,22 @@ pub fn resolve_service(catalog: &Catalog, caller: &EnvironmentKey, binding: &Ser
         None => service.default_environment.clone(),
     };
     Some(key.environment(name))
+}
+
+/// The first other environment of the account with a live service binding, its own or inherited, that leads to `key`.
+#[must_use]
+pub(crate) fn environment_binder(catalog: &Catalog, key: &EnvironmentKey) -> Option<EnvironmentKey> {
+    let services = catalog.services(&key.service.account);
+    let mut all = services.flat_map(|service| service.environments.values().map(move |found| (service, found)));
+    all.find_map(|(service, found)| {
+        let caller = service.key.environment(found.name.clone());
+        let leads_here = |binding: &Binding| match binding {
+            Binding::Service(target) => resolve_service(catalog, &caller, target).as_ref() == Some(key),
+            _ => false,
+        };
+        let versions = found.live()?.shares.iter().filter_map(|share| found.version(&share.version));
+        let mut bound = versions.map(|version| resolve(Some(service), &found.name, &version.config).bindings);
+        let binds = caller != *key && bound.any(|all| all.values().any(|entry| leads_here(&entry.binding)));
+        binds.then_some(caller)
+    })
 }

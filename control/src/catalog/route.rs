@@ -9,7 +9,7 @@
 //! example.com/img/*     everything below /img/, with any query
 //! *.example.com/*       every subdomain, not example.com itself
 //! *example.com/*        example.com and every subdomain (but not badexample.com)
-//! */*                   every host
+//! */*                   every host, see below
 //! ```
 //! Matching is over the whole URL including its query; the path is case-sensitive, the host is not.
 //!
@@ -20,6 +20,9 @@
 //!
 //! Host comes first, as with virtual hosts everywhere: `a.example.com/*` wins over `*.example.com/a` on `a.example.com`.
 //! Only text before `*` counts, so `example.com/images/*` wins over `example.com/images*`, which Cloudflare gets wrong.
+//!
+//! Whoever looks a request up asks first whose its host is: no route, however wide, answers in the cluster's own domain, and
+//! on an account's custom domain only routes of that account do.
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 

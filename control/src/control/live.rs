@@ -11,7 +11,7 @@ use std::{
 
 use skerry_proto::id::{NodeId, Revision};
 
-use crate::{clock, feed::FeedHandle, raft::RaftStatus, seat::Seat, state::States};
+use crate::{clock, feed::FeedHandle, seat::Seat, state::States};
 
 /// BOUND: revisions whose time is remembered or waited for; hours of deploys.
 const REVISIONS_MAX: usize = 1000;
@@ -116,9 +116,9 @@ pub(super) async fn measure(seat: Seat, states: Arc<States>, feed: FeedHandle, t
         let entries = states.since(seen).unwrap_or_default();
         seen = catalog.revision();
         let members: Vec<NodeId> = catalog.nodes().map(|node| node.id).collect();
-        let status = seat.raft().map(|raft| raft.status()).filter(RaftStatus::leads);
+        let raft = seat.raft().filter(|raft| raft.is_elected());
         let mut inner = times.inner();
-        inner.leads(status.map(|status| status.term));
+        inner.leads(raft.map(|raft| raft.status().term));
         entries.iter().for_each(|entry| inner.committed(now, entry.revision));
         let is_live = |revision: &Revision| feed.propagation(*revision, &members).acknowledged == members.len();
         let upto = inner.waiting.keys().copied().take_while(is_live).last();

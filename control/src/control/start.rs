@@ -9,6 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use axum::Router;
 use skerry_proto::{
     id::{NodeId, Revision},
     mesh::Method,
@@ -32,7 +33,7 @@ use crate::{
     mesh::{Mesh, MeshConfig, NodeIdentity},
     peer::{
         self,
-        api::{ApiService, ServedApi},
+        api::{ApiService, Turns},
         book::Book,
         bundles::{BundleService, Copier, MeshSource},
         feed::{FeedService, MeshDial},
@@ -44,6 +45,7 @@ use crate::{
         raft::{MeshTransport, RaftService},
         renew::{self, RenewService, Renewal},
         role::RoleService,
+        sight::Sight,
         tails::TailService,
         trust::TrustService,
     },
@@ -142,6 +144,7 @@ async fn first_catalog(states: &States) -> Result<(), BuildError> {
 struct Base {
     node: NodeId,
     seat: Seat,
+    sight: Sight,
     states: Arc<States>,
     proposer: Proposer,
     mesh: Arc<OnceLock<Mesh>>,
@@ -158,11 +161,12 @@ impl Base {
         let transport = Arc::new(MeshTransport::default());
         let voter = NodeRole::Voter.as_str();
         let known = identity.map(|identity| &identity.members[..]).unwrap_or_default();
+        let sight = Sight { seat: seat.clone(), ..Sight::default() };
         let dial = Arc::new(MeshDial {
             node,
             mesh: Arc::clone(&mesh),
             states: OnceLock::new(),
-            members: OnceLock::new(),
+            members: Arc::clone(&sight.members),
             remembered: known.iter().map(|member| (NodeId(member.node_id), member.role == voter)).collect(),
         });
         let (states, follower) = match identity {
@@ -185,7 +189,7 @@ impl Base {
         let (seat_of_proposer, states_of_proposer) = (seat.clone(), Arc::clone(&states));
         let proposer =
             Proposer { node, seat: seat_of_proposer, mesh: Arc::clone(&mesh), states: states_of_proposer, within };
-        Ok(Self { node, seat, states, proposer, mesh, transport, dial, follower })
+        Ok(Self { node, seat, sight, states, proposer, mesh, transport, dial, follower })
     }
 
     /// Raft on a node that founds a cluster, which always votes.
@@ -243,7 +247,7 @@ fn raft_config(config: &ControlConfig, node: NodeId) -> RaftConfig {
 struct Parts {
     bundles: Bundles,
     sealer: Sealer,
-    api: Arc<ArcSwapOption<ServedApi>>,
+    api: Arc<ArcSwapOption<Router>>,
     live: LiveTimes,
     restart: watch::Sender<bool>,
     keeper: Arc<Keeper>,
@@ -287,7 +291,7 @@ impl Parts {
         connected: Option<Connected>,
         tasks: Vec<JoinHandle<()>>,
     ) -> Control {
-        let Base { node, seat, states, proposer, .. } = base;
+        let Base { node, seat, sight, states, .. } = base;
         let Self { bundles, sealer, api, live, restart, keeper, tails, stopping, rotation } = self;
         let plane = connected.as_ref().map_or_else(|| states.watch(), |connected| connected.plane.clone());
         let (mesh, feed, gossip, authority) = match connected {
@@ -299,8 +303,8 @@ impl Parts {
             plane,
             data_dir: Arc::from(&*config.data_dir),
             seat,
+            sight,
             states,
-            proposer,
             bundles,
             sealer,
             copier: mesh.clone().map(Copier::new),
@@ -363,7 +367,7 @@ impl Parts {
         base.transport.connect(mesh.clone());
         tasks.push(task::spawn("feed", feed.run(async move { stopping.cancelled().await })));
         let gossip = self.gossip(config, &mesh, base, tasks)?;
-        let _ = base.dial.members.set(gossip.members());
+        let _ = base.sight.members.set(gossip.members());
         let (proposer, data_dir) = (base.proposer.clone(), config.data_dir.clone());
         let restart = self.restart.clone();
         let renewal = Renewal {
@@ -421,7 +425,8 @@ impl Parts {
         let sealer = self.sealer.clone();
         let join = JoinService { proposer: proposer.clone(), sealer, authority: authority.clone() };
         let role = RoleService { seat: seat.clone(), states: Arc::clone(&states) };
-        let api = ApiService { seat: seat.clone(), mesh: mesh.clone(), states, api: Arc::clone(&self.api) };
+        let (sight, api) = (base.sight.clone(), Arc::clone(&self.api));
+        let api = ApiService { sight, mesh: mesh.clone(), states, api, turns: Turns::default() };
         mesh.serve(peer::services(peer::raft::methods(&raft)));
         mesh.serve(peer::services(peer::bundles::methods(&bundles)));
         mesh.serve(peer::services(peer::holdings::methods(&self.bundles)));

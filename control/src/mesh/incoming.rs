@@ -15,7 +15,7 @@ use skerry_proto::{
 use super::{
     code::StreamCode,
     frame,
-    stream::{FrameError, Stream},
+    stream::{FrameError, FrameReceiver, Stream},
 };
 use crate::limits::{REFUSAL_BYTES_MAX, REQUEST_TIMEOUT};
 
@@ -77,6 +77,11 @@ impl Incoming {
             }
             Err(_) => Err(FrameError::Lost { reason: format!("no request within {} s", REQUEST_TIMEOUT.as_secs()) }),
         }
+    }
+
+    /// What follows the request. The call can still be refused when it was read.
+    pub fn rest(&mut self) -> &mut FrameReceiver {
+        &mut self.stream.receive
     }
 
     /// Answers. `Ok`: the answer is on its way.

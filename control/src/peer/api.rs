@@ -17,23 +17,29 @@ use skerry_proto::{
     id::{NodeId, Revision},
     mesh::{self as pb, Chunk, Method, refusal::Code},
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tower::ServiceExt;
 
-use super::raft::CHUNK_BYTES;
+use super::{raft::CHUNK_BYTES, sight::Sight};
 use crate::{
-    limits::{API_BODY_BYTES_MAX, FRAME_BYTES_MAX},
-    mesh::{CallError, Caller, FrameError, FrameReceiver, FrameSender, Incoming, Mesh, Service},
-    seat::Seat,
+    limits::{API_BODY_BYTES_MAX, FRAME_BYTES_MAX, link_time},
+    mesh::{CallError, Caller, FrameError, FrameReceiver, FrameSender, Incoming, Mesh, Service, Stream},
     state::States,
     trace::TraceContext,
 };
 
-/// BOUND: how long the leader may take; an upload is validated, stored on voters and agreed on.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// BOUND: how long the leader may take, besides the time that the request takes on the slowest link: an upload is compiled,
+/// stored on voters and agreed on. As long as the command line waits.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 /// BOUND: how long a connection to the leader may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// BOUND: steps of a request: to a voter, and from there to the leader.
 const STEPS_MAX: u32 = 2;
+/// BOUND: bytes of a body that is taken without a turn.
+const SMALL_BODY_BYTES_MAX: usize = 1 << 20;
+/// BOUND: larger bodies in memory at a time; who sends another one waits.
+const LARGE_BODIES_MAX: usize = 8;
+const LEADS_NOT: &str = "this node does not lead and knows nobody who does";
 
 /// A request that came over the mesh, for handlers and middleware.
 #[derive(Debug, Clone)]
@@ -83,19 +89,23 @@ pub(crate) enum CarryError {
 }
 
 /// Asks a node that leads or knows who does.
-pub(crate) async fn carry(mesh: &Mesh, to: NodeId, call: &ApiCall) -> Result<ApiAnswer, CarryError> {
-    match tokio::time::timeout(ANSWER_TIMEOUT, ask(mesh, to, call)).await {
-        Ok(answered) => answered,
-        Err(_) => Err(CarryError::Lost { reason: format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()) }),
-    }
-}
-
-async fn ask(mesh: &Mesh, to: NodeId, call: &ApiCall) -> Result<ApiAnswer, CarryError> {
+pub(crate) async fn carry(mesh: &Mesh, sight: &Sight, to: NodeId, call: &ApiCall) -> Result<ApiAnswer, CarryError> {
     let opened = mesh.open(to, Method::ApiForward, DIAL_TIMEOUT).await;
-    let mut stream = opened.map_err(|error| match error {
+    let stream = opened.map_err(|error| match error {
         CallError::Unsent { .. } | CallError::Refused { .. } => CarryError::Undone { reason: error.to_string() },
         CallError::Lost { .. } | CallError::Malformed { .. } => CarryError::Lost { reason: error.to_string() },
     })?;
+    let within = ANSWER_TIMEOUT + link_time(call.body.len());
+    tokio::select! {
+        answered = tokio::time::timeout(within, ask(stream, to, call)) => match answered {
+            Ok(answered) => answered,
+            Err(_) => Err(CarryError::Lost { reason: format!("no answer within {} s", within.as_secs()) }),
+        },
+        () = sight.gone(to) => Err(CarryError::Lost { reason: format!("node {to} is gone") }),
+    }
+}
+
+async fn ask(mut stream: Stream, to: NodeId, call: &ApiCall) -> Result<ApiAnswer, CarryError> {
     let request = pb::ApiRequest {
         method: call.method.to_string(),
         target: call.target.clone(),
@@ -144,19 +154,22 @@ async fn send_body(send: &mut FrameSender, mut body: Bytes) -> Result<(), FrameE
 
 async fn read_body(receive: &mut FrameReceiver) -> Result<Bytes, FrameError> {
     let mut body = BytesMut::new();
-    loop {
-        let Some(Chunk { bytes }) = receive.next(FRAME_BYTES_MAX).await? else {
-            return Err(FrameError::Lost { reason: "the body has no end".to_owned() });
-        };
-        if bytes.is_empty() {
-            return Ok(body.freeze());
-        }
-        if body.len() + bytes.len() > API_BODY_BYTES_MAX {
-            let size_bytes = body.len() + bytes.len();
-            return Err(FrameError::TooLarge { size_bytes, max_bytes: API_BODY_BYTES_MAX });
-        }
-        body.extend_from_slice(&bytes);
+    while let Some(piece) = next_piece(receive, body.len()).await? {
+        body.extend_from_slice(&piece);
     }
+    Ok(body.freeze())
+}
+
+/// What follows `length` bytes of a body; `None` at its end.
+async fn next_piece(receive: &mut FrameReceiver, length: usize) -> Result<Option<Bytes>, FrameError> {
+    let Some(Chunk { bytes }) = receive.next(FRAME_BYTES_MAX).await? else {
+        return Err(FrameError::Lost { reason: "the body has no end".to_owned() });
+    };
+    let size_bytes = length + bytes.len();
+    if size_bytes > API_BODY_BYTES_MAX {
+        return Err(FrameError::TooLarge { size_bytes, max_bytes: API_BODY_BYTES_MAX });
+    }
+    Ok(Some(bytes).filter(|bytes| !bytes.is_empty()))
 }
 
 fn header_messages(headers: &HeaderMap) -> Vec<pb::Header> {
@@ -188,20 +201,60 @@ fn response(head: pb::ApiResponse, body: Bytes) -> Option<Response<Body>> {
     Some(response)
 }
 
+async fn give(call: Incoming, answer: ApiAnswer) -> Result<(), FrameError> {
+    let mut stream = call.accept_flow().await?;
+    let (parts, body) = answer.response.into_parts();
+    let body = body.collect().await.map_err(|error| FrameError::Lost { reason: error.to_string() })?.to_bytes();
+    let head = pb::ApiResponse {
+        status: u32::from(parts.status.as_u16()),
+        headers: header_messages(&parts.headers),
+        revision: answer.revision.0,
+    };
+    stream.send.send(&head).await?;
+    send_body(&mut stream.send, body).await?;
+    stream.send.finish()
+}
+
 /// Answers requests that other nodes carry here.
 pub(crate) struct ApiService {
-    pub(crate) seat: Seat,
+    pub(crate) sight: Sight,
     pub(crate) mesh: Mesh,
     pub(crate) states: Arc<States>,
     /// The API, once there is one.
-    pub(crate) api: Arc<ArcSwapOption<ServedApi>>,
+    pub(crate) api: Arc<ArcSwapOption<Router>>,
+    pub(crate) turns: Turns,
 }
 
-/// The API of this node, for requests that others carry here.
-pub(crate) struct ServedApi {
-    pub(crate) router: Router,
-    /// How the API says that a request was not answered.
-    pub(crate) failure: fn(CarryError) -> Response<Body>,
+/// Turns of large bodies.
+pub(crate) struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Semaphore::new(LARGE_BODIES_MAX))
+    }
+}
+
+impl Turns {
+    /// A request's body, with its turn when it is large. Meanwhile its sender waits, who has its own bounds.
+    async fn read(&self, receive: &mut FrameReceiver) -> Result<(Bytes, Option<SemaphorePermit<'_>>), FrameError> {
+        let (mut body, mut turn) = (BytesMut::new(), None);
+        while let Some(piece) = next_piece(receive, body.len()).await? {
+            if turn.is_none() && body.len() + piece.len() > SMALL_BODY_BYTES_MAX {
+                turn = Some(self.0.acquire().await.expect("the semaphore is never closed"));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok((body.freeze(), turn))
+    }
+}
+
+/// On a response that is none: another node may answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// Nothing was done here, which does not lead.
+    Undone,
+    /// It may have been done: whoever asks again needs the same idempotency key.
+    Unknown,
 }
 
 #[async_trait]
@@ -216,12 +269,12 @@ impl Service for ApiService {
 impl ApiService {
     async fn answer(&self, mut call: Incoming) -> Result<(), FrameError> {
         let request: pb::ApiRequest = call.request(FRAME_BYTES_MAX).await?;
-        let (leads, leader) = match self.seat.raft() {
-            Some(raft) => (raft.leads(), raft.status().leader),
+        let (leads, leader) = match self.sight.seat.raft() {
+            Some(raft) => (raft.leads(), raft.status().leader.filter(|leader| *leader != self.mesh.node())),
             None => (false, None),
         };
         let (Some(api), true) = (self.api.load_full(), leads || (leader.is_some() && request.steps < STEPS_MAX)) else {
-            return call.refuse(Code::Unavailable, "this node does not lead and knows nobody who does").await;
+            return call.refuse(Code::Unavailable, LEADS_NOT).await;
         };
         let (Ok(method), Some(headers), Ok(target)) =
             (HttpMethod::try_from(request.method.as_str()), headers(request.headers), request.target.parse::<Uri>())
@@ -229,31 +282,23 @@ impl ApiService {
             return call.refuse(Code::Invalid, "this is no HTTP request").await;
         };
         let trace = call.traceparent().and_then(|text| TraceContext::parse(text, None));
-        let mut stream = call.accept_flow().await?;
-        let body = read_body(&mut stream.receive).await?;
+        let (body, _turn) = self.turns.read(call.rest()).await?;
         let (peer, steps) = (request.peer, request.steps);
         let answered = match leader {
             Some(leader) if !leads => {
                 let mesh = trace.as_ref().map(|trace| self.mesh.traced(&trace.traceparent()));
-                let call = ApiCall { method, target: target.to_string(), headers, body, peer, steps, trace };
-                match carry(mesh.as_ref().unwrap_or(&self.mesh), leader, &call).await {
-                    Ok(answer) => answer,
-                    // The flow was taken on, so its caller can not be told that nothing was done: the API's words do.
-                    Err(error) => ApiAnswer { response: (api.failure)(error), revision: Revision(0) },
-                }
+                let request = ApiCall { method, target: target.to_string(), headers, body, peer, steps, trace };
+                carry(mesh.as_ref().unwrap_or(&self.mesh), &self.sight, leader, &request).await
             }
-            _ => self.here(&api.router, method, target, headers, body, Carried { peer, trace }).await,
+            _ => self.here(&api, method, target, headers, body, Carried { peer, trace }).await,
         };
-        let (parts, body) = answered.response.into_parts();
-        let body = body.collect().await.map_err(|error| FrameError::Lost { reason: error.to_string() })?.to_bytes();
-        let head = pb::ApiResponse {
-            status: u32::from(parts.status.as_u16()),
-            headers: header_messages(&parts.headers),
-            revision: answered.revision.0,
+        let answered = match answered {
+            Ok(answered) => answered,
+            Err(CarryError::Undone { reason }) => return call.refuse(Code::Unavailable, &reason).await,
+            // Cut off, which says that it may have been done.
+            Err(CarryError::Lost { reason }) => return Err(FrameError::Lost { reason }),
         };
-        stream.send.send(&head).await?;
-        send_body(&mut stream.send, body).await?;
-        stream.send.finish()
+        give(call, answered).await
     }
 
     async fn here(
@@ -264,12 +309,16 @@ impl ApiService {
         headers: HeaderMap,
         body: Bytes,
         carried: Carried,
-    ) -> ApiAnswer {
+    ) -> Result<ApiAnswer, CarryError> {
         let mut request = Request::new(Body::from(body));
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, target, headers);
         request.extensions_mut().insert(carried);
         let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
-        ApiAnswer { response, revision: self.states.catalog().revision() }
+        match response.extensions().get::<Elsewhere>() {
+            Some(Elsewhere::Undone) => Err(CarryError::Undone { reason: LEADS_NOT.to_owned() }),
+            Some(Elsewhere::Unknown) => Err(CarryError::Lost { reason: "it is not known what came of it".to_owned() }),
+            None => Ok(ApiAnswer { response, revision: self.states.catalog().revision() }),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! **Owns** asking holders in turn, and storing on other voters before a version may name the bundle. **Must not know**
 //! when code is needed. **Enter at** [`MeshSource`], [`Copier`] and [`BundleService`].
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use super::raft::{CHUNK_BYTES, read_chunks};
 use crate::{
     bundles::{BundleSource, Bundles},
     catalog::{Catalog, Node, NodeRole},
-    limits::BUNDLE_BYTES_MAX,
+    limits::{BUNDLE_BYTES_MAX, link_time},
     mesh::{Caller, FrameError, Incoming, Mesh, Service, Stream},
     state::States,
     task,
@@ -26,8 +26,8 @@ use crate::{
 
 /// BOUND: bytes of the small messages around a bundle.
 const NOTE_BYTES_MAX: usize = 1024;
-/// BOUND: how long one holder may take for a whole bundle; 65 MiB at 20 Mbit/s take 27 s.
-const HOLDER_TIMEOUT: Duration = Duration::from_secs(30);
+/// BOUND: how long one holder may take for a bundle, besides the time that its bytes take on the slowest link.
+const HOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 /// BOUND: nodes that are asked for one bundle; all voters, and some that may have it.
 const HOLDERS_MAX: usize = 8;
 /// BOUND: how long a connection to a holder may take.
@@ -45,11 +45,10 @@ pub(crate) struct MeshSource {
 impl BundleSource for MeshSource {
     async fn fetch(&self, hash: &BundleHash) -> Option<Bytes> {
         for holder in holders(&self.states.catalog(), self.mesh.node(), hash) {
-            match tokio::time::timeout(HOLDER_TIMEOUT, fetch_from(&self.mesh, holder, hash)).await {
-                Ok(Ok(bytes)) if BundleHash::of(&bytes) == *hash => return Some(bytes),
-                Ok(Ok(_)) => tracing::warn!(%hash, %holder, "a node gave bytes that are not the bundle"),
-                Ok(Err(error)) => tracing::debug!(%hash, %holder, %error, "a node does not give a bundle"),
-                Err(_) => tracing::debug!(%hash, %holder, "a node takes too long for a bundle"),
+            match fetch_from(&self.mesh, holder, hash).await {
+                Ok(bytes) if BundleHash::of(&bytes) == *hash => return Some(bytes),
+                Ok(_) => tracing::warn!(%hash, %holder, "a node gave bytes that are not the bundle"),
+                Err(error) => tracing::debug!(%hash, %holder, %error, "a node does not give a bundle"),
             }
         }
         tracing::warn!(%hash, "no node gives a bundle");
@@ -70,15 +69,30 @@ fn holders(catalog: &Catalog, own: NodeId, hash: &BundleHash) -> Vec<NodeId> {
 }
 
 async fn fetch_from(mesh: &Mesh, holder: NodeId, hash: &BundleHash) -> Result<Bytes, FrameError> {
+    let (mut stream, size_bytes) = in_time(0, ask(mesh, holder, hash)).await?;
+    if size_bytes > BUNDLE_BYTES_MAX {
+        return Err(FrameError::TooLarge { size_bytes, max_bytes: BUNDLE_BYTES_MAX });
+    }
+    in_time(size_bytes, read_chunks(&mut stream.receive, size_bytes)).await
+}
+
+/// Asks a holder for a bundle; returns its size, and the stream on which it comes.
+async fn ask(mesh: &Mesh, holder: NodeId, hash: &BundleHash) -> Result<(Stream, usize), FrameError> {
     let mut stream = open(mesh, holder, Method::BundleGet).await?;
     stream.send.send(&pb::BundleGet { hash: Bytes::copy_from_slice(&hash.0) }).await?;
     stream.send.finish()?;
     let size: Option<pb::BundleSize> = stream.receive.next(NOTE_BYTES_MAX).await?;
     let size_bytes = size.and_then(|size| usize::try_from(size.size_bytes).ok()).unwrap_or(usize::MAX);
-    if size_bytes > BUNDLE_BYTES_MAX {
-        return Err(FrameError::TooLarge { size_bytes, max_bytes: BUNDLE_BYTES_MAX });
+    Ok((stream, size_bytes))
+}
+
+/// Gives up on another node when it takes longer than so many bytes may.
+async fn in_time<T>(bytes: usize, work: impl Future<Output = Result<T, FrameError>>) -> Result<T, FrameError> {
+    let within = HOLDER_TIMEOUT + link_time(bytes);
+    match tokio::time::timeout(within, work).await {
+        Ok(done) => done,
+        Err(_) => Err(FrameError::Lost { reason: format!("nothing within {} s", within.as_secs()) }),
     }
-    read_chunks(&mut stream.receive, size_bytes).await
 }
 
 /// Stores bundles on other voters. Clones share it.
@@ -121,12 +135,11 @@ impl Copier {
 
 /// Whether a voter has stored it.
 async fn copy(mesh: Mesh, voter: NodeId, hash: BundleHash, bytes: Bytes) -> bool {
-    match tokio::time::timeout(HOLDER_TIMEOUT, store_at(&mesh, voter, &hash, bytes)).await {
-        Ok(Ok(())) => return true,
-        Ok(Err(error)) => tracing::warn!(%hash, %voter, %error, "a voter does not store a bundle"),
-        Err(_) => tracing::warn!(%hash, %voter, "a voter takes too long to store a bundle"),
+    let stored = in_time(bytes.len(), store_at(&mesh, voter, &hash, bytes)).await;
+    if let Err(error) = &stored {
+        tracing::warn!(%hash, %voter, %error, "a voter does not store a bundle");
     }
-    false
+    stored.is_ok()
 }
 
 async fn store_at(mesh: &Mesh, voter: NodeId, hash: &BundleHash, bytes: Bytes) -> Result<(), FrameError> {

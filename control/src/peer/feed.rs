@@ -36,7 +36,7 @@ pub(crate) struct MeshDial {
     pub(crate) node: NodeId,
     pub(crate) mesh: Arc<OnceLock<Mesh>>,
     pub(crate) states: OnceLock<Arc<States>>,
-    pub(crate) members: OnceLock<watch::Receiver<Arc<Members>>>,
+    pub(crate) members: Arc<OnceLock<watch::Receiver<Arc<Members>>>>,
     /// Whom to ask, and whether they vote, while the catalog does not know them yet.
     pub(crate) remembered: Vec<(NodeId, bool)>,
 }
@@ -149,7 +149,7 @@ mod tests {
 
     fn dial(catalog: Catalog, remembered: Vec<(NodeId, bool)>) -> MeshDial {
         let states = Arc::new(States::new(Head { catalog: Arc::new(catalog), ..Head::default() }));
-        let (mesh, members) = (Arc::default(), OnceLock::new());
+        let (mesh, members) = (Arc::default(), Arc::default());
         MeshDial { node: NodeId(9), mesh, states: OnceLock::from(states), members, remembered }
     }
 

@@ -74,7 +74,7 @@ impl Proposer {
         let deadline = clock::monotonic() + ELECTED_TIMEOUT;
         loop {
             let decided = raft.propose(command.clone()).await;
-            let is_new = matches!(decided, Err(ProposeError::NotLeader { .. })) && raft.status().leads();
+            let is_new = matches!(decided, Err(ProposeError::NotLeader { .. })) && raft.is_elected();
             if !is_new || clock::monotonic() > deadline {
                 return decided;
             }

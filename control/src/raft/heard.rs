@@ -39,6 +39,17 @@ impl Raft {
         self.quorum_age().or_else(heard)
     }
 
+    /// Returns once this node leads for nobody: the others may have elected another leader.
+    pub(super) async fn forsaken(&self) {
+        loop {
+            tokio::time::sleep(self.patience() / PATIENCE).await;
+            let is_late = self.quorum_age().is_some_and(|age| age > self.patience());
+            if is_late && self.status().voters != [self.node] {
+                return;
+            }
+        }
+    }
+
     /// On the leader: how long ago each member was asked what it has answered last; `None` for one that has not answered this
     /// leader yet. Empty elsewhere.
     pub(crate) fn answered(&self) -> BTreeMap<NodeId, Option<Duration>> {

@@ -12,11 +12,12 @@ use openraft::{
     BasicNode, ChangeMembers, Instant as _, ServerState,
     async_runtime::watch::WatchReceiver as _,
     errors::{ClientWriteError, RaftError},
+    impls::leader_id_adv::LeaderId,
     raft::Precondition,
 };
 use skerry_proto::id::NodeId;
 
-use super::{Raft, TypeConfig};
+use super::{Raft, TypeConfig, type_config::LogId};
 
 /// BOUND: how long a leader that stops waits for the next one; an election takes up to two seconds.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -26,7 +27,7 @@ const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct RaftStatus {
     /// This node.
     pub node: NodeId,
-    /// Who leads, as far as this node knows.
+    /// Who leads, as far as this node knows; nobody once the leader, or on the leader a majority, was not heard for a while.
     pub leader: Option<NodeId>,
     /// The term.
     pub term: u64,
@@ -66,13 +67,13 @@ pub enum ChangeError {
 }
 
 impl RaftStatus {
-    /// Whether this node leads.
+    /// Whether this node leads, as far as it knows.
     #[must_use]
     pub fn leads(&self) -> bool {
         self.leader == Some(self.node)
     }
 
-    pub(super) fn of(metrics: &Metrics) -> Self {
+    fn of(metrics: &Metrics) -> Self {
         let ids = |ids: &mut dyn Iterator<Item = u64>| ids.map(NodeId).collect();
         let membership = metrics.membership_config.membership();
         let replicated = metrics.replication.iter().flatten();
@@ -91,6 +92,20 @@ impl RaftStatus {
     }
 }
 
+fn quorum_age(metrics: &Metrics) -> Option<Duration> {
+    let acked = metrics.last_quorum_acked.filter(|_| metrics.state == ServerState::Leader);
+    acked.map(|at| at.elapsed())
+}
+
+fn speaks(metrics: &Metrics, patience: Duration) -> bool {
+    // The first entry of a leader's own comes after everything that was agreed on under the ones before it.
+    let is_own = |entry: LogId| entry.leader_id == LeaderId { term: metrics.current_term, node_id: metrics.id };
+    let is_alone = metrics.membership_config.membership().voter_ids().nth(1).is_none();
+    metrics.state == ServerState::Leader
+        && metrics.last_applied.is_some_and(is_own)
+        && (is_alone || quorum_age(metrics).is_some_and(|age| age <= patience))
+}
+
 /// Whether no change of members is under way.
 fn is_settled(metrics: &Metrics) -> bool {
     let config = &metrics.membership_config;
@@ -102,7 +117,10 @@ impl Raft {
     /// How this node sees the agreement.
     #[must_use]
     pub fn status(&self) -> RaftStatus {
-        RaftStatus::of(&self.raft.metrics().borrow_watched())
+        let status = RaftStatus::of(&self.raft.metrics().borrow_watched());
+        // openraft goes on naming a leader that has fallen silent, itself included.
+        let is_heard = status.voters == [self.node] || self.leader_age().is_some_and(|age| age <= self.patience());
+        RaftStatus { leader: status.leader.filter(|_| is_heard), ..status }
     }
 
     /// Waits for something new in [`Raft::status`]; `false` when raft has stopped.
@@ -118,17 +136,23 @@ impl Raft {
         matches!(tokio::time::timeout(within, confirmed).await, Ok(Ok(_)))
     }
 
-    /// Whether this node leads, as far as it knows.
+    /// Whether this node speaks for the cluster: it leads, a majority has confirmed that a moment ago, and it has applied all
+    /// that was agreed on before it did, so that what it knows decides.
     #[must_use]
     pub fn leads(&self) -> bool {
+        let (patience, metrics) = (self.patience(), self.raft.metrics());
+        speaks(&metrics.borrow_watched(), patience)
+    }
+
+    /// Whether this node was elected, and no other one since, as far as it knows. The others may have done so without it.
+    pub(crate) fn is_elected(&self) -> bool {
         self.raft.metrics().borrow_watched().state == ServerState::Leader
     }
 
     /// On the leader: how long ago a quorum has confirmed it; `None` elsewhere.
     #[must_use]
     pub fn quorum_age(&self) -> Option<Duration> {
-        let acked = self.raft.metrics().borrow_watched().last_quorum_acked;
-        acked.filter(|_| self.leads()).map(|at| at.elapsed())
+        quorum_age(&self.raft.metrics().borrow_watched())
     }
 
     /// A new listener, or another address for one.
@@ -157,7 +181,7 @@ impl Raft {
     /// Hands the lead, where this node has it, to the voter that has most of the log, and waits a moment until it is gone:
     /// whoever stops on purpose leaves no second without a leader.
     pub(crate) async fn step_down(&self) {
-        if !self.leads() || self.status().voters.len() < 2 {
+        if !self.is_elected() || self.status().voters.len() < 2 {
             return;
         }
         // Half way through a change of members two majorities count, and without this node there may be none of the old ones.
@@ -206,9 +230,37 @@ type Metrics = openraft::RaftMetrics<TypeConfig>;
 
 #[cfg(test)]
 mod tests {
-    use openraft::errors::{ChangeMembershipError, EmptyMembership, ForwardToLeader};
+    use std::sync::Arc;
 
-    use super::*;
+    use openraft::{
+        errors::{ChangeMembershipError, EmptyMembership, ForwardToLeader},
+        metrics::SerdeInstant,
+        type_config::TypeConfigExt as _,
+    };
+
+    use super::{super::type_config::StoredMembership, *};
+
+    #[test]
+    fn a_leader_speaks_once_it_has_an_entry_of_its_own_and_while_a_majority_answers() {
+        let patience = Duration::from_secs(2);
+        let entry = |term, node_id| Some(LogId { leader_id: LeaderId { term, node_id }, index: 7 });
+        let answered = |ago: Duration| Some(SerdeInstant::new(TypeConfig::now() - ago));
+        let mut metrics = Metrics::new_initial(1);
+        let voters = openraft::Membership::new_with_defaults(vec![BTreeSet::from([1, 2, 3])], []);
+        metrics.membership_config = Arc::new(StoredMembership::new(entry(1, 1), voters));
+        (metrics.state, metrics.current_term) = (ServerState::Leader, 3);
+        (metrics.last_applied, metrics.last_quorum_acked) = (entry(2, 2), answered(Duration::ZERO));
+        assert!(!speaks(&metrics, patience), "what was agreed on before may not be here yet");
+        metrics.last_applied = entry(3, 1);
+        assert!(speaks(&metrics, patience));
+        metrics.last_quorum_acked = answered(2 * patience);
+        assert!(!speaks(&metrics, patience), "another one may lead");
+        metrics.last_quorum_acked = None;
+        assert!(!speaks(&metrics, patience));
+        metrics.last_quorum_acked = answered(Duration::ZERO);
+        metrics.state = ServerState::Follower;
+        assert!(!speaks(&metrics, patience));
+    }
 
     #[test]
     fn a_change_whose_entry_was_discarded_has_no_known_outcome() {

@@ -25,7 +25,7 @@ use super::{
     type_config::{Snapshot, TypeConfig, Vote},
     wire::RaftWireError,
 };
-use crate::limits::LINK_BYTES_PER_SECOND;
+use crate::limits::link_time;
 
 /// Makes connections to peers.
 #[derive(Clone)]
@@ -117,7 +117,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
         // openraft's deadline is a heartbeat's, which a large entry on a slow link never keeps. Heartbeats go their own way meanwhile.
         let bytes: usize = request.entries.iter().map(bytes_of).sum();
-        let within = option.hard_ttl() + Duration::from_millis(bytes as u64 * 1000 / LINK_BYTES_PER_SECOND);
+        let within = option.hard_ttl() + link_time(bytes);
         let answer = self.ask(Question::Append(rpc::append_message(&request)), within).await?;
         match answer {
             Answer::Append(answer) => Ok(rpc::append_response(answer).map_err(AskError::Wire)?),

@@ -12,5 +12,6 @@ mod guards;
 mod kv;
 mod openapi;
 mod tails;
+mod undeployed;
 mod uploads;
 mod wrangler;

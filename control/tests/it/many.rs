@@ -29,6 +29,7 @@ use tower::ServiceExt;
 use crate::api::fakes::{FakeClock, FakeKv, FakeTails, FakeValidator};
 
 mod backup;
+mod carried;
 mod code;
 mod drain;
 mod kv;

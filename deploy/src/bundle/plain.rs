@@ -1,11 +1,11 @@
 //! Modules taken as they lie on the disk: components, and projects with `no_bundle`.
 //!
-//! **Owns** which files those are. **Must not know** JavaScript. **Enter at** [`files`] and [`component`].
+//! **Owns** which files those are. **Must not know** JavaScript; `syntax` does. **Enter at** [`files`] and [`component`].
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{BuildRequest, Built, Bundle, BundleError, Module, read};
+use super::{BuildRequest, Built, Bundle, BundleError, Module, read, syntax};
 use crate::project::{ModuleKind, Rules};
 
 /// BOUND: more files than this under one folder is `node_modules` or worse, not a worker's modules.
@@ -49,6 +49,9 @@ pub(super) fn files(request: BuildRequest<'_>, entry: &Path) -> Result<Built, Bu
         for path in walk(&base)? {
             let Some(name) = relative(&base, &path).filter(|name| *name != main) else { continue };
             let kind = rules.kind_of(&name).or_else(|| is_module(&path).then_some(ModuleKind::Esm));
+            if kind == Some(ModuleKind::Wasm) {
+                return Err(BundleError::WasmModule { path });
+            }
             if let Some(kind) = kind {
                 modules.push(Module { name, kind, bytes: read(&path)? });
                 sources.insert(path);
@@ -58,11 +61,10 @@ pub(super) fn files(request: BuildRequest<'_>, entry: &Path) -> Result<Built, Bu
     Ok(Built { bundle: Bundle { main, modules }, warnings: Vec::new(), sources })
 }
 
-/// Whether unbundled code is the older kind of script: it registers a handler and exports nothing.
+/// Whether unbundled code is the older kind of script: it registers a handler, exports nothing and imports nothing.
 fn is_script(code: &[u8]) -> bool {
     let code = String::from_utf8_lossy(code);
-    let exports = code.lines().any(|line| line.trim_start().starts_with("export ") || line.contains("export{"));
-    !exports && code.contains("addEventListener(")
+    code.contains("addEventListener(") && !syntax::is_module(&code)
 }
 
 fn is_module(path: &Path) -> bool {

@@ -182,8 +182,16 @@ impl Collector {
             return Ok(Some(external(specifier)));
         }
         match self.rules.kind_of(specifier) {
-            Some(kind @ (ModuleKind::Text | ModuleKind::Data | ModuleKind::Wasm)) => {
+            Some(kind @ (ModuleKind::Text | ModuleKind::Data)) => {
                 self.collect(context, specifier, importer, kind).await
+            }
+            Some(ModuleKind::Wasm) => {
+                let importer = importer.unwrap_or("the entry");
+                self.found().refusals.insert(format!(
+                    "{importer} imports {specifier:?}: WebAssembly in a JavaScript worker is not supported yet; deploy a \
+                     component of its own and bind to it as a service"
+                ));
+                Ok(Some(external(specifier)))
             }
             _ => Ok(None),
         }

@@ -62,11 +62,11 @@ async fn files_that_rules_name_are_modules_of_their_own() {
     let dir = project(&[
         (
             "src/index.js",
-            "import page from \"./page.html\";\nimport text from \"../notes.md\";\nimport wasm from \"./x.wasm?module\";\n\
-           import { env } from \"cloudflare:workers\";\nexport default { fetch: () => new Response(page + text + wasm + env) };",
+            "import page from \"./page.html\";\nimport text from \"../notes.md\";\nimport data from \"./x.bin\";\n\
+           import { env } from \"cloudflare:workers\";\nexport default { fetch: () => new Response(page + text + data + env) };",
         ),
         ("src/page.html", "<p>hello</p>"),
-        ("src/x.wasm", "\0asm"),
+        ("src/x.bin", "\0\u{1}"),
         ("notes.md", "# notes"),
     ]);
     let rule = crate::project::Rule { kind: ModuleKind::Text, globs: vec!["**/*.md".to_owned()], fallthrough: true };
@@ -93,6 +93,26 @@ async fn a_script_that_listens_and_exports_nothing_is_a_service_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_bundling_a_minified_module_is_a_module_and_a_word_in_a_script_is_a_word() {
+    let plain = BuildSettings { no_bundle: Some(true), ..BuildSettings::default() };
+    for (code, kind) in [
+        (
+            r#"const c=new AbortController;c.signal.addEventListener("abort",f);export default{fetch(){return new Response("hi")}}"#,
+            ModuleKind::Esm,
+        ),
+        ("addEventListener(\"fetch\", f);export*from\"./x\"", ModuleKind::Esm),
+        (
+            "// export default {}\naddEventListener(\"fetch\", (event) => event.respondWith(new Response(\"export {}\")));",
+            ModuleKind::Script,
+        ),
+        ("/*\nexport default {}\n*/\naddEventListener(\"fetch\", f);", ModuleKind::Script),
+    ] {
+        let dir = project(&[("index.js", code)]);
+        assert_eq!(built(&dir, "index.js", &plain).await.unwrap().bundle.main_kind(), kind, "{code}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mistakes_in_code_are_named_with_file_and_line() {
     let settings = BuildSettings::default();
     let broken = project(&[("index.js", "export default {\n  fetch( { }\n};")]);
@@ -106,6 +126,23 @@ async fn mistakes_in_code_are_named_with_file_and_line() {
     assert!(error.contains("index.js imports \"node:fs\""), "{error}");
     let error = built(&node, "absent.js", &settings).await.unwrap_err();
     assert!(matches!(error, BundleError::Unreadable { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webassembly_beside_javascript_is_refused_by_name() {
+    let dir = project(&[
+        ("src/index.js", "import add from \"./add.wasm?module\";\nexport default { fetch: () => add };"),
+        ("src/add.wasm", "\0asm\u{1}\0\0\0"),
+    ]);
+    let error = built(&dir, "src/index.js", &BuildSettings::default()).await.unwrap_err().to_string();
+    assert!(error.contains("index.js imports \"./add.wasm?module\"") && error.contains("component"), "{error}");
+    let plain = BuildSettings { no_bundle: Some(true), ..BuildSettings::default() };
+    let error = built(&dir, "src/index.js", &plain).await.unwrap_err().to_string();
+    assert!(error.contains("src/add.wasm: ") && error.contains("component"), "{error}");
+    // Whoever wants only its bytes says so.
+    let rule = crate::project::Rule { kind: ModuleKind::Data, globs: vec!["**/*.wasm".to_owned()], fallthrough: true };
+    let bytes = BuildSettings { rules: Some(vec![rule]), ..plain };
+    assert_eq!(built(&dir, "src/index.js", &bytes).await.unwrap().bundle.modules.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

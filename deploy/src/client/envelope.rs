@@ -20,10 +20,12 @@ pub(super) struct Envelope {
     result: Value,
 }
 
-/// Beside the result of a list.
-#[derive(Debug, Deserialize)]
+/// Beside the result.
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct Info {
     pub(super) result_info: Option<ResultInfo>,
+    #[serde(default)]
+    pub(super) messages: Value,
 }
 
 /// Where a page lies in its list.

@@ -35,6 +35,9 @@ pub(crate) enum EnvCommand {
         old: String,
         /// Its new name
         new: String,
+        /// Even if other services bind to it
+        #[arg(long)]
+        force: bool,
     },
     /// Delete an environment with its history
     Delete {
@@ -74,7 +77,7 @@ pub(crate) async fn run(context: &Context, command: EnvCommand) -> anyhow::Resul
         EnvCommand::List => list(context).await,
         EnvCommand::Create { name, parent, from } => create(context, &name, parent, from).await,
         EnvCommand::Clone(args) => clone(context, args).await,
-        EnvCommand::Rename { old, new } => rename(context, &old, &new).await,
+        EnvCommand::Rename { old, new, force } => rename(context, &old, &new, force).await,
         EnvCommand::Delete { name, force } => delete(context, chosen(context, name)?, force).await,
         EnvCommand::Promote(args) => promote::run(context, args).await,
         EnvCommand::Diff(args) => diff::run(context, args).await,
@@ -157,13 +160,14 @@ async fn make(context: &Context, body: serde_json::Value, left_behind: Option<En
     Ok(())
 }
 
-async fn rename(context: &Context, old: &str, new: &str) -> anyhow::Result<()> {
+async fn rename(context: &Context, old: &str, new: &str, force: bool) -> anyhow::Result<()> {
     let (old, new) = (environment(old)?, environment(new)?);
     let path = context.path_of(old.clone()).await?;
     let client = context.client().await?;
     let found = client.send::<model::Environment>(Call::get(path.below(&[]))).await?;
     context.out.confirm(&format!("Rename {old} to {new}? Its hostname changes with it."))?;
     let call = Call::patch(path.below(&[])).if_match(found.etag).json(json!({ "name": new.as_str() }));
+    let call = if force { call.query("force", true) } else { call };
     let renamed = client.send::<model::Environment>(call).await?;
     context.out.document(&renamed.raw);
     context.out.line(format!("Renamed {old} to {new}"));

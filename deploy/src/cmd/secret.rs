@@ -16,7 +16,7 @@ use crate::release;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretCommand {
-    /// Set a secret, typed unseen or read from standard input; it is live at once
+    /// Set a secret, typed unseen or read from standard input; it is live at once if a version is
     Put {
         /// The name that code finds in `env`
         name: String,

@@ -21,6 +21,10 @@ const PROTOCOL: &str = "trace-v1";
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
+/// What a node says of events that failed (`outcome_word` in node/src/dispatch/door.rs).
+const FAILURES: &[&str] =
+    &["exception", "exceededCpu", "exceededMemory", "exceededWallTime", "scriptNotFound", "unknown"];
+
 #[derive(Debug, Args)]
 pub(crate) struct TailArgs {
     /// Only events with this outcome; repeat it
@@ -155,7 +159,7 @@ fn filters(args: &TailArgs) -> Value {
         let outcomes = args.status.iter().flat_map(|status| match status {
             Outcome::Ok => ["ok"].as_slice(),
             Outcome::Canceled => &["canceled"],
-            Outcome::Error => &["exception", "exceededCpu", "exceededMemory", "unknown"],
+            Outcome::Error => FAILURES,
         });
         filters.push(json!({ "outcome": outcomes.collect::<Vec<_>>() }));
     }

@@ -13,7 +13,7 @@ use crate::release::assignment;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum VarCommand {
-    /// Set variables; they are live at once, until the next deploy of a file that says otherwise
+    /// Set variables; they are live at once if a version is, until the next deploy of a file that says otherwise
     Set {
         /// What to set
         #[arg(required = true, value_name = "NAME=VALUE", value_parser = assignment)]

@@ -156,6 +156,28 @@ fn a_secret_is_read_from_standard_input_and_never_shown() {
 }
 
 #[test]
+fn a_secret_that_waits_for_a_deployment_says_so() {
+    let remarked = r#"{"success":true,"errors":[],"messages":["version 2 has the change, deploy it."],"result":{}}"#;
+    let fake = Fake::start(move |call| (call.method == "PUT").then_some(Reply::Raw(200, remarked)));
+    let outcome = workspace(&fake).run_with(&["secret", "put", "KEY"], b"hunter2\n").ok();
+    assert!(outcome.stderr.contains("version 2 has the change, deploy it."), "{}", outcome.stderr);
+}
+
+#[test]
+fn an_environment_is_renamed_by_force_only_when_told() {
+    let fake = Fake::start(|call| {
+        let is_staging = call.path.ends_with("/environments/staging");
+        is_staging.then(|| Reply::Tagged(json!({ "name": "stage" }), "\"12\""))
+    });
+    workspace(&fake).run(&["env", "rename", "staging", "stage", "--yes"]).ok();
+    workspace(&fake).run(&["env", "rename", "staging", "stage", "--yes", "--force"]).ok();
+    let calls = fake.calls();
+    let queries: Vec<&str> =
+        calls.iter().filter(|call| call.method == "PATCH").map(|call| call.query.as_str()).collect();
+    assert_eq!(queries, ["", "force=true"]);
+}
+
+#[test]
 fn variables_are_texts_unless_they_are_said_to_be_json() {
     let fake = Fake::start(|call| (call.method == "PATCH").then(|| Reply::Result(json!([]))));
     workspace(&fake).run(&["var", "set", "A=1", "B=x"]).ok();

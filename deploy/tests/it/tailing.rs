@@ -46,6 +46,22 @@ fn tail_prints_events_while_they_happen() {
 }
 
 #[test]
+fn tail_of_errors_asks_for_every_word_that_a_node_has_for_them() {
+    let door = concat!(env!("CARGO_MANIFEST_DIR"), "/../node/src/dispatch/door.rs");
+    let door = std::fs::read_to_string(door).unwrap();
+    let words = door.split_once("fn outcome_word").expect("the node's words are there").1;
+    let words = words.split_once("\n}").expect("the function ends").0;
+    let words: Vec<&str> = words.split('"').skip(1).step_by(2).collect();
+    assert!(words.contains(&"exception") && words.contains(&"exceededWallTime"), "{words:?}");
+    let (_, fake) = first_lines(&["tail", "--status", "error"], 1);
+    let sent = fake.call("POST /workers/services/shop/environments/production/tails").json();
+    let asked = sent["filters"][0]["outcome"].as_array().unwrap();
+    for word in words {
+        assert!(asked.contains(&json!(word)), "{word} is not among {asked:?}");
+    }
+}
+
+#[test]
 fn tail_prints_json_lines_for_programs() {
     let (lines, _) = first_lines(&["tail", "--json"], 1);
     let event: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();

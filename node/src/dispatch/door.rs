@@ -10,14 +10,15 @@ use hyper::upgrade::OnUpgrade;
 use skerry_control::{
     catalog::{EnvironmentKey, Scheme, ServiceBinding, ServiceKey, resolve_service},
     kv::KvError,
-    trace::{SpanKind, TraceContext},
+    trace::SpanKind,
 };
 use skerry_proto::id::{NamespaceId, VersionId};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Dispatch, DispatchError, Lineage, hops,
+    Dispatch, DispatchError, client, hops,
+    lineage::{Journey, Lineage},
     site::Site,
     socket::{self, Role},
     traced, unowned,
@@ -48,17 +49,15 @@ pub(super) struct Door {
     dispatch: Dispatch,
     /// What is collected for those who listen.
     trace: Option<Trace>,
-    /// How many nodes the event's request came through.
-    hops: u32,
-    /// The event's span.
-    span: Option<TraceContext>,
+    /// How the event's request came here.
+    journey: Journey,
     /// Places for requests that wait for an answer.
     connecting: Semaphore,
 }
 
 impl Door {
-    pub(super) fn new(dispatch: Dispatch, trace: Option<Trace>, hops: u32, span: Option<TraceContext>) -> Self {
-        Self { dispatch, trace, hops, span, connecting: Semaphore::new(CONNECTING_MAX) }
+    pub(super) fn new(dispatch: Dispatch, trace: Option<Trace>, journey: Journey) -> Self {
+        Self { dispatch, trace, journey, connecting: Semaphore::new(CONNECTING_MAX) }
     }
 
     /// Writes what went wrong into the worker's log, and tells listeners what came of the event.
@@ -93,7 +92,8 @@ impl Door {
         }
         cx.count_invocation()?;
         let inner = &self.dispatch.inner;
-        let event = self.span.as_ref();
+        let Journey { hops, span: event, cf } = &self.journey;
+        let event = event.as_ref();
         let mut span = traced::made(&inner.deps.tracer, event, SpanKind::Internal, &request);
         span.record(|record| {
             if let Some(binding) = binding {
@@ -101,8 +101,11 @@ impl Door {
             }
         });
         traced::name_in(request.headers_mut(), &span, event);
-        let lineage = Lineage::below(cx, inner.ids.next(), self.hops, request.headers());
-        let lineage = Lineage { span: span.context().cloned(), ..lineage };
+        if let Some(cf) = cf {
+            request.extensions_mut().insert(cf.clone());
+        }
+        let journey = Journey { hops: *hops, span: span.context().cloned(), cf: cf.clone() };
+        let lineage = Lineage::below(cx, inner.ids.next(), request.headers(), journey);
         let result = match inner.pick(site, preview, request.headers(), &lineage) {
             Ok(slot) => self.dispatch.run_fetch((site, &slot), request, lineage, &mut span).await,
             Err(error) => Err(error),
@@ -116,9 +119,10 @@ impl Door {
     async fn outside(&self, mut request: Request<Body>) -> Result<Response<Body>, OutboundError> {
         let deps = &self.dispatch.inner.deps;
         deps.metrics.egress_requests.inc();
-        hops::write(request.headers_mut(), self.hops);
-        let mut span = traced::made(&deps.tracer, self.span.as_ref(), SpanKind::Client, &request);
-        traced::name_in(request.headers_mut(), &span, self.span.as_ref());
+        hops::write(request.headers_mut(), self.journey.hops);
+        let event = self.journey.span.as_ref();
+        let mut span = traced::made(&deps.tracer, event, SpanKind::Client, &request);
+        traced::name_in(request.headers_mut(), &span, event);
         let _place = self.connecting.acquire().await.expect("the semaphore is never closed");
         let upgrade = request.headers().get(header::UPGRADE);
         let result = if upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")) {
@@ -133,7 +137,7 @@ impl Door {
 
 #[async_trait::async_trait]
 impl Outbound for Door {
-    async fn fetch(&self, cx: &CallContext, request: Request<Body>) -> Result<Response<Body>, OutboundError> {
+    async fn fetch(&self, cx: &CallContext, mut request: Request<Body>) -> Result<Response<Body>, OutboundError> {
         let Some((scheme, host)) = scheme_and_host(request.uri()) else {
             let uri = request.uri();
             return Err(OutboundError::Refused(format!("Fetch API cannot load: {uri}: use http or https and a host")));
@@ -145,7 +149,12 @@ impl Outbound for Door {
             found.map(|Found { target, preview, .. }| (Arc::clone(target), preview))
         };
         match own {
-            Some((site, preview)) => self.nested(cx, (&site, preview), request, None).await,
+            Some((site, preview)) => {
+                if site.key.service.account != cx.worker.account {
+                    client::name_worker(request.headers_mut(), scheme);
+                }
+                self.nested(cx, (&site, preview), request, None).await
+            }
             None => self.outside(request).await,
         }
     }
@@ -177,7 +186,7 @@ impl Outbound for Door {
     async fn kv(&self, _: &CallContext, namespace: &NamespaceId, call: KvCall) -> Result<KvReply, KvError> {
         let kv = &self.dispatch.inner.deps.kv;
         // Only what is kept is worth a name on the way to another node.
-        match self.span.as_ref().filter(|span| span.sampled).and_then(|span| kv.traced(span)) {
+        match self.journey.span.as_ref().filter(|span| span.sampled).and_then(|span| kv.traced(span)) {
             Some(traced) => bindings::kv::serve(&*traced, namespace, call).await,
             None => bindings::kv::serve(&**kv, namespace, call).await,
         }
@@ -257,7 +266,9 @@ fn scheme_and_host(uri: &Uri) -> Option<(Scheme, String)> {
         "https" => Scheme::Https,
         _ => return None,
     };
-    Some((scheme, uri.host().filter(|host| !host.is_empty())?.to_ascii_lowercase()))
+    let host = uri.host().filter(|host| !host.is_empty())?;
+    // The dot that ends a whole DNS name is no part of it; ingress drops it too.
+    Some((scheme, host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()))
 }
 
 fn unbound(target: &ServiceTarget) -> OutboundError {
@@ -276,7 +287,7 @@ fn nested_error(error: DispatchError) -> OutboundError {
     }
 }
 
-/// Cloudflare's word for an outcome.
+/// Cloudflare's word for an outcome; `skerry tail --status error` asks for every one of these.
 fn outcome_word(error: &WorkerError) -> &'static str {
     match error {
         WorkerError::Exception { .. } | WorkerError::NeverResponds | WorkerError::NoHandler { .. } => "exception",

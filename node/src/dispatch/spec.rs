@@ -21,7 +21,8 @@ use skerry_proto::{
 
 use super::site::Slot;
 use crate::worker::{
-    Code, Compatibility, EnvValue, Limits, LoadError, Module, ModuleKind, ServiceTarget, Syntax, WorkerKey, WorkerSpec,
+    Code, Compatibility, EnvValue, Limits, Module, ModuleKind, PrepareError, ServiceTarget, Syntax, WorkerKey,
+    WorkerSpec,
 };
 
 /// BOUND: entries of the code map before it is swept of those that nobody uses.
@@ -66,14 +67,14 @@ pub enum SpecError {
         #[source]
         source: OpenError,
     },
-    /// The code can not run here. State: unchanged. Retry: no.
-    #[error("the code of version {version} does not load")]
+    /// The code can not run here, or not now. State: unchanged. Retry: see the source.
+    #[error("the code of version {version} can not be loaded")]
     Load {
         /// The version.
         version: VersionId,
         /// Why.
         #[source]
-        source: LoadError,
+        source: PrepareError,
     },
     /// A secret is not text. State: unchanged. Retry: no.
     #[error("the secret {name} of version {version} is not UTF-8")]

@@ -8,18 +8,18 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use rustls::ServerConnection;
 use skerry_control::catalog::Scheme;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::streams::Streams;
-use crate::{address::Cidr, task::Tasks, worker::RequestCf};
-
-const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+use crate::{
+    address::Cidr,
+    dispatch::client::{self, FORWARDED_FOR, FORWARDED_PROTO},
+    task::Tasks,
+    worker::RequestCf,
+};
 
 /// Proxies in front of the node, whose word about the end user counts.
 #[derive(Debug, Clone, Default)]
@@ -88,25 +88,16 @@ impl Connection {
     /// Tells the worker who asks, in the headers that Cloudflare uses, and returns how the end user's request came. What the
     /// peer itself claims in these headers counts only when it is a trusted proxy.
     pub(super) fn stamp(&self, headers: &mut HeaderMap) -> Scheme {
-        // Not sent, and so not to be claimed either.
-        headers.remove(REAL_IP);
         if self.is_proxy
-            && let Some((scheme, client)) = forwarded(headers)
+            && let Some((scheme, address)) = forwarded(headers)
         {
-            headers.insert(CONNECTING_IP, client);
             let scheme = scheme.unwrap_or(self.scheme);
-            headers.insert(FORWARDED_PROTO, proto(scheme));
+            client::stamp_forwarded(headers, address, scheme);
             return scheme;
         }
-        headers.insert(CONNECTING_IP, self.address.clone());
-        headers.insert(FORWARDED_FOR, self.address.clone());
-        headers.insert(FORWARDED_PROTO, proto(self.scheme));
+        client::stamp(headers, self.address.clone(), self.scheme);
         self.scheme
     }
-}
-
-fn proto(scheme: Scheme) -> HeaderValue {
-    HeaderValue::from_static(scheme.as_str())
 }
 
 /// What a trusted proxy says: the scheme, and the address that it saw, the last of the list. `None` when it names nobody.
@@ -146,6 +137,7 @@ pub(super) fn wants_socket(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dispatch::client::CONNECTING_IP;
 
     fn connection(peer: &str, trusted: &str) -> Connection {
         let proxies = Proxies { ranges: [trusted.parse().unwrap()].into() };

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use skerry_control::catalog::{Account, Actor, Change, Cluster, Command, NewRoute, SealScope, Sealed, ServiceKey};
 use skerry_proto::id::{
-    AccountId, EnvironmentId, EnvironmentName, Hostname, Revision, RouteId, ServiceId, ServiceName,
+    AccountId, DomainId, EnvironmentId, EnvironmentName, Hostname, Revision, RouteId, ServiceId, ServiceName,
 };
 
 use super::*;
@@ -48,9 +48,13 @@ impl World {
     }
 
     fn service(&mut self, name: &str) {
+        self.service_of(service(name));
+    }
+
+    fn service_of(&mut self, service: ServiceKey) {
         let (id, production) = (self.hex(), self.hex());
         self.apply(vec![Change::CreateService {
-            service: service(name),
+            service,
             id: ServiceId::new(&id).unwrap(),
             production: EnvironmentId::new(&production).unwrap(),
         }]);
@@ -61,6 +65,28 @@ impl World {
         let environment = service(of).environment(EnvironmentName::new(name).unwrap());
         let parent = Some(EnvironmentName::production());
         self.apply(vec![Change::CreateEnvironment { environment, id, parent, clone: None }]);
+    }
+
+    /// Another account, whose names end in `tenant.workers.test`, and a service of it.
+    fn tenant(&mut self, name: &str) -> ServiceKey {
+        let id = AccountId::new(&"b".repeat(32)).unwrap();
+        let label = Some(ServiceName::new("tenant").unwrap());
+        self.apply(vec![Change::CreateAccount(Account { id: id.clone(), name: "b".into(), label, created_at_ms: 0 })]);
+        let service = ServiceKey { account: id, name: ServiceName::new(name).unwrap() };
+        self.service_of(service.clone());
+        service
+    }
+
+    fn route(&mut self, pattern: &str, to: &ServiceKey) {
+        let id = RouteId::new(&self.hex()).unwrap();
+        let (account, pattern, target) = (to.account.clone(), pattern.parse().unwrap(), Some(to.production()));
+        self.apply(vec![Change::PutRoute(NewRoute { account, id, pattern, target })]);
+    }
+
+    fn domain(&mut self, hostname: &str, to: &ServiceKey) {
+        let id = DomainId::new(&self.hex()).unwrap();
+        let hostname = Hostname::new(hostname).unwrap();
+        self.apply(vec![Change::PutDomain { id, hostname, environment: to.production() }]);
     }
 
     fn found(&self, host: &str, path: &str, except: Option<&EnvironmentKey>) -> Option<&str> {
@@ -114,13 +140,56 @@ fn a_route_never_leads_a_worker_to_itself() {
     let mut world = World::new();
     world.service("a");
     world.service("b");
-    let id = RouteId::new(&world.hex()).unwrap();
-    let pattern = "shop.test/*".parse().unwrap();
-    let target = Some(service("a").production());
-    world.apply(vec![Change::PutRoute(NewRoute { account: account(), id, pattern, target })]);
+    world.route("shop.test/*", &service("a"));
     assert_eq!(world.found("shop.test", "/x", None), Some("a/production"));
     assert_eq!(world.found("shop.test", "/x", Some(&service("a").production())), None);
     assert_eq!(world.found("shop.test", "/x", Some(&service("b").production())), Some("a/production"));
+}
+
+#[test]
+fn no_route_however_wide_answers_in_the_clusters_own_domain() {
+    for pattern in ["*/*", "*.test/*", "*test/*", "https://*/*"] {
+        let mut world = World::new();
+        world.service("a");
+        world.environment("a", "staging");
+        let greedy = world.tenant("greedy");
+        world.route(pattern, &greedy);
+        for (host, answers) in [
+            ("a.workers.test", Some("a/production")),
+            ("staging.a.workers.test", Some("a/staging")),
+            ("greedy.tenant.workers.test", Some("greedy/production")),
+            ("workers.test", None),
+            ("nobody.workers.test", None),
+            ("00000000-a.workers.test", None),
+            ("shop.test", Some("greedy/production")),
+            ("badworkers.test", Some("greedy/production")),
+        ] {
+            assert_eq!(world.found(host, "/x", None), answers, "{pattern} on {host}");
+        }
+    }
+}
+
+#[test]
+fn a_custom_domain_takes_only_routes_of_its_own_account() {
+    let mut world = World::new();
+    world.service("site");
+    world.service("api");
+    let greedy = world.tenant("greedy");
+    world.domain("site.test", &service("site"));
+    for pattern in ["*/*", "*site.test/*", "site.test/api/secret"] {
+        world.route(pattern, &greedy);
+    }
+    assert_eq!(world.found("site.test", "/", None), Some("site/production"));
+    assert_eq!(world.found("site.test", "/api/secret", None), Some("site/production"));
+    assert_eq!(world.found("www.site.test", "/", None), Some("greedy/production"));
+    world.route("site.test/api/*", &service("api"));
+    assert_eq!(world.found("site.test", "/api/secret", None), Some("api/production"));
+    assert_eq!(world.found("site.test", "/api/secret", Some(&service("api").production())), Some("site/production"));
+    assert_eq!(world.found("site.test", "/", None), Some("site/production"));
+    // With the domain goes its claim.
+    let (account, hostname) = (account(), Hostname::new("site.test").unwrap());
+    world.apply(vec![Change::DeleteDomain { account, hostname }]);
+    assert_eq!(world.found("site.test", "/api/secret", None), Some("greedy/production"));
 }
 
 proptest! {

@@ -31,12 +31,22 @@ mod wit;
 #[cfg(test)]
 mod tests;
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc};
+
+use tokio::time::{timeout, timeout_at};
 
 pub use self::config::ComponentConfig;
-use self::{lane::HeavyLane, library::Library, run::Call, seats::Seats, ticker::Ticker};
+use self::{
+    failure::Failure,
+    lane::HeavyLane,
+    library::{Library, Prepared},
+    run::Call,
+    seats::{Seat, Seats},
+    ticker::Ticker,
+};
 use crate::bindings::outbound::CallContext;
-use crate::worker::{Code, Event, LoadError, Outcome, WorkerError, WorkerSpec};
+use crate::clock;
+use crate::worker::{Code, Event, Outcome, PrepareError, WorkerError, WorkerSpec};
 
 /// Runs components. Cheap to clone.
 #[derive(Clone)]
@@ -49,8 +59,8 @@ struct Shared {
     /// The places of the whole node, in front of the engine's pool.
     seats: Seats,
     ticker: Ticker,
-    tick: Duration,
     lane: HeavyLane,
+    config: ComponentConfig,
 }
 
 /// Why components can not be run on this machine.
@@ -87,25 +97,28 @@ impl ComponentRuntime {
         let lane = HeavyLane::build(config).map_err(ComponentBuildError::Thread)?;
         let library = Library::build(engine, config)?;
         let seats = Seats::new(config.instances_max as usize, Self::QUEUE_MAX);
-        Ok(Self { shared: Arc::new(Shared { library, seats, ticker, tick: config.tick, lane }) })
+        Ok(Self { shared: Arc::new(Shared { library, seats, ticker, lane, config: config.clone() }) })
     }
 
-    /// Compiles and links the worker, so that its first request finds it ready.
+    /// Compiles and links the worker, so that its first request finds it ready. Waits for its turn for as long as that takes.
     ///
     /// # Errors
-    /// The upload can not run here; the message says why.
-    pub async fn prepare(&self, worker: &Arc<WorkerSpec>) -> Result<(), LoadError> {
+    /// The upload can not run here, or this node has failed; the message says why.
+    pub async fn prepare(&self, worker: &Arc<WorkerSpec>) -> Result<(), PrepareError> {
         self.shared.library.prepare(worker).await.map(|_prepared| ())
     }
 
     /// Judges an upload as [`ComponentRuntime::prepare`] would, without a worker. Returns the names of its handlers.
     ///
     /// # Errors
-    /// The upload can not run here; the message says why.
-    pub async fn validate(&self, code: &Code) -> Result<Vec<String>, LoadError> {
+    /// The upload can not run here, or this node can not say so now; the message says why.
+    pub async fn validate(&self, code: &Code) -> Result<Vec<String>, PrepareError> {
         let module = library::main_module(code)?;
-        self.shared.library.component(module).await?;
-        Ok(vec!["fetch".to_owned()])
+        let Shared { library, config, .. } = &*self.shared;
+        match timeout(config.load_wait + config.compile_time, library.component(module)).await {
+            Ok(made) => made.map(|_component| vec!["fetch".to_owned()]),
+            Err(_elapsed) => Err(PrepareError::Busy("other components are still being compiled")),
+        }
     }
 
     /// Instances that exist now.
@@ -119,20 +132,34 @@ impl ComponentRuntime {
     /// # Errors
     /// See [`WorkerError`].
     pub async fn call(&self, worker: &Arc<WorkerSpec>, event: Event, cx: CallContext) -> Result<Outcome, WorkerError> {
+        let wall = worker.limits.wall_of(&event);
+        let until = clock::monotonic() + wall;
         let Event::Fetch(request) = event else {
             return Err(WorkerError::NoHandler { handler: "scheduled" });
         };
         let shared = &self.shared;
-        let prepared = shared.library.prepare(worker).await.map_err(WorkerError::Load)?;
-        let own = prepared.seats.take().await.ok_or(WorkerError::Overloaded)?;
-        let node = shared.seats.take().await.ok_or(WorkerError::Overloaded)?;
+        let patience = shared.config.load_wait.min(wall);
+        let prepared = timeout(patience, shared.library.prepare(worker)).await;
+        let prepared = prepared.map_err(|_late| WorkerError::Overloaded)??;
+        let seats = timeout_at(until.into(), shared.seats_for(&prepared)).await;
+        let seats = seats.map_err(|_late| Failure::wall(wall).error())?.ok_or(WorkerError::Overloaded)?;
         let call = Call {
             prepared,
-            _seats: (own, node),
+            _seats: seats,
             _running: shared.ticker.running(),
-            tick: shared.tick,
+            tick: shared.config.tick,
             lane: shared.lane.clone(),
+            until,
+            wait_until: shared.config.wait_until,
         };
         call.fetch(request, cx).await.map(Outcome::Response)
+    }
+}
+
+impl Shared {
+    /// A place among the worker's and one among the node's; `None` when a queue is full.
+    async fn seats_for(&self, prepared: &Prepared) -> Option<(Seat, Seat)> {
+        let own = prepared.seats.take().await?;
+        Some((own, self.seats.take().await?))
     }
 }

@@ -11,16 +11,17 @@ use super::limits;
 #[derive(Clone)]
 pub(crate) struct IsolateEngine {
     pub(crate) engine: Engine,
-    /// How many isolates fit into the address space that was reserved.
+    /// How many isolates of workers fit into the address space that was reserved.
     pub(crate) isolates_max: u32,
 }
 
-/// Reserves memory for up to `isolates_max` isolates; fewer where the machine does not allow so many.
+/// Reserves memory for up to `isolates_max` isolates of workers, fewer where the machine does not allow so many, and for those
+/// in which uploads are tried out.
 pub(crate) fn build(isolates_max: u32) -> wasmtime::Result<IsolateEngine> {
     let mut isolates_max = isolates_max.clamp(1, mappings_max());
     loop {
         let mut config = config();
-        config.allocation_strategy(pool(isolates_max));
+        config.allocation_strategy(pool(isolates_max + limits::VALIDATIONS_MAX));
         match Engine::new(&config) {
             Ok(engine) => return Ok(IsolateEngine { engine, isolates_max }),
             // Address space may be limited (ulimit -v, a small virtual machine): half as many is better than none.

@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{
     Caller, Engine, InstancePre, Linker, Memory, Module, ResourceLimiter, Store, Trap, TypedFunc, UpdateDeadline,
 };
@@ -34,12 +35,7 @@ impl Mould {
     }
 
     /// An isolate without a worker, about 50 us.
-    pub(crate) fn isolate(
-        &self,
-        ops: Ops,
-        memory_bytes: usize,
-        resident: Option<Resident>,
-    ) -> wasmtime::Result<Isolate> {
+    pub(crate) fn isolate(&self, ops: Ops, memory_bytes: usize, held: Held) -> wasmtime::Result<Isolate> {
         let host = Host {
             ops,
             meter: Meter::new(),
@@ -66,13 +62,23 @@ impl Mould {
             input: 0,
             input_bytes: 0,
             scratch: Writer::new(),
-            _resident: resident,
+            _held: held,
         })
     }
 }
 
 fn missing(export: &str) -> wasmtime::Error {
     wasmtime::Error::msg(format!("the engine image does not export {export}"))
+}
+
+/// The right to a slot of the engine's pool.
+#[derive(Debug)]
+#[allow(dead_code, reason = "nobody looks at it: it is held for what its drop gives back")]
+pub(crate) enum Held {
+    /// One of those for workers.
+    Resident(Resident),
+    /// One of those for uploads that are tried out.
+    Validation(OwnedSemaphorePermit),
 }
 
 /// Why an isolate must be discarded.
@@ -98,7 +104,7 @@ pub(crate) struct Isolate {
     input_bytes: u32,
     scratch: Writer,
     // After the store: the isolate counts until its memory is free.
-    _resident: Option<Resident>,
+    _held: Held,
 }
 
 /// BOUND: the frame buffer that an isolate keeps between events, on either side of the crossing (`engine.c` has the same

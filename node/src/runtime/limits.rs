@@ -2,6 +2,8 @@
 //!
 //! **Owns** each number and its reason. **Must not know** who enforces it. **Enter at** the constant.
 
+use std::time::Duration;
+
 /// BOUND: linear memory that an isolate can be given; a service's own limit lies below. Cloudflare's isolates have 128 MiB.
 pub(crate) const MEMORY_BYTES_MAX: usize = 128 << 20;
 /// BOUND: native stack of an isolate. Recursion through the parser uses up to a dozen bytes of it for each byte of the
@@ -15,6 +17,12 @@ pub(crate) const IMAGE_BYTES_MAX: u64 = 32 << 20;
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 4096;
 /// BOUND: memories of dropped isolates that stay mapped for the next one of the same image.
 pub(crate) const WARM_SLOTS_MAX: u32 = 64;
+
+/// BOUND: uploads that are tried out at once, each in an isolate beside those of the workers, so that workers which fill the
+/// node keep nobody from deploying. As many as the API reads at once.
+pub(crate) const VALIDATIONS_MAX: u32 = 8;
+/// BOUND: how long an upload waits until others have been tried out; each takes a second or two of CPU time at most.
+pub(crate) const VALIDATION_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// BOUND: ticks an event may run on the thread that brought it, before it goes to the heavy lane. A neighbour waits at
 /// most about this many milliseconds.

@@ -197,17 +197,19 @@ impl Seat {
 
     /// Lets the isolate look for events that have gone on for too long, and answers those that have waited for too long.
     pub(crate) fn sweep(self: &Arc<Self>) {
-        let (now, wall) = (clock::monotonic(), self.worker.limits.wall);
+        let (now, limits) = (clock::monotonic(), &self.worker.limits);
         let mut state = self.lock();
         if !state.calls.is_empty() {
-            let is_late = |call: &Call| call.place.is_cancelled() || now.duration_since(call.at) > wall;
+            let is_late =
+                |call: &Call| call.place.is_cancelled() || now.duration_since(call.at) > limits.wall_of(&call.event);
             let (late, calls): (Vec<Call>, _) = std::mem::take(&mut state.calls).into_iter().partition(is_late);
             state.calls = calls.into();
             let less = |events: usize| Some(events.saturating_sub(late.len()));
             let _always = self.events.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
             drop(state);
             for call in late {
-                let _gone = call.answer.send(Err(turn::wall_error(&self.worker.limits)));
+                let error = turn::wall_error(limits.wall_of(&call.event));
+                let _gone = call.answer.send(Err(error));
             }
         } else {
             drop(state);

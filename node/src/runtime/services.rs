@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 use super::{census::Census, config::RuntimeConfig, isolate::Mould, lane::Lane, ticker::Ticker};
 
@@ -16,6 +16,8 @@ pub(crate) struct Services {
     pub(crate) lane: Lane,
     pub(crate) handle: Handle,
     pub(crate) census: Arc<Census>,
+    /// The places of uploads that are tried out.
+    pub(crate) validations: Arc<Semaphore>,
 }
 
 impl Services {

@@ -11,17 +11,18 @@ use tokio::sync::oneshot;
 use super::{
     Runtime, event,
     frame::Writer,
-    isolate::{Fault, Isolate},
+    isolate::{Fault, Held, Isolate},
+    limits,
     ops::Ops,
     origins::Origins,
-    worker::{LoadError, Syntax, WorkerSpec},
+    worker::{LoadError, PrepareError, Syntax, WorkerSpec},
 };
 use crate::{bindings::outbound::CallContext, clock};
 
 /// What a worker's code offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validated {
-    /// The handlers: `fetch`, `scheduled`, ...
+    /// The handlers: `fetch`, `scheduled`, ...; empty when the code handles nothing.
     pub handlers: Vec<String>,
     /// How long loading took, by the clock on the wall.
     pub startup: Duration,
@@ -30,27 +31,35 @@ pub struct Validated {
 impl Runtime {
     /// Loads `worker` into an isolate of its own and says which handlers it has, or why it can not run. What its top-level
     /// scope logs goes to `context`.
-    pub async fn validate(&self, worker: &Arc<WorkerSpec>, context: CallContext) -> Result<Validated, LoadError> {
+    ///
+    /// # Errors
+    /// See [`PrepareError`]; what this node lacks is never called the code's fault.
+    pub async fn validate(&self, worker: &Arc<WorkerSpec>, context: CallContext) -> Result<Validated, PrepareError> {
         if worker.code.syntax == Syntax::Component {
             // A component has no top-level scope; its start-up is part of each request.
             let handlers = self.components.validate(&worker.code).await?;
             return Ok(Validated { handlers, startup: Duration::ZERO });
         }
+        let place = Arc::clone(&self.services.validations).acquire_owned();
+        let Ok(place) = tokio::time::timeout(limits::VALIDATION_WAIT_MAX, place).await else {
+            return Err(PrepareError::Busy("too many uploads are being tried out"));
+        };
+        let place = place.expect("the semaphore is never closed");
         let began = clock::monotonic();
         let ops = Ops::new(Arc::clone(worker), Arc::new(Origins::of(&worker.code)), context);
-        let isolate = self.services.mould.isolate(ops, worker.limits.memory_bytes, None);
-        let isolate = isolate.map_err(|error| plain(format!("an isolate can not be made: {error}")))?;
+        let isolate = self.services.mould.isolate(ops, worker.limits.memory_bytes, Held::Validation(place));
+        let isolate = isolate.map_err(|error| {
+            tracing::error!(%error, "an isolate can not be made for an upload");
+            PrepareError::Failed(format!("an isolate can not be made: {error}"))
+        })?;
         let mut frame = Writer::new();
         event::load(&mut frame, worker, self.services.seed(), self.services.config.internal_modules);
         let (mut isolate, result) = self.load(isolate, frame, worker.limits.startup_cpu).await?;
         result.map_err(|fault| fault_error(&fault, worker))?;
         let handlers = match isolate.ops().report.take_loaded() {
             Some(loaded) => loaded?,
-            None => return Err(plain("The worker did not finish loading.".to_owned())),
+            None => return Err(plain("The worker did not finish loading.".to_owned()).into()),
         };
-        if handlers.is_empty() {
-            return Err(plain("The uploaded script has no registered event handlers.".to_owned()));
-        }
         Ok(Validated { handlers, startup: clock::monotonic().duration_since(began) })
     }
 
@@ -59,7 +68,7 @@ impl Runtime {
         mut isolate: Isolate,
         frame: Writer,
         budget: Duration,
-    ) -> Result<(Isolate, Result<(), Fault>), LoadError> {
+    ) -> Result<(Isolate, Result<(), Fault>), PrepareError> {
         let running = self.services.ticker.running();
         let now_ms = clock::unix_ms() as f64;
         let mut run = Box::pin(async move {
@@ -76,7 +85,8 @@ impl Runtime {
             // Nobody may wait any more: the upload was cancelled.
             let _gone = sender.send(run.await);
         }));
-        receiver.await.map_err(|_ignored| plain("the node is shutting down".to_owned()))
+        // The lane drops what it has not done when it ends, and a job that panics.
+        receiver.await.map_err(|_dropped| PrepareError::Failed("the node is shutting down".to_owned()))
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
     call::Call,
+    isolate::Held,
     ops::Ops,
     origins::Origins,
     pace::Pace,
@@ -93,12 +94,11 @@ impl Workers {
             Choice::New => {
                 let context = call.context.outbound.detached(&call.context);
                 let ops = Ops::new(Arc::clone(&self.worker), Arc::clone(&self.origins), context);
-                let resident = self.services.census.enter();
-                let isolate =
-                    self.services.mould.isolate(ops, limits.memory_bytes, Some(resident)).map_err(|error| {
-                        tracing::error!(%error, "an isolate can not be made");
-                        WorkerError::Overloaded
-                    })?;
+                let held = Held::Resident(self.services.census.enter());
+                let isolate = self.services.mould.isolate(ops, limits.memory_bytes, held).map_err(|error| {
+                    tracing::error!(%error, "an isolate can not be made");
+                    WorkerError::Overloaded
+                })?;
                 let seat = Seat::new(
                     Arc::clone(&self.worker),
                     Arc::clone(&self.services),

@@ -98,7 +98,7 @@ impl Trace {
     }
 
     /// The event has its answer: sends what there is. `outcome` is one of Cloudflare's words: `ok`, `exception`,
-    /// `exceededCpu`, `exceededMemory`, `canceled`, `unknown`.
+    /// `exceededCpu`, `exceededMemory`, `exceededWallTime`, `scriptNotFound`, `canceled`, `unknown`.
     pub fn answered(&self, outcome: &'static str, status: Option<u16>, now_ms: i64) {
         let mut progress = self.lock();
         if progress.outcome.is_none() {

@@ -107,6 +107,12 @@ impl Node {
         result(response, path).await
     }
 
+    /// Makes another account, which [`Node::account`] is from now on.
+    pub(crate) async fn tenant(&mut self, label: &str) {
+        let made = self.call(Method::POST, "/accounts", json!({ "name": label, "label": label })).await;
+        self.account = made["id"].as_str().unwrap().to_owned();
+    }
+
     /// Deploys a module to an environment; the id of the version.
     pub(crate) async fn deploy(&self, service: &str, environment: &str, code: &str, bindings: Value) -> String {
         let path = format!("/accounts/ACCOUNT/workers/services/{service}/environments/{environment}");

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod between;
 mod bindings;
 mod framing;
 mod harness;
@@ -18,3 +19,4 @@ mod stalls;
 mod tails;
 mod tls;
 mod traces;
+mod uploads;

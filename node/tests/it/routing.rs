@@ -54,6 +54,36 @@ async fn the_most_specific_route_wins_over_a_custom_domain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wildcard_route_takes_no_name_of_the_cluster_and_no_domain_of_another_account() {
+    let mut node = Node::start().await;
+    let version = node.deploy("app", "production", &says("app"), json!([])).await;
+    node.deploy("app", "staging", &says("staging"), json!([])).await;
+    let domain = json!({ "hostname": "example.com", "service": "app" });
+    node.call(Method::PUT, "/accounts/ACCOUNT/workers/domains", domain).await;
+    node.tenant("tenant").await;
+    node.deploy("greedy", "production", &says("greedy"), json!([])).await;
+    for pattern in ["*/*", "*.test/*", "*example.com/*"] {
+        let path = "/accounts/ACCOUNT/workers/services/greedy/environments/production/routes";
+        node.call(Method::POST, path, json!({ "pattern": pattern })).await;
+    }
+    let preview = format!("{}-app.workers.test", &version[..8]);
+    for (host, answer) in [
+        ("app.workers.test", "app"),
+        ("staging.app.workers.test", "staging"),
+        (&*preview, "app"),
+        ("example.com", "app"),
+        ("www.example.com", "greedy"),
+        ("shop.test", "greedy"),
+    ] {
+        assert_eq!(node.text(host, "/").await, answer, "{host}");
+    }
+    for nobody in ["workers.test", "nobody.workers.test", "00000000-app.workers.test"] {
+        assert_eq!(node.get(nobody, "/").send().await.unwrap().status(), 404, "{nobody}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_are_split_by_percentage_key_and_override() {
     let node = Node::start().await;
     let old = node.deploy("app", "production", &says("old"), json!([])).await;

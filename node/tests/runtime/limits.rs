@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use skerry_node::runtime::worker::{Limits, WorkerError, WorkerSpec};
+use skerry_node::runtime::worker::{Event, Limits, Outcome, WorkerError, WorkerSpec};
 
-use crate::support::{Answer, World, eventually, fetch, get, read, runtime, spec, text, worker};
+use crate::support::{Answer, World, context, eventually, fetch, get, read, runtime, spec, text, worker};
 
 /// A worker with the CPU time that services have when they ask for none.
 fn hurried(source: &str) -> Arc<WorkerSpec> {
@@ -181,6 +181,41 @@ async fn idle_isolates_make_room_for_new_workers() {
         assert_eq!(text(&runtime, &worker, "/").await.unwrap(), "x");
     }
     assert!(runtime.stats().isolates <= 16);
+}
+
+#[tokio::test]
+async fn a_node_full_of_busy_isolates_still_tries_uploads_out() {
+    let mut config = crate::support::config();
+    config.isolates_max = 1;
+    let runtime = skerry_node::runtime::Runtime::build(config).unwrap();
+    let busy =
+        worker("export default { async fetch() { await scheduler.wait(600_000); return new Response('late') } }");
+    let running = {
+        let (runtime, busy) = (runtime.clone(), Arc::clone(&busy));
+        tokio::spawn(async move { text(&runtime, &busy, "/").await })
+    };
+    eventually("the only isolate is taken", || runtime.stats().events == 1).await;
+    let upload = worker("export default { fetch() { return new Response('x') } }");
+    let validated = runtime.validate(&upload, context(&upload, &Arc::default())).await.unwrap();
+    assert_eq!(validated.handlers, ["fetch"]);
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_scheduled_event_has_a_wall_time_of_its_own() {
+    let runtime = runtime();
+    let scheduled = async |scheduled_wall: Option<Duration>| {
+        let mut spec = spec(&[("index.js", "export default { async scheduled() { await scheduler.wait(2_500) } }")]);
+        spec.limits.wall = Duration::from_millis(1);
+        spec.limits.scheduled_wall = scheduled_wall.unwrap_or(spec.limits.scheduled_wall);
+        let worker = Arc::new(spec);
+        let event = Event::Scheduled { cron: "* * * * *".to_owned(), scheduled_time_ms: 0 };
+        runtime.call(&worker, event, context(&worker, &Arc::default())).await
+    };
+    // It goes on for longer than the runtime takes to notice what is late.
+    assert!(matches!(scheduled(None).await, Ok(Outcome::Done)));
+    let error = scheduled(Some(Duration::from_millis(10))).await.err().unwrap();
+    assert!(matches!(error, WorkerError::WallLimit { limit_ms: 10 }), "{error}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use skerry_node::{
     bindings::outbound::LogRecord,
-    runtime::worker::{Code, Module, ModuleKind, WorkerError, WorkerSpec},
+    runtime::worker::{Code, Module, ModuleKind, PrepareError, WorkerError, WorkerSpec},
 };
 
 use crate::support::{World, context, eventually, fetch, get, read, runtime, spec};
@@ -119,5 +119,6 @@ async fn a_load_fails_at_its_place_in_the_sources() {
     let code = "const first = 1;\nlet wrong = missing;\nexport default { fetch() {} }";
     let worker = Arc::new(with_map(code, map(code, &["missing"])));
     let error = runtime.validate(&worker, context(&worker, &Arc::default())).await.unwrap_err();
+    let PrepareError::Code(error) = error else { panic!("not the code's fault: {error}") };
     assert_eq!((error.file.as_deref(), error.line, error.column), (Some("src/worker.ts"), Some(10), Some(3)));
 }

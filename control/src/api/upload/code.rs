@@ -128,6 +128,12 @@ fn module(part: &Part, entry: &Part, syntax: Syntax) -> Result<Module, ApiError>
         }
     };
     check_content(part, content_type)?;
+    if syntax != Syntax::Component && matches!(content_type, WASM | COMPONENT) {
+        // It would deploy and then fail at its first use: JavaScript has no `WebAssembly` here.
+        let what = "WebAssembly in a JavaScript worker (deploy a component of its own instead, and bind to it as a \
+                    service)";
+        return Err(ApiError::Unsupported(format!("{}: {what}", clip(&part.name))));
+    }
     Ok(Module { name: part.name.clone(), content_type: content_type.to_owned(), content: part.content.clone() })
 }
 

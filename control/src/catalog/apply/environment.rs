@@ -9,10 +9,9 @@ use skerry_proto::id::{EnvironmentId, EnvironmentName, Revision, VersionNumber};
 
 use super::{Step, limits, service::refuse_preview_name};
 use crate::catalog::{
-    Annotations, Binding, BindingKind, CloneSource, Cron, Effective, Environment, EnvironmentKey, Exposure,
-    NewDeployment, Noun, Rejection, Service, Share, VersionConfig, WhenBound, effective,
-    effective::{ANCESTORS_MAX, effective_config, resolve},
-    resolve_service,
+    Annotations, CloneSource, Cron, Environment, EnvironmentKey, Exposure, NewDeployment, Noun, Rejection, Service,
+    Share, VersionConfig, WhenBound, effective,
+    effective::{ANCESTORS_MAX, effective_config, environment_binder},
 };
 
 impl Environment {
@@ -85,7 +84,7 @@ impl Step {
             None => effective_config(&self.catalog, &source_key, &source.draft),
         };
         let inherited = effective_config(&self.catalog, key, &VersionConfig::default());
-        let mut config = own_part(&wanted, &inherited);
+        let mut config = wanted.own_part(&inherited);
         for (name, binding) in &clone.replace {
             config.removed.remove(name);
             config.bindings.insert(name.clone(), binding.clone());
@@ -130,7 +129,7 @@ impl Step {
     pub(super) fn delete_environment(&mut self, key: &EnvironmentKey, bound: WhenBound) -> Result<(), Rejection> {
         self.environment(key)?;
         refuse_production(key, "deleted; delete the service instead")?;
-        let binder = if bound == WhenBound::Refuse { self.environment_binder(key) } else { None };
+        let binder = if bound == WhenBound::Refuse { environment_binder(&self.catalog, key) } else { None };
         let service = self.service_mut(&key.service)?;
         let in_use = |by: String| Err(Rejection::InUse { noun: Noun::Environment, name: key.to_string(), by });
         if let Some(child) = children(service, &key.environment).next() {
@@ -208,23 +207,6 @@ impl Step {
         Ok(())
     }
 
-    /// The first other environment of the account with a live service binding, its own or inherited, that leads here.
-    fn environment_binder(&self, key: &EnvironmentKey) -> Option<EnvironmentKey> {
-        let services = self.catalog.services(&key.service.account);
-        let mut all = services.flat_map(|service| service.environments.values().map(move |found| (service, found)));
-        all.find_map(|(service, found)| {
-            let caller = service.key.environment(found.name.clone());
-            let leads_here = |binding: &Binding| match binding {
-                Binding::Service(target) => resolve_service(&self.catalog, &caller, target).as_ref() == Some(key),
-                _ => false,
-            };
-            let versions = found.live()?.shares.iter().filter_map(|share| found.version(&share.version));
-            let mut bound = versions.map(|version| resolve(Some(service), &found.name, &version.config).bindings);
-            let binds = caller != *key && bound.any(|all| all.values().any(|entry| leads_here(&entry.binding)));
-            binds.then_some(caller)
-        })
-    }
-
     fn free_environment_name(&self, service: &Service, key: &EnvironmentKey) -> Result<(), Rejection> {
         refuse_preview_name("environment", key.environment.as_str())?;
         match service.environment(&key.environment) {
@@ -232,28 +214,6 @@ impl Step {
             None => Ok(()),
         }
     }
-}
-
-/// What must be configured so that, on top of `inherited`, `wanted` comes out; without secrets.
-fn own_part(wanted: &Effective, inherited: &Effective) -> VersionConfig {
-    let mut config = VersionConfig { limits: wanted.limits, ..VersionConfig::default() };
-    for (name, entry) in &wanted.bindings {
-        let same = inherited.bindings.get(name).is_some_and(|other| other.binding == entry.binding);
-        if !same && entry.binding.kind() != BindingKind::Secret {
-            config.bindings.insert(name.clone(), entry.binding.clone());
-        }
-    }
-    let hidden = inherited.bindings.keys().filter(|name| {
-        // A secret of the source hides the parent's binding of the same name, in the clone too.
-        wanted.bindings.get(*name).is_none_or(|entry| entry.binding.kind() == BindingKind::Secret)
-    });
-    config.removed.extend(hidden.cloned());
-    config.removed.extend(wanted.removed.iter().filter(|name| !config.bindings.contains_key(*name)).cloned());
-    config.removed.retain(|name| !config.bindings.contains_key(name));
-    let limits = &mut config.limits;
-    limits.cpu_ms = limits.cpu_ms.filter(|cpu| inherited.limits.cpu_ms != Some(*cpu));
-    limits.subrequests = limits.subrequests.filter(|calls| inherited.limits.subrequests != Some(*calls));
-    config
 }
 
 fn children<'a>(service: &'a Service, parent: &'a EnvironmentName) -> impl Iterator<Item = &'a EnvironmentName> {

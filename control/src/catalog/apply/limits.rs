@@ -4,8 +4,9 @@
 
 /// BOUND: audit entries that are kept, newest first; about 50 MB in memory at a few hundred bytes each.
 pub const AUDIT_ENTRIES_MAX: usize = 100_000;
-/// BOUND: idempotency keys that are remembered; hours of deploys, and a retry comes within seconds.
-pub const REPLAYS_MAX: usize = 10_000;
+/// BOUND: idempotency keys that are remembered; about 10 MB in memory. A node gives each request that it carries to the leader
+/// one, so at the most writes that a cluster takes these last for half a minute, and else for hours; a retry comes within seconds.
+pub const REPLAYS_MAX: usize = 50_000;
 /// BOUND: bytes of an idempotency key; room for an account id, a slash and whatever a client makes keys of.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
 /// BOUND: changes in one command; a promote of hundreds of services fits, a log entry stays below a few MiB.

@@ -159,11 +159,11 @@ impl Step {
         }
     }
 
-    /// The cluster's own domain belongs to environments.
+    /// The cluster's own domain belongs to environments. A pattern that is wider than that domain is of use elsewhere; whoever
+    /// looks a request up does not let it answer there.
     fn outside_cluster(&self, field: &str, name: &Hostname) -> Result<(), Rejection> {
         let Some(cluster) = self.catalog.cluster() else { return Ok(()) };
-        let rest = name.as_str().strip_suffix(cluster.domain.as_str());
-        if rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.')) {
+        if cluster.owns(name.as_str()) {
             let rule = format!(
                 "{name} lies in the cluster's own domain {}, where environments have their hostnames",
                 cluster.domain

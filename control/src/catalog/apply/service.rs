@@ -137,7 +137,8 @@ impl Step {
         }
     }
 
-    /// The first environment of another service whose live version binds this one.
+    /// The first environment of another service whose live version with the larger share binds this one. What only the
+    /// smaller share binds is asked about before the command is made, so that older logs come out as they did.
     fn binder(&self, key: &ServiceKey) -> Option<EnvironmentKey> {
         let others = self.catalog.services(&key.account).filter(|service| service.key != *key);
         others.flat_map(|service| service.environments.values().map(move |found| (service, found))).find_map(

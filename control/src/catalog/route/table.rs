@@ -4,6 +4,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use skerry_proto::id::AccountId;
+
 use super::{HostPattern, Route, Scheme};
 
 /// All routes, arranged for looking up a request. Built once for each catalog; a look-up is one hash for each label of the
@@ -43,9 +45,27 @@ impl RouteTable {
     /// The most specific route that matches. `host` is lower-case and without port; `path_and_query` begins with `/`.
     #[must_use]
     pub fn find(&self, scheme: Scheme, host: &str, path_and_query: &str) -> Option<&Arc<Route>> {
+        self.near(host).find(|route| route.pattern.matches(scheme, host, path_and_query))
+    }
+
+    /// The most specific route of one account that matches.
+    #[must_use]
+    pub fn find_of(
+        &self,
+        account: &AccountId,
+        scheme: Scheme,
+        host: &str,
+        path_and_query: &str,
+    ) -> Option<&Arc<Route>> {
+        let mut near = self.near(host);
+        near.find(|route| route.pattern.matches(scheme, host, path_and_query) && route.account == *account)
+    }
+
+    /// Every route that may match a host, in falling specificity.
+    fn near(&self, host: &str) -> impl Iterator<Item = &Arc<Route>> {
         let lists = self.exact.get(host).into_iter();
-        let lists = lists.chain(suffixes(host).filter_map(|suffix| self.suffix.get(suffix))).chain([&self.any]);
-        lists.flatten().find(|route| route.pattern.matches(scheme, host, path_and_query))
+        let lists = lists.chain(suffixes(host).filter_map(move |suffix| self.suffix.get(suffix))).chain([&self.any]);
+        lists.flatten()
     }
 }
 

@@ -94,6 +94,21 @@ fn a_given_scheme_is_more_specific_than_none() {
     assert_eq!(table.find(Scheme::Http, "example.com", "/").unwrap().pattern, pattern("example.com/*"));
 }
 
+#[test]
+fn the_routes_of_one_account_are_found_below_more_specific_ones_of_others() {
+    let other = AccountId::new(&"b".repeat(32)).unwrap();
+    let foreign = Route { account: other.clone(), ..route(0, pattern("example.com/a/*")) };
+    let own = [route(1, pattern("example.com/*")), route(2, pattern("*/*"))];
+    let table = RouteTable::build(&[foreign].into_iter().chain(own).map(Arc::new).collect::<Vec<_>>());
+    let of = |account: &AccountId, path: &str| {
+        table.find_of(account, Scheme::Https, "example.com", path).map(|route| route.pattern.to_string())
+    };
+    assert_eq!(found(&table, "example.com", "/a/b").unwrap(), "example.com/a/*");
+    assert_eq!(of(&AccountId::new(&"a".repeat(32)).unwrap(), "/a/b").unwrap(), "example.com/*");
+    assert_eq!(of(&other, "/a/b").unwrap(), "example.com/a/*");
+    assert_eq!(of(&other, "/b"), None);
+}
+
 fn any_pattern() -> impl Strategy<Value = String> {
     let scheme = prop_oneof![Just(""), Just("http://"), Just("https://")];
     let star = prop_oneof![Just(""), Just("*"), Just("*.")];

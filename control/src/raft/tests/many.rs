@@ -191,6 +191,35 @@ async fn a_follower_that_is_cut_off_knows_how_old_its_state_is() {
 }
 
 #[tokio::test]
+async fn a_leader_that_is_cut_off_speaks_for_nobody_and_names_nobody() {
+    let voters = Voters::start(&[1, 2, 3], 1000).await;
+    voters.write(&[1], "before").await;
+    let old = voters.node(1);
+    assert!(old.leads());
+    assert_eq!(old.status().leader, Some(NodeId(1)));
+    voters.isolate(NodeId(1));
+    until("it speaks for nobody", || async { !old.leads() && old.status().leader.is_none() }).await;
+    assert!(old.is_elected(), "nobody has told it of another leader");
+    voters.write(&[2, 3], "during").await;
+    voters.heal();
+    voters.converge().await;
+    until("it names the other one", || async { old.status().leader.is_some_and(|leader| leader != NodeId(1)) }).await;
+    voters.stop().await;
+}
+
+#[tokio::test]
+async fn a_voter_that_is_left_alone_names_no_leader() {
+    let voters = Voters::start(&[1, 2, 3], 1000).await;
+    voters.write(&[1], "before").await;
+    voters.converge().await;
+    let left = voters.node(2);
+    assert_eq!(left.status().leader, Some(NodeId(1)));
+    voters.isolate(NodeId(2));
+    until("it hears of none", || async { left.status().leader.is_none() }).await;
+    voters.stop().await;
+}
+
+#[tokio::test]
 async fn a_leader_that_is_heard_but_hears_nothing_is_replaced() {
     let voters = Voters::start(&[1, 2, 3], 1000).await;
     voters.write(&[1], "before").await;

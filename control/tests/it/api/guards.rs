@@ -66,6 +66,50 @@ async fn a_service_with_environments_and_a_bound_environment_go_only_by_force() 
 }
 
 #[tokio::test]
+async fn an_environment_that_others_call_is_renamed_only_by_force() {
+    let node = Node::start().await;
+    node.deploy("auth", "production", HELLO, json!({})).await.ok();
+    node.deploy("auth", "staging", HELLO, json!({})).await.ok();
+    let binding = |more: Value| {
+        let mut binding = json!({ "type": "service", "name": "AUTH", "service": "auth" });
+        binding.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "bindings": [binding] })
+    };
+    // Without an environment, it leads to the one of the caller's name.
+    node.deploy("gate", "staging", HELLO, binding(json!({}))).await.ok();
+    let auth = format!("{SERVICES}/auth/environments");
+    let staging = format!("{auth}/staging");
+    node.json("PATCH", &staging, json!({ "name": "stage" })).await.fails(409, 10064, "gate/staging");
+    node.json("PATCH", &staging, json!({ "parent": "production" })).await.ok();
+    node.json("PATCH", &format!("{staging}?force=true"), json!({ "name": "stage" })).await.ok();
+
+    node.deploy("gate", "staging", HELLO, binding(json!({ "environment": "stage" }))).await.ok();
+    let stage = format!("{auth}/stage");
+    node.json("PATCH", &stage, json!({ "name": "staging" })).await.fails(409, 10064, "gate/staging");
+    node.deploy("gate", "staging", HELLO, json!({})).await.ok();
+    node.json("PATCH", &stage, json!({ "name": "staging" })).await.ok();
+}
+
+#[tokio::test]
+async fn a_service_that_only_the_smaller_share_binds_is_bound() {
+    let node = Node::start().await;
+    node.deploy("app", "production", HELLO, json!({})).await.ok();
+    let gate = format!("{SERVICES}/gate/environments/production");
+    let first = node.deploy("gate", "production", HELLO, json!({})).await.ok();
+    let bindings = json!([{ "type": "service", "name": "APP", "service": "app" }]);
+    let second = node.upload("POST", &format!("{gate}/versions"), HELLO, json!({ "bindings": bindings })).await.ok();
+    let share = |id: &Value, percentage: u32| json!({ "version_id": id, "percentage": percentage });
+    let shares = json!({ "versions": [share(&first["version_id"], 90), share(&second["id"], 10)] });
+    node.json("POST", &format!("{gate}/deployments"), shares).await.ok();
+    let app = format!("{SERVICES}/app");
+    let references = node.get(&format!("{app}/references")).await;
+    assert_eq!(references["services"]["incoming"][0]["service"], "gate", "{references}");
+    node.call("DELETE", &app).await.fails(409, 10064, "gate/production");
+    node.json("PATCH", &app, json!({ "name": "store" })).await.fails(409, 10040, "gate/production");
+    node.call("DELETE", &format!("{app}?force=true")).await.ok();
+}
+
+#[tokio::test]
 async fn a_custom_domain_changes_hands_only_when_asked() {
     let node = Node::start().await;
     node.deploy("one", "production", HELLO, json!({})).await.ok();

@@ -110,6 +110,10 @@ async fn files_are_what_their_types_say() {
     refused(&node, form("lib.js", ESM, &[0xc3]), 400, 10021, "lib.js").await;
     refused(&node, form("a.json", "application/json", b"{"), 400, 10021, "a.json").await;
     refused(&node, form("a.wasm", "application/wasm", b"hello"), 400, 10021, "a.wasm").await;
+    let module = form("lib/a.wasm", "application/wasm", b"\0asm\x01\0\0\0");
+    refused(&node, module, 400, 10099, "lib/a.wasm: WebAssembly in a JavaScript worker").await;
+    let component = form("b.wasm", "application/wasm+component", b"\0asm\x0d\0\x01\0");
+    refused(&node, component, 400, 10099, "b.wasm: WebAssembly in a JavaScript worker").await;
     refused(&node, form("a.bin", "image/png", b"x"), 400, 10021, "image/png").await;
     refused(&node, form("/etc/passwd", "text/plain", b"x"), 400, 10021, "/etc/passwd").await;
     refused(&node, form(&"n".repeat(600), "text/plain", b"x"), 400, 10021, "module name").await;
@@ -119,6 +123,9 @@ async fn files_are_what_their_types_say() {
         .await;
     let fine = form("a.json", "application/json", b"[1]").part("a.bin", "application/octet-stream", &[0xff]);
     node.form("PUT", APP, fine).await.ok();
+    let component = Form::new().metadata(&json!({ "main_module": "a.wasm" }));
+    let component = component.part("a.wasm", "application/wasm", b"\0asm\x0d\0\x01\0");
+    node.form("PUT", APP, component).await.ok();
 }
 
 #[tokio::test]

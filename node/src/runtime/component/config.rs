@@ -19,8 +19,14 @@ pub struct ComponentConfig {
     pub instances_per_worker_max: usize,
     /// Versions whose machine code stays mapped. Default 256, the least recently used go first.
     pub versions_max: usize,
-    /// How long compiling one component may take. Default 2 min; the upload is refused past it.
+    /// How long compiling one component may take, its wait for the compiler left out. Default 2 min; the upload is refused
+    /// past it.
     pub compile_time: Duration,
+    /// How long a request waits for its component to be compiled, and an upload for its turn at the compiler. Default 1 min;
+    /// past it the answer is 503. Too low refuses what would be ready soon; too high keeps clients that have given up.
+    pub load_wait: Duration,
+    /// How long an instance may go on after the end of its answer's body. Default 30 s, as for JavaScript.
+    pub wait_until: Duration,
     /// How often the CPU budget of running guests is looked at, 1 ms to 10 ms. Default 1 ms. Too long lets a guest run past its
     /// budget and holds up its neighbours; too short costs switches.
     pub tick: Duration,
@@ -41,6 +47,8 @@ impl ComponentConfig {
             instances_per_worker_max: 100,
             versions_max: 256,
             compile_time: Duration::from_secs(120),
+            load_wait: Duration::from_secs(60),
+            wait_until: Duration::from_secs(30),
             tick: Duration::from_millis(1),
             heavy_after: Duration::from_millis(5),
             heavy_threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

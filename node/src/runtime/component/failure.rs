@@ -15,9 +15,15 @@ use crate::worker::{Limits, WorkerError};
 pub(super) struct Failure(WorkerError);
 
 impl Failure {
-    /// It took too long.
+    /// It did not answer in time.
     pub(super) fn wall(limit: Duration) -> Self {
         Self(WorkerError::WallLimit { limit_ms: milliseconds(limit) })
+    }
+
+    /// It did not end after its answer had.
+    pub(super) fn lingering(limit: Duration) -> Self {
+        let message = format!("the component went on for {} ms after its answer and was stopped", milliseconds(limit));
+        Self(WorkerError::Exception { message, stack: String::new() })
     }
 
     /// It trapped, or could not be started. `None` when it left in peace, by `exit(0)`.

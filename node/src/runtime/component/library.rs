@@ -9,7 +9,10 @@ use std::{
 };
 
 use tokio::sync::{OnceCell, Semaphore};
-use wasmtime::{Engine, component::Linker};
+use wasmtime::{
+    Engine,
+    component::{Component, Linker},
+};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::{
@@ -22,7 +25,7 @@ use super::{
     lru::Lru,
     seats::Seats,
 };
-use crate::worker::{Code, LoadError, Module, ModuleKind, WorkerKey, WorkerSpec};
+use crate::worker::{Code, LoadError, Module, ModuleKind, PrepareError, WorkerKey, WorkerSpec};
 
 /// BOUND: components compiled at once. Each uses every core and up to 1 GiB.
 const COMPILES_MAX: usize = 1;
@@ -42,16 +45,18 @@ pub(super) struct Prepared {
 /// Everything that is ready to run, within bounds.
 pub(super) struct Library {
     linker: Linker<Guest>,
-    compiler: Arc<Compiler>,
+    pub(super) compiler: Arc<Compiler>,
     components: Mutex<Lru<blake3::Hash, Arc<OnceCell<ProxyPre<Guest>>>>>,
     prepared: Mutex<Lru<WorkerKey, Arc<OnceCell<Arc<Prepared>>>>>,
     seats_per_worker: usize,
 }
 
-struct Compiler {
+/// Compiles one component after the other, in the order of asking.
+pub(super) struct Compiler {
     engine: Engine,
     cache: CodeCache,
-    turn: Semaphore,
+    /// Who compiles now.
+    pub(super) turn: Arc<Semaphore>,
     time: Duration,
 }
 
@@ -64,7 +69,7 @@ impl Library {
             compiler: Arc::new(Compiler {
                 engine,
                 cache,
-                turn: Semaphore::new(COMPILES_MAX),
+                turn: Arc::new(Semaphore::new(COMPILES_MAX)),
                 time: config.compile_time,
             }),
             components: Mutex::new(Lru::new(config.versions_max)),
@@ -74,8 +79,8 @@ impl Library {
         })
     }
 
-    /// The worker, ready to run; compiled now if it never was.
-    pub(super) async fn prepare(&self, worker: &Arc<WorkerSpec>) -> Result<Arc<Prepared>, LoadError> {
+    /// The worker, ready to run; compiled now if it never was. Waits for its turn for as long as that takes.
+    pub(super) async fn prepare(&self, worker: &Arc<WorkerSpec>) -> Result<Arc<Prepared>, PrepareError> {
         let cell = lock(&self.prepared).get_or_insert_with(&worker.key, Arc::default);
         if let Some(prepared) = cell.get() {
             return Ok(prepared.clone());
@@ -83,14 +88,14 @@ impl Library {
         cell.get_or_try_init(|| self.assemble(worker)).await.cloned()
     }
 
-    /// The component in `module`, compiled and linked.
-    pub(super) async fn component(&self, module: &Module) -> Result<ProxyPre<Guest>, LoadError> {
+    /// The component in `module`, compiled and linked. Waits for its turn for as long as that takes.
+    pub(super) async fn component(&self, module: &Module) -> Result<ProxyPre<Guest>, PrepareError> {
         let hash = blake3::hash(&module.bytes);
         let cell = lock(&self.components).get_or_insert_with(&hash, Arc::default);
         cell.get_or_try_init(|| self.load(module, hash)).await.cloned()
     }
 
-    async fn assemble(&self, worker: &Arc<WorkerSpec>) -> Result<Arc<Prepared>, LoadError> {
+    async fn assemble(&self, worker: &Arc<WorkerSpec>) -> Result<Arc<Prepared>, PrepareError> {
         let component = self.component(main_module(&worker.code)?).await?;
         let seats = self.seats_per_worker.min(worker.limits.isolates.saturating_mul(worker.limits.in_flight)).max(1);
         Ok(Arc::new(Prepared {
@@ -101,42 +106,41 @@ impl Library {
         }))
     }
 
-    async fn load(&self, module: &Module, hash: blake3::Hash) -> Result<ProxyPre<Guest>, LoadError> {
-        let refuse = |message: String| LoadError { message, file: Some(module.name.clone()), line: None, column: None };
+    async fn load(&self, module: &Module, hash: blake3::Hash) -> Result<ProxyPre<Guest>, PrepareError> {
         inspect(&module.name, &module.bytes)?;
-        let compiled = self.compiler.clone().compile(module.bytes.clone(), hash).await.map_err(refuse)?;
+        let compiled = self.compiler.clone().compile(module, hash).await?;
         let linked = self.linker.instantiate_pre(&compiled).and_then(ProxyPre::new);
-        linked.map_err(|error| refuse(format!("the component does not fit wasi:http: {error:#}")))
+        linked.map_err(|error| refused(module, format!("the component does not fit wasi:http: {error:#}")))
     }
 }
 
 impl Compiler {
-    async fn compile(
-        self: Arc<Self>,
-        wasm: bytes::Bytes,
-        hash: blake3::Hash,
-    ) -> Result<wasmtime::component::Component, String> {
-        let limit = self.time;
-        let compiling = async move {
-            let turn = self.turn.acquire().await.expect("the semaphore is never closed");
-            let compiler = self.clone();
-            let compiled =
-                tokio::task::spawn_blocking(move || compiler.cache.load_or_compile(&compiler.engine, &hash, &wasm))
-                    .await;
+    async fn compile(self: Arc<Self>, module: &Module, hash: blake3::Hash) -> Result<Component, PrepareError> {
+        let turn = self.turn.clone().acquire_owned().await.expect("the semaphore is never closed");
+        // The time begins here: those before it in the queue say nothing about this component.
+        let (limit, wasm) = (self.time, module.bytes.clone());
+        let compiling = tokio::task::spawn_blocking(move || {
+            let compiled = self.cache.load_or_compile(&self.engine, &hash, &wasm);
             drop(turn);
-            match compiled {
-                Ok(compiled) => compiled.map_err(|error| format!("the component is not valid: {error:#}")),
-                Err(panic) => Err(format!("the compiler failed: {panic}")),
+            compiled
+        });
+        // A compile can not be interrupted. It goes on when nobody waits for it any more, so that its result reaches the cache, and
+        // keeps its turn until then.
+        match tokio::time::timeout(limit, compiling).await {
+            Ok(Ok(compiled)) => {
+                compiled.map_err(|error| refused(module, format!("the component is not valid: {error:#}")))
             }
-        };
-        // A compile can not be interrupted. It goes on as a task of its own, so that its result reaches the cache, and the next one
-        // waits for it.
-        match tokio::time::timeout(limit, crate::task::spawn("compile", compiling)).await {
-            Ok(Ok(compiled)) => compiled,
-            Ok(Err(panic)) => Err(format!("the compiler failed: {panic}")),
-            Err(_elapsed) => Err(format!("the component takes longer than {} s to compile", limit.as_secs())),
+            Ok(Err(panic)) => Err(PrepareError::Failed(format!("the compiler failed: {panic}"))),
+            Err(_elapsed) => {
+                let problem = format!("the component takes longer than {} s to compile", limit.as_secs());
+                Err(refused(module, problem))
+            }
         }
     }
+}
+
+fn refused(module: &Module, message: String) -> PrepareError {
+    LoadError { message, file: Some(module.name.clone()), line: None, column: None }.into()
 }
 
 /// The file that holds the component: the main module, or the only component of the version.

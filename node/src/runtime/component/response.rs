@@ -4,7 +4,7 @@
 //! [`ResponseBody`].
 //!
 //! ```text
-//! Streaming --frame--> Streaming --end, trailers--> Over
+//! Streaming --frame--> Streaming --end, trailers--> Over: the guest has `wait_until` left
 //!    |  `--guest gone, nothing buffered--> Over (cut off)
 //!    `--dropped after the first poll--> the guest is stopped: its client went away
 //! ```
@@ -12,6 +12,7 @@
 //!   table is handed over here when the guest has ended, and what is then still pending was cut off.
 
 use std::{
+    convert::Infallible,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -41,8 +42,13 @@ pub(super) struct ResponseBody {
     body: HyperOutgoingBody,
     guest: GuestState,
     task: Option<AbortOnDropHandle<()>>,
+    /// The guest's time after the answer begins when this is dropped.
+    serving: Option<Serving>,
     was_polled: bool,
 }
+
+/// An answer is being sent.
+pub(super) type Serving = oneshot::Sender<Infallible>;
 
 enum GuestState {
     Runs(oneshot::Receiver<Ended>),
@@ -51,8 +57,14 @@ enum GuestState {
 }
 
 impl ResponseBody {
-    pub(super) fn new(body: HyperOutgoingBody, ended: oneshot::Receiver<Ended>, task: AbortOnDropHandle<()>) -> Self {
-        Self { body, guest: GuestState::Runs(ended), task: Some(task), was_polled: false }
+    pub(super) fn new(
+        body: HyperOutgoingBody,
+        ended: oneshot::Receiver<Ended>,
+        task: AbortOnDropHandle<()>,
+        serving: Serving,
+    ) -> Self {
+        let guest = GuestState::Runs(ended);
+        Self { body, guest, task: Some(task), serving: Some(serving), was_polled: false }
     }
 
     /// Whether the guest has ended, now or before.
@@ -76,8 +88,9 @@ impl ResponseBody {
         BodyError::Aborted(reason)
     }
 
-    /// The body is over; the guest may go on without it.
+    /// The body is over; the guest may go on without it for a while.
     fn over(&mut self) {
+        drop(self.serving.take());
         if let Some(task) = self.task.take() {
             let _runs_on = task.detach();
         }

@@ -7,14 +7,22 @@
 //! Call --instance made, request handed in--> Running --response-outparam set--> Answered --handler returns--> Ended
 //!                                               `--returns, traps, or a limit: no answer--> WorkerError
 //! ```
-//! - Running: dropping the call stops the guest.  - Answered: [`ResponseBody`] decides when to stop the guest; a failure from here
-//!   on cuts the body off and goes to the log.
+//! - Running: dropping the call stops the guest; so does the end of its wall time.
+//! - Answered: [`ResponseBody`] decides when to stop the guest; a failure from here on cuts the body off and goes to the log.
+//!   A body may take as long as its reader does. Once it is over the guest has [`Call::wait_until`] to end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Request, Response, header::HOST, uri::Scheme};
 use http_body_util::BodyExt;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, sleep_until},
+};
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime::{Store, component::Resource};
 use wasmtime_wasi_http::{
@@ -58,6 +66,10 @@ pub(super) struct Call {
     pub(super) tick: Duration,
     /// Where it goes on when it proves long.
     pub(super) lane: HeavyLane,
+    /// When it has to have answered.
+    pub(super) until: Instant,
+    /// How long it may go on after its answer.
+    pub(super) wait_until: Duration,
 }
 
 type Answer = Result<Response<HyperOutgoingBody>, ErrorCode>;
@@ -70,10 +82,11 @@ impl Call {
         let mut store = self.store(&door, &meter);
         let (answer_to, mut answer) = oneshot::channel();
         let (ended_to, mut ended) = oneshot::channel();
+        let (serving, served) = oneshot::channel();
         let arguments = arguments(&mut store, request, answer_to).map_err(internal)?;
 
-        let lane = self.lane.clone();
-        let run = self.run(store, arguments, door.clone(), meter.clone(), ended_to);
+        let (lane, until, wall) = (self.lane.clone(), self.until, self.prepared.worker.limits.wall);
+        let run = self.run(store, arguments, door.clone(), meter.clone(), Caller { served, ended: ended_to });
         let guest = AbortOnDropHandle::new(task::spawn("component", lane.drive(run, meter)));
 
         let answered = tokio::select! {
@@ -91,9 +104,11 @@ impl Call {
                     Err(_) => return Err(silent(gone.ok(), &door)),
                 }
             }
+            // The guest goes with its handle.
+            () = sleep_until(until.into()) => return Err(stopped(&Failure::wall(wall), &door)),
         };
         match answered {
-            Ok(response) => Ok(response.map(|body| Body::new(ResponseBody::new(body, ended, guest)))),
+            Ok(response) => Ok(response.map(|body| Body::new(ResponseBody::new(body, ended, guest, serving)))),
             Err(code) => {
                 let message = format!("the component answered with the error {code:?}");
                 door.log(LogLevel::Exception, message.clone(), None);
@@ -121,28 +136,54 @@ impl Call {
         arguments: Arguments,
         door: Arc<Door>,
         meter: Arc<Meter>,
-        ended: oneshot::Sender<Ended>,
+        caller: Caller,
     ) {
         let limits = self.prepared.worker.limits.clone();
+        let Caller { served, ended } = caller;
+        let wait_until = self.wait_until;
         let handling = async {
             let proxy = self.prepared.component.instantiate_async(&mut store).await?;
             proxy.wasi_http_incoming_handler().call_handle(&mut store, arguments.request, arguments.out).await
         };
-        let failure = match timeout(limits.wall, handling).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Failure::of(&error, &limits, &meter, &store.data().memory),
-            Err(_elapsed) => Some(Failure::wall(limits.wall)),
+        let lingering = async {
+            // Nothing is ever sent: it is dropped when the answer's body is over.
+            let _over = served.await;
+            sleep(wait_until).await;
+        };
+        let ran = tokio::select! {
+            biased;
+            ran = handling => Some(ran),
+            () = lingering => None,
+        };
+        let failure = match ran {
+            Some(Ok(())) => None,
+            Some(Err(error)) => Failure::of(&error, &limits, &meter, &store.data().memory),
+            None => Some(Failure::lingering(wait_until)),
         };
         if let Some(failure) = &failure {
-            let (message, stack) = failure.record();
-            door.log(LogLevel::Exception, message, stack);
-            // Before the table goes: what the guest was sending must be cut off, not ended.
-            door.fail();
+            stopped(failure, &door);
         }
         let table = store.into_data().table;
         drop((self, door));
         let _nobody_reads_the_body = ended.send(Ended { failure, _table: table });
     }
+}
+
+/// Whoever waits for the guest.
+struct Caller {
+    /// Over when the body of its answer is.
+    served: oneshot::Receiver<Infallible>,
+    /// Where what is left of it goes.
+    ended: oneshot::Sender<Ended>,
+}
+
+/// Says that a guest is stopped before its time, and why.
+fn stopped(failure: &Failure, door: &Door) -> WorkerError {
+    let (message, stack) = failure.record();
+    door.log(LogLevel::Exception, message, stack);
+    // Before the table goes: what the guest was sending must be cut off, not ended.
+    door.fail();
+    failure.error()
 }
 
 /// Why there is no answer.

@@ -5,5 +5,6 @@
 
 mod behaviour;
 mod guest;
+mod time;
 mod toolchains;
 mod world;

@@ -46,6 +46,8 @@ pub(crate) struct Request {
     over: bool,
     cpu: Duration,
     began: Instant,
+    /// From `began` to the answer.
+    wall: Duration,
     answered: Option<Instant>,
 }
 
@@ -61,8 +63,14 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    /// Opens an event; its id.
-    pub(crate) fn open(&mut self, context: CallContext, answer: oneshot::Sender<Answer>, now: Instant) -> i32 {
+    /// Opens an event that came at `began` and may take `wall`; its id.
+    pub(crate) fn open(
+        &mut self,
+        context: CallContext,
+        answer: oneshot::Sender<Answer>,
+        began: Instant,
+        wall: Duration,
+    ) -> i32 {
         self.next = self.next.wrapping_add(1).max(1);
         let request = Request {
             context,
@@ -72,7 +80,8 @@ impl Requests {
             pipe: None,
             over: false,
             cpu: Duration::ZERO,
-            began: now,
+            began,
+            wall,
             answered: None,
         };
         self.table.insert(self.next, request);
@@ -285,19 +294,19 @@ impl Ops {
         self.requests.touched = touched;
     }
 
-    /// Ids of events that have gone on for too long at `now`: unanswered past `wall`, or answered and still in
-    /// `waitUntil` past `wait_until`, which begins when there is neither a body nor a socket to serve any more.
-    pub(crate) fn overdue(&mut self, now: Instant, wall: Duration, wait_until: Duration) -> Vec<i32> {
+    /// Events that have gone on for too long at `now`, each with its wall time: unanswered past that, or answered and still
+    /// in `waitUntil` past `wait_until`, which begins when there is neither a body nor a socket to serve any more.
+    pub(crate) fn overdue(&mut self, now: Instant, wait_until: Duration) -> Vec<(i32, Duration)> {
         let Self { requests, bodies, .. } = self;
         let is_late = |request: &mut Request| match request.answered {
-            None => now.duration_since(request.began) > wall,
+            None => now.duration_since(request.began) > request.wall,
             Some(_) if request.sockets > 0 || request.pipe.is_some_and(|pipe| bodies.is_open_pipe(pipe)) => {
                 request.answered = Some(now);
                 false
             }
             Some(answered) => now.duration_since(answered) > wait_until,
         };
-        requests.table.iter_mut().filter_map(|(id, request)| is_late(request).then_some(*id)).collect()
+        requests.table.iter_mut().filter_map(|(id, request)| is_late(request).then_some((*id, request.wall))).collect()
     }
 
     /// Nobody waits for the event any more: `waitUntil` may go on as after an answer, and what it still writes is refused.

@@ -15,7 +15,7 @@ use crate::{
         ops::pending::Done,
         services::Services,
         ticker,
-        worker::{Event, Limits, LoadError, ServiceTarget, WorkerError, WorkerSpec},
+        worker::{Event, Limits, LoadError, ServiceTarget, WorkerError},
     },
 };
 
@@ -73,7 +73,7 @@ pub(super) fn prepare(isolate: &mut Isolate, seat: &Arc<Seat>, turn: Turn) -> Op
             return Some(Prepared { frame, request: NOBODY, budget, now_ms, is_load: true });
         }
         Turn::Call(call) => begin_call(isolate, &mut frame, call, seat),
-        Turn::Mail(mail) => open_mail(isolate, &mut frame, mail, worker, services),
+        Turn::Mail(mail) => open_mail(isolate, &mut frame, mail, services),
     };
     let Some(request) = request else {
         isolate.recycle(frame);
@@ -117,7 +117,7 @@ fn begin_call(isolate: &mut Isolate, frame: &mut Writer, call: Call, seat: &Arc<
         let _gone = answer.send(Err(WorkerError::Overloaded));
         return None;
     }
-    let id = ops.requests.open(context, answer, at);
+    let id = ops.requests.open(context, answer, at, seat.worker.limits.wall_of(&event));
     if !place.begin(id, seat) {
         ops.end(id, WorkerError::NeverResponds);
         return None;
@@ -129,13 +129,7 @@ fn begin_call(isolate: &mut Isolate, frame: &mut Writer, call: Call, seat: &Arc<
     Some(id)
 }
 
-fn open_mail(
-    isolate: &mut Isolate,
-    frame: &mut Writer,
-    mail: Mail,
-    worker: &WorkerSpec,
-    services: &Services,
-) -> Option<i32> {
+fn open_mail(isolate: &mut Isolate, frame: &mut Writer, mail: Mail, services: &Services) -> Option<i32> {
     let ops = isolate.ops();
     match mail {
         Mail::Complete { op, done } => {
@@ -175,8 +169,8 @@ fn open_mail(
             Some(NOBODY)
         }
         Mail::Sweep => {
-            for id in ops.overdue(clock::monotonic(), worker.limits.wall, services.config.wait_until) {
-                ops.end(id, wall_error(&worker.limits));
+            for (id, wall) in ops.overdue(clock::monotonic(), services.config.wait_until) {
+                ops.end(id, wall_error(wall));
             }
             let ended = ops.requests.take_ended();
             if ended.is_empty() {
@@ -192,8 +186,8 @@ fn cpu_error(limits: &Limits) -> WorkerError {
     WorkerError::CpuLimit { limit_ms: u64::try_from(limits.cpu.as_millis()).unwrap_or(u64::MAX) }
 }
 
-pub(super) fn wall_error(limits: &Limits) -> WorkerError {
-    WorkerError::WallLimit { limit_ms: u64::try_from(limits.wall.as_millis()).unwrap_or(u64::MAX) }
+pub(super) fn wall_error(limit: Duration) -> WorkerError {
+    WorkerError::WallLimit { limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) }
 }
 
 /// What the caller is told about a fault.

@@ -43,6 +43,14 @@ pub(super) fn runtime() -> ComponentRuntime {
     RUNTIME.get_or_init(build).clone()
 }
 
+/// A small runtime of a test's own, with the same cache.
+pub(super) fn runtime_with(set: impl FnOnce(&mut ComponentConfig)) -> ComponentRuntime {
+    let mut config = ComponentConfig::new(target().join("component-cache"));
+    config.instances_max = 4;
+    set(&mut config);
+    ComponentRuntime::build(&config).unwrap()
+}
+
 /// Cargo's target directory.
 pub(super) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
@@ -95,6 +103,16 @@ impl World {
         worker: &Arc<WorkerSpec>,
         event: Event,
     ) -> Result<Outcome, WorkerError> {
+        self.event_in(&runtime(), worker, event).await
+    }
+
+    /// One event in a runtime of the test's own.
+    pub(super) async fn event_in(
+        self: &Arc<Self>,
+        runtime: &ComponentRuntime,
+        worker: &Arc<WorkerSpec>,
+        event: Event,
+    ) -> Result<Outcome, WorkerError> {
         let cx = CallContext {
             request_id: "00000000000000000000000000000000".into(),
             worker: worker.key.clone(),
@@ -104,7 +122,7 @@ impl World {
             version_overrides: None,
             outbound: self.clone(),
         };
-        runtime().call(worker, event, cx).await
+        runtime.call(worker, event, cx).await
     }
 
     /// One request, up to the answer's head.
