@@ -17,9 +17,9 @@ use crate::{
 
 /// How often it is looked whether the node that was asked is still there.
 const GONE_EVERY: Duration = Duration::from_millis(100);
-/// BOUND: how long one that leads no more may take to answer what it was asked as the leader: a round trip, and what is left of
-/// its work.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+/// BOUND: how long one that leads no more may take to answer what it was asked as the leader, if it has just handed the lead
+/// over: a round trip, and what is left of its work. Others wait as long when it has died.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(300);
 
 /// What raft and gossip say here of other nodes. Clones share it.
 #[derive(Debug, Clone, Default)]
