@@ -44,6 +44,10 @@ pub(crate) const PATCHES: &[Patch] = &[
 static JSValue sk_context = JS_UNDEFINED;
 bool sk_strip_source = false;
 
+/* internals.c */
+JSValue sk_promise_new(JSContext *ctx);
+void sk_promise_settle(JSContext *ctx, JSValueConst promise, JSValueConst value, bool is_reject);
+
 /* The engine checks the depth of its recursion on the shadow stack only. In functions that use little of that and much of
    the native stack, this makes the shadow stack run out first. */
 #define SK_FRAME(bytes) volatile char sk_frame[bytes]; sk_frame[0] = 0
@@ -87,6 +91,44 @@ bool sk_strip_source = false;
         new: "#if 0
 #else
 ",
+    },
+    Patch {
+        why: "an async function settles its promise without two functions to do it (throws)",
+        old: "            ret2 = JS_Call(ctx, s->resolving_funcs[1], JS_UNDEFINED,
+                           1, vc(&error));
+            JS_FreeValue(ctx, error);
+        resolved:
+",
+        new: "            sk_promise_settle(ctx, s->resolving_funcs[0], error, true);
+            ret2 = JS_UNDEFINED;
+            JS_FreeValue(ctx, error);
+        resolved:
+",
+    },
+    Patch {
+        why: "an async function settles its promise without two functions to do it (returns)",
+        old: "            /* function returned */
+            ret2 = JS_Call(ctx, s->resolving_funcs[0], JS_UNDEFINED,
+                           1, vc(&value));
+",
+        new: "            /* function returned */
+            sk_promise_settle(ctx, s->resolving_funcs[0], value, false);
+            ret2 = JS_UNDEFINED;
+",
+    },
+    Patch {
+        why: "an async function settles its promise without two functions to do it (is called)",
+        old: "    promise = JS_NewPromiseCapability(ctx, s->resolving_funcs);
+    if (JS_IsException(promise))
+        goto fail;
+
+    if (async_func_init(",
+        new: "    promise = sk_promise_new(ctx);
+    if (JS_IsException(promise))
+        goto fail;
+    s->resolving_funcs[0] = js_dup(promise);
+
+    if (async_func_init(",
     },
     Patch {
         why: "deeply nested source is a RangeError and not a trap",
@@ -208,6 +250,55 @@ JSValue JS_JSONStringify(JSContext *ctx, JSValueConst obj,
 ",
         new: "            JS_MarkValue(rt, rd->handler, mark_func);
             JS_MarkValue(rt, rd->sk_context, mark_func);
+",
+    },
+    Patch {
+        why: "one place settles promises as `new Promise` says, for the engine and for us",
+        old: "    if (is_reject || !JS_IsObject(resolution)) {
+        goto done;
+    } else if (js_same_value(ctx, resolution, s->promise)) {
+        JS_ThrowTypeError(ctx, \"promise self resolution\");
+        goto fail_reject;
+    }
+    then = JS_GetProperty(ctx, resolution, JS_ATOM_then);
+    if (JS_IsException(then)) {
+        JSValue error;
+    fail_reject:
+        error = JS_GetException(ctx);
+        fulfill_or_reject_promise(ctx, s->promise, error, true);
+        JS_FreeValue(ctx, error);
+    } else if (!JS_IsFunction(ctx, then)) {
+        JS_FreeValue(ctx, then);
+    done:
+        fulfill_or_reject_promise(ctx, s->promise, resolution, is_reject);
+    } else {
+        args[0] = s->promise;
+        args[1] = resolution;
+        args[2] = then;
+        JS_EnqueueJob(ctx, js_promise_resolve_thenable_job, 3, args);
+        JS_FreeValue(ctx, then);
+    }
+    return JS_UNDEFINED;
+",
+        new: "    (void)args;
+    (void)then;
+    sk_promise_settle(ctx, s->promise, resolution, is_reject);
+    return JS_UNDEFINED;
+",
+    },
+    Patch {
+        why: "a promise can be made without the functions that settle it",
+        old: "    if (js_create_resolving_functions(ctx, resolving_funcs, obj)) {
+        JS_FreeValue(ctx, obj);
+        return JS_EXCEPTION;
+    }
+    rt = ctx->rt;
+",
+        new: "    if (resolving_funcs && js_create_resolving_functions(ctx, resolving_funcs, obj)) {
+        JS_FreeValue(ctx, obj);
+        return JS_EXCEPTION;
+    }
+    rt = ctx->rt;
 ",
     },
     Patch {

@@ -68,8 +68,18 @@ struct Options {
 /// Figures that are measured together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Those of one node, beside its peers.
+    /// All of one node, beside its peers.
     Node,
+    /// A small JSON worker.
+    Json,
+    /// A Wasm component.
+    Component,
+    /// A service binding.
+    Binding,
+    /// A quiet worker beside offenders.
+    Neighbours,
+    /// Cold isolates and their memory.
+    Cold,
     /// Commit to live.
     Live,
     /// Commit to live with delay between regions.
@@ -84,10 +94,23 @@ enum Part {
     Cluster,
 }
 
+impl Part {
+    /// What asks for this part together with others.
+    fn group(self) -> Self {
+        match self {
+            Self::Node | Self::Json | Self::Component | Self::Binding | Self::Neighbours | Self::Cold => Self::Node,
+            Self::Cluster | Self::Live | Self::Delayed | Self::Writes | Self::Failover | Self::Memory => Self::Cluster,
+        }
+    }
+}
+
 impl Options {
     fn wants(&self, part: Part) -> bool {
-        let with_all = part != Part::Node && self.only.contains(&Part::Cluster);
-        self.only.is_empty() || self.only.contains(&part) || with_all
+        self.only.is_empty() || self.only.contains(&part) || self.only.contains(&part.group())
+    }
+
+    fn wants_any_of(&self, group: Part) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| part.group() == group)
     }
 }
 
@@ -96,7 +119,7 @@ async fn main() -> Result<()> {
     let options = Options::parse();
     let programs = Programs::in_folder(&options.bin_dir, &options.tools)?;
     let mut report = Report::default();
-    if options.wants(Part::Node) {
+    if options.wants_any_of(Part::Node) {
         node(&mut report, &options, &programs).await?;
     }
     several(&mut report, &options, &programs).await?;
@@ -113,21 +136,30 @@ async fn node(report: &mut Report, options: &Options, programs: &Programs) -> Re
     let api = Api::of(&node).await?;
     let plan = Plan { rounds: options.rounds, seconds: options.seconds, connections: 32 };
 
-    eprintln!("small JSON worker: Skerry, workerd, hyper");
-    json_worker(report, programs, &node, &api, folder.path(), plan).await?;
-    if let Some(component) = &options.component {
+    if options.wants(Part::Json) {
+        eprintln!("small JSON worker: Skerry, workerd, hyper");
+        json_worker(report, programs, &node, &api, folder.path(), plan).await?;
+    }
+    if let Some(component) = options.component.as_ref().filter(|_| options.wants(Part::Component)) {
         eprintln!("Wasm component: Skerry, the same component in wasmtime's own server");
         wasm_component(report, programs, &node, &api, component, plan).await?;
     }
-    eprintln!("service binding");
-    report.alone("service binding, us per hop", hops::microseconds_per_hop(&node, &api).await?, Target::AtMost(40.0));
-    eprintln!("a quiet worker beside {} offenders", offenders::OFFENDERS.len());
-    neighbours(report, &node, &api).await?;
-    eprintln!("{} cold isolates", options.isolates);
-    let cold = cold::measure(&node, &api, options.isolates).await?;
-    report.alone("cold first byte over warm, p50 ms", cold.p50_ms, Target::AtMost(2.0));
-    report.alone("cold first byte over warm, p99 ms", cold.p99_ms, Target::None);
-    report.alone("memory per idle isolate, MB", cold.isolate_mb, Target::AtMost(0.5));
+    if options.wants(Part::Binding) {
+        eprintln!("service binding");
+        let hop = hops::microseconds_per_hop(&node, &api).await?;
+        report.alone("service binding, us per hop", hop, Target::AtMost(40.0));
+    }
+    if options.wants(Part::Neighbours) {
+        eprintln!("a quiet worker beside {} offenders", offenders::OFFENDERS.len());
+        neighbours(report, &node, &api).await?;
+    }
+    if options.wants(Part::Cold) {
+        eprintln!("{} cold isolates", options.isolates);
+        let cold = cold::measure(&node, &api, options.isolates).await?;
+        report.alone("cold first byte over warm, p50 ms", cold.p50_ms, Target::AtMost(2.0));
+        report.alone("cold first byte over warm, p99 ms", cold.p99_ms, Target::None);
+        report.alone("memory per idle isolate, MB", cold.isolate_mb, Target::AtMost(0.5));
+    }
     node.stop().await
 }
 

@@ -315,6 +315,31 @@ static JSValue react(JSContext *ctx, JSValueConst self, int argc, JSValueConst *
     return sk_react(ctx, argv[0], argv + 1) ? JS_EXCEPTION : JS_UNDEFINED;
 }
 
+/* promise() -> a promise that settles by settle(promise, value, isRejection) only */
+static JSValue promise(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    (void)self; (void)argc; (void)argv;
+    return sk_promise_new(ctx);
+}
+
+static JSValue settle(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    (void)self;
+    if (argc < 3 || !JS_IsPromise(argv[0]))
+        return JS_ThrowTypeError(ctx, "settle: not a promise");
+    sk_promise_settle(ctx, argv[0], argv[1], JS_ToBool(ctx, argv[2]));
+    return JS_UNDEFINED;
+}
+
+/* stamp(model, ...values) -> an object like `model` whose first fields have these values */
+static JSValue stamp(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    (void)self;
+    if (argc < 1)
+        return JS_ThrowTypeError(ctx, "stamp: no model");
+    return sk_stamp(ctx, argv[0], argc - 1, argv + 1);
+}
+
 static JSValue now(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 {
     (void)self; (void)argc; (void)argv;
@@ -348,6 +373,9 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("promiseState", 1, promise_state),
     JS_CFUNC_DEF("promiseResult", 1, promise_result),
     JS_CFUNC_DEF("react", 3, react),
+    JS_CFUNC_DEF("promise", 0, promise),
+    JS_CFUNC_DEF("settle", 3, settle),
+    JS_CFUNC_DEF("stamp", 1, stamp),
     JS_CFUNC_DEF("now", 0, now),
     JS_CFUNC_DEF("headerName", 1, sk_header_name),
     JS_CFUNC_DEF("headerValue", 1, sk_header_value),

@@ -104,3 +104,52 @@ JSValue sk_substring(JSContext *ctx, JSValueConst v, uint32_t start, uint32_t en
 {
     return js_sub_string(ctx, JS_VALUE_GET_STRING(v), (int)start, (int)end);
 }
+
+/* A pending promise without functions that settle it. */
+JSValue sk_promise_new(JSContext *ctx)
+{
+    return js_promise_new(ctx, JS_UNDEFINED, NULL);
+}
+
+/* What the functions do that `new Promise` hands out, for a promise that is settled by nobody else. */
+void sk_promise_settle(JSContext *ctx, JSValueConst promise, JSValueConst value, bool is_reject)
+{
+    JSValueConst args[3] = { promise, value };
+    JSValue then = JS_UNDEFINED, error;
+    if (!is_reject && JS_IsObject(value)) {
+        then = js_same_value(ctx, value, promise) ? JS_ThrowTypeError(ctx, "promise self resolution")
+                                                  : JS_GetProperty(ctx, value, JS_ATOM_then);
+    }
+    if (JS_IsException(then)) {
+        error = JS_GetException(ctx);
+        fulfill_or_reject_promise(ctx, promise, error, true);
+        JS_FreeValue(ctx, error);
+        return;
+    }
+    args[2] = then;
+    if (JS_IsFunction(ctx, then))
+        JS_EnqueueJob(ctx, js_promise_resolve_thenable_job, 3, args);
+    else
+        fulfill_or_reject_promise(ctx, promise, value, is_reject);
+    JS_FreeValue(ctx, then);
+}
+
+/* A new object like `model`, an instance of a JavaScript class: of its shape, private fields and all, with the values of
+ * its fields, the first `argc` of them from `argv`. It costs two allocations, and runs no constructor. */
+JSValue sk_stamp(JSContext *ctx, JSValueConst model, int argc, JSValueConst *argv)
+{
+    JSObject *from, *to;
+    JSValue object;
+    if (JS_VALUE_GET_TAG(model) != JS_TAG_OBJECT)
+        return JS_ThrowTypeError(ctx, "stamp: not an object");
+    from = JS_VALUE_GET_OBJ(model);
+    if (from->class_id != JS_CLASS_OBJECT || !from->shape->is_hashed || argc > from->shape->prop_count)
+        return JS_ThrowTypeError(ctx, "stamp: not a model of %d fields", argc);
+    object = JS_NewObjectFromShape(ctx, js_dup_shape(from->shape), JS_CLASS_OBJECT, NULL);
+    if (JS_IsException(object))
+        return object;
+    to = JS_VALUE_GET_OBJ(object);
+    for (int i = 0; i < from->shape->prop_count; i++)
+        to->prop[i].u.value = js_dup(i < argc ? argv[i] : (JSValueConst)from->prop[i].u.value);
+    return object;
+}

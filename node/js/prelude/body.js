@@ -11,7 +11,7 @@
 // any --consumed or sent--> used
 // ```
 
-import { OP, currentRequestId, op } from "./host.js";
+import { OP, currentRequestId, host, op } from "./host.js";
 import { concat, copyOf, isBufferSource, utf8, utf8Decode, utf8Length } from "./bytes.js";
 import { blobBytes, blobFrom, isBlob } from "./blob.js";
 import { openZlib, zlib } from "./codec.js";
@@ -50,6 +50,8 @@ class HostBody {
     this.format = format;
   }
 }
+
+const HOST_BODY = new HostBody(0, undefined);
 
 // A body that was consumed or sent. `stream` is what `.body` shows of it.
 class Used {
@@ -267,16 +269,11 @@ function extract(input) {
   return `${input}`;
 }
 
-// A body that arrived from the host: undefined, bytes (whole), or the id of a body to read.
-export function initHostBody(body, content, format) {
-  if (content === undefined) return;
-  if (typeof content === "number") {
-    setSource(body, new HostBody(content, format));
-  } else if (format === undefined) {
-    setSource(body, new Uint8Array(content));
-  } else {
-    setSource(body, zlib(openZlib(format, false), content, true));
-  }
+// The source of a body that arrived from the host: undefined, bytes (whole), or the id of a body to read.
+export function hostSource(content, format) {
+  if (content === undefined) return undefined;
+  if (typeof content === "number") return host.stamp(HOST_BODY, content, format);
+  return format === undefined ? new Uint8Array(content) : zlib(openZlib(format, false), content, true);
 }
 
 // What `sendable` found out besides its result: a promise for the end of a pump, or undefined.
@@ -330,4 +327,4 @@ export function flow(content) {
   return id;
 }
 
-export { HostBody, cloneSource, isUsable, setSource, sourceOf, takeSource };
+export { cloneSource, isUsable, setSource, sourceOf, takeSource };

@@ -20,6 +20,11 @@ const INTERNAL = {};
 // BOUND: the host bounds events in flight (Limits::in_flight).
 const lasting = new Map();
 
+const { stamp } = host;
+
+// What most events never need to remember. `props` is JSON text, or its value; `chain` is of operations, see host.js.
+const MORE = { props: undefined, lasting: false, chain: undefined, cancelled: false, signal: undefined, atEnd: undefined };
+
 let requestIdOf;
 let openEvent;
 let hold;
@@ -40,18 +45,13 @@ export class ExecutionContext {
   #requestId;
   // The handler is the first.
   #holds = 1;
-  // { props (JSON text, or its value), cancelled, signal, lasting, chain (of operations, see host.js), atEnd } where an event
-  // has more to remember; most have not.
+  // A copy of MORE, where there is something to remember.
   #more;
 
   static {
     requestIdOf = (event) => event.#requestId;
-    openEvent = (requestId, props) => {
-      const event = new ExecutionContext(INTERNAL);
-      event.#requestId = requestId;
-      if (props !== undefined) event.#more = { props };
-      return event;
-    };
+    const model = new ExecutionContext(INTERNAL);
+    openEvent = (requestId, props) => stamp(model, requestId, 1, props === undefined ? undefined : stamp(MORE, props));
     isOpen = (event) => event.#holds > 0;
     hold = (event) => {
       event.#holds += 1;
@@ -83,16 +83,16 @@ export class ExecutionContext {
       more.atEnd = undefined;
     };
     atEnd = (event, run) => {
-      event.#more ??= {};
+      event.#more ??= stamp(MORE);
       (event.#more.atEnd ??= []).push(run);
     };
     chainOf = (event) => (event.#holds > 0 ? event.#more?.chain : null);
     setChain = (event, first) => {
-      event.#more ??= {};
+      event.#more ??= stamp(MORE);
       event.#more.chain = first;
     };
     last = (event) => {
-      event.#more ??= {};
+      event.#more ??= stamp(MORE);
       if (event.#more.lasting) return;
       event.#more.lasting = true;
       lasting.set(event.#requestId, event);
@@ -133,7 +133,7 @@ export class ExecutionContext {
   }
 
   get props() {
-    this.#more ??= {};
+    this.#more ??= stamp(MORE);
     const more = this.#more;
     if (typeof more.props === "string") more.props = JSON.parse(more.props);
     more.props ??= {};

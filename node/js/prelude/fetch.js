@@ -3,7 +3,7 @@
 // **Owns** the path from a `Request` to a `Response`. **Must not know** what a request leaves by: `fetchThrough` takes a service
 // binding's name, or none for the Internet, so that both share everything. **Enter at** `fetch`.
 
-import { OP, op, start, startWith } from "./host.js";
+import { OP, host, op, start, startWith } from "./host.js";
 import { addAbortAlgorithm, removeAbortAlgorithm } from "./abort.js";
 import * as body from "./body.js";
 import { flow, lengthOf, sendable } from "./body.js";
@@ -20,30 +20,54 @@ const REDIRECTS_MAX = 20;
 // What is sent whole waits for room together with everything else that the worker asks of the host, so it has to be small.
 const WHOLE_MAX = 128 * 1024;
 
+const { promise, settle, stamp } = host;
+
+// One fetch on its way; the first fields are what `headOf` knows of its request. `outcome` is the promise that `fetch`
+// returned, `abort` what `signal` runs while the host works on it.
+const CALL = {
+  method: "",
+  url: "",
+  head: undefined,
+  redirect: "",
+  signal: undefined,
+  outcome: undefined,
+  binding: undefined,
+  content: undefined,
+  redirects: 0,
+  abort: undefined,
+};
+
+// What a response has that came from outside: its first two fields differ from answer to answer.
+const FETCHED = { url: "", statusText: "", immutable: true, redirected: false, webSocket: undefined };
+
 export function fetch(input, init = undefined) {
-  if (arguments.length < 1) {
-    return Promise.reject(new TypeError("Failed to execute 'fetch': 1 argument required, but only 0 present."));
-  }
+  if (input === undefined) return Promise.reject(nothingToFetch("fetch"));
   return fetchThrough(undefined, input, init);
+}
+
+// Without an argument, or with `undefined`: counting arguments would cost every call an object.
+export function nothingToFetch(method) {
+  return new TypeError(`Failed to execute '${method}': a URL or a Request is required.`);
 }
 
 // Sends a request to a service binding, or to the Internet. One promise and no async function: a service binding is a
 // function call, and should cost little more.
 export function fetchThrough(binding, input, init) {
-  return new Promise((resolve, reject) => {
+  const outcome = promise();
+  try {
     const request = isRequest(input) && init === undefined ? input : new Request(input, init);
-    const call = headOf(request);
+    const call = headOf(request, CALL);
     const { signal, url } = call;
     if (signal !== undefined && signal.aborted) throw signal.reason;
     if (!url.startsWith("http:") && !url.startsWith("https:")) throw new TypeError(`Fetch API cannot load: ${url}`);
     call.content = sendable(request, undefined);
-    const { pump } = body;
+    call.outcome = outcome;
     call.binding = binding;
-    call.redirects = 0;
-    call.resolve = resolve;
-    call.reject = reject;
-    send(call, pump);
-  });
+    send(call, body.pump);
+  } catch (error) {
+    settle(outcome, error, true);
+  }
+  return outcome;
 }
 
 // One exchange with the host. Rejects with the signal's reason when it aborts, or with the failure of the request's body.
@@ -56,38 +80,34 @@ function send(call, pump) {
     ({ pump } = body);
   }
   const url = withoutFragment(call.url);
-  let abort;
-  const complete = (reply) => {
-    if (abort !== undefined) removeAbortAlgorithm(signal, abort);
-    arrived(call, reply);
-  };
   const id =
     binding === undefined
-      ? startWith(OP.FETCH, complete, [method, url, head, content])
-      : startWith(OP.SERVICE_FETCH, complete, [binding, method, url, head, content]);
+      ? startWith(OP.FETCH, arrived, [method, url, head, content], call)
+      : startWith(OP.SERVICE_FETCH, arrived, [binding, method, url, head, content], call);
   if (signal !== undefined) {
-    abort = (reason) => {
+    call.abort = (reason) => {
       op(OP.ABORT, id);
-      call.reject(reason);
+      settle(call.outcome, reason, true);
     };
-    addAbortAlgorithm(signal, abort);
+    addAbortAlgorithm(signal, call.abort);
   }
   pump?.catch((error) => {
     op(OP.ABORT, id);
-    call.reject(error);
+    settle(call.outcome, error, true);
   });
 }
 
 // The host's reply: an Error, or [status, status text, block of headers, body id, socket id].
-function arrived(call, reply) {
+function arrived(reply, call) {
+  if (call.abort !== undefined) removeAbortAlgorithm(call.signal, call.abort);
   try {
     if (!Array.isArray(reply)) throw reply;
     const status = reply[0];
     const location = isRedirectStatus(status) && call.redirect !== "manual" ? listGet(cutBlock(reply[2]), "location") : null;
-    if (location === null) call.resolve(answer(call, reply));
+    if (location === null) settle(call.outcome, answer(call, reply), false);
     else follow(call, status, location, reply[3]);
   } catch (error) {
-    call.reject(error);
+    settle(call.outcome, error, true);
   }
 }
 
@@ -96,7 +116,7 @@ function answer(call, reply) {
   const bodyId = reply[3];
   const socketId = reply[4];
   if (call.signal !== undefined && typeof bodyId === "number") followSignal(bodyId, call.signal);
-  const rare = { url: withoutFragment(call.url), statusText: reply[1], immutable: true };
+  const rare = stamp(FETCHED, withoutFragment(call.url), reply[1]);
   if (call.redirects > 0) rare.redirected = true;
   if (typeof socketId === "number") rare.webSocket = hostSocket(socketId, listGet(cutBlock(block), "sec-websocket-protocol"));
   return fetchedResponse(rare, reply[0], block, bodyId);

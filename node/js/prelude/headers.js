@@ -190,7 +190,8 @@ export function cutBlock(block) {
 // Whether a block or list may have a header of this lower-case name. A block with such a line as a value may say yes, too.
 export function mayHave(head, lower) {
   if (typeof head !== "string") return head.includes(lower);
-  return head.startsWith(`${lower}\n`) || head.includes(`\n${lower}\n`);
+  // Few have it at all: one search tells.
+  return head.includes(lower) && (head.startsWith(`${lower}\n`) || head.includes(`\n${lower}\n`));
 }
 
 // A new flat list from what `new Headers(init)` takes.

@@ -4,6 +4,7 @@
 // and `start`. A test compares the numbers with OPS.md and `src/runtime/ops.rs`.
 
 export const host = globalThis.__host;
+const { promise, settle, stamp } = host;
 
 // What the host tells us.
 export const EVENT = Object.freeze({ FETCH: 1, SCHEDULED: 2, COMPLETE: 3, CANCEL: 4, SOCKET: 5, END: 6 });
@@ -58,12 +59,21 @@ export const OP = Object.freeze({
 // A synchronous operation: returns the reply, throws an error reply.
 export const op = host.op;
 
-// Operations in flight: id -> { id, complete, dropped, context, again, before, after }. `complete` is called with the value, or
-// an Error, that the host answered; `dropped` when the event ends first. `again`, { code, args }, is there while the operation
-// waits to be begun anew. `before` and `after` chain those of one event, so that they go with it at no cost for an event
-// without any.
+// Operations in flight by id: copies of OPERATION. `complete(value, state)` is called with the value, or an Error, that the host
+// answered; `dropped()` when the event ends first. `again`, { code, args }, is there while the operation waits to be begun
+// anew. `before` and `after` chain those of one event, so that they go with it at no cost for an event without any.
 // BOUND: the host refuses operations past its per-isolate limit, and drops those of an event when it ends, as we do.
 const pending = new Map();
+const OPERATION = {
+  id: 0,
+  complete: undefined,
+  state: undefined,
+  dropped: undefined,
+  context: undefined,
+  again: undefined,
+  after: undefined,
+  before: undefined,
+};
 let nextId = 1;
 
 // Where an event keeps the first of its chain (null: it is over): functions of the file that owns events.
@@ -73,14 +83,6 @@ let setFirst;
 export function setChainOf(read, write) {
   firstOf = read;
   setFirst = write;
-}
-
-function chain(entry, first) {
-  if (first !== undefined) {
-    entry.after = first;
-    first.before = entry;
-  }
-  setFirst(entry.context, entry);
 }
 
 // Takes an operation out of the table and returns it.
@@ -122,15 +124,23 @@ export function setRequestIdOf(read) {
 
 // Starts an asynchronous operation for the current request and settles with what it completes with.
 export function start(code, ...args) {
-  return new Promise((resolve, reject) => {
-    startWith(code, (value) => (value instanceof Error ? reject(value) : resolve(value)), args);
-  });
+  const outcome = promise();
+  try {
+    startWith(code, settleWith, args, outcome);
+  } catch (error) {
+    settle(outcome, error, true);
+  }
+  return outcome;
 }
 
-// As `start`, but calls `complete(value or Error)` in the context of the request and returns the op's id, by which it can
-// be aborted. Throws when the host refuses to start it, as it does outside events. `dropped()` is called in place of
+function settleWith(value, outcome) {
+  settle(outcome, value, value instanceof Error);
+}
+
+// As `start`, but calls `complete(value or Error, state)` in the context of the request and returns the op's id, by which it
+// can be aborted. Throws when the host refuses to start it, as it does outside events. `dropped()` is called in place of
 // `complete` when the event ends first.
-export function startWith(code, complete, args, dropped = undefined) {
+export function startWith(code, complete, args, state = undefined, dropped = undefined) {
   const id = newId();
   const context = host.getContext();
   const waits = host.opList(code, id, context === undefined ? -1 : requestIdOf(context), args) === false;
@@ -138,9 +148,10 @@ export function startWith(code, complete, args, dropped = undefined) {
   // Begun in the very delivery that ended the event: the host drops it, and nobody hears of it.
   if (first === null) return id;
   const again = waits ? { code, args } : undefined;
-  const entry = { id, complete, dropped, context, again, before: undefined, after: undefined };
+  const entry = stamp(OPERATION, id, complete, state, dropped, context, again, first);
+  if (first !== undefined) first.before = entry;
+  setFirst(context, entry);
   pending.set(id, entry);
-  chain(entry, first);
   return id;
 }
 
@@ -163,7 +174,7 @@ export function complete(id, value) {
   const entry = remove(id);
   if (entry === undefined) return;
   host.setContext(entry.context);
-  entry.complete(value);
+  entry.complete(value, entry.state);
 }
 
 // The host had no room for what the operation sends, and has it now: the operation is begun anew, under its id.
@@ -176,7 +187,7 @@ function beginAgain(id) {
     if (host.opList(code, id, requestIdOf(entry.context), args) !== false) entry.again = undefined;
   } catch (error) {
     remove(id);
-    entry.complete(error);
+    entry.complete(error, entry.state);
   }
 }
 

@@ -3,11 +3,12 @@
 // **Owns** the head of a request. **Must not know** how requests are sent or answered. **Enter at** `Request`; `incomingRequest`
 // builds one from a FETCH event without checking anything twice.
 
-import { Body, cloneSource, defaultType, initBody, initHostBody, setSource, sourceOf, takeSource } from "./body.js";
+import { Body, cloneSource, defaultType, hostSource, initBody, setSource, sourceOf, takeSource } from "./body.js";
 import { cutBlock, headersFrom, isHeaders, listFrom, listGet, listOfHeaders } from "./headers.js";
 import { cancelSignal } from "./event-context.js";
 import { createSignal, isAbortSignal } from "./abort.js";
 import { webClass } from "./errors.js";
+import { host } from "./host.js";
 import { structuredClone } from "./structured-clone.js";
 import { hrefOf, parseUrl, passwordOf, usernameOf } from "./url-parts.js";
 
@@ -22,13 +23,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const FORBIDDEN = new Set(["CONNECT", "TRACE", "TRACK"]);
 const CACHE_MODES = new Set(["default", "no-store", "no-cache", "reload", "force-cache", "only-if-cached"]);
 
-// Places in `#start`: the method, the URL,
-const METHOD = 0;
-const URL = 1;
-// the JSON text that came with the event, or the object,
-const CF = 2;
-// and the event whose request this is: its headers can not be changed, and its signal aborts with the caller.
-const EVENT = 3;
+const { stamp } = host;
 
 let isRequest;
 let headOf;
@@ -37,48 +32,52 @@ let listOf;
 let copyHead;
 let applyInit;
 let initContent;
+let redirectOf;
 
 export class Request extends Body {
-  // By METHOD, URL, CF and EVENT. A list, because every request pays for each field.
-  #start;
+  #method = "GET";
+  #url = "";
   // A block from the host, or a flat list, until somebody asks for the `Headers` over it.
   #head;
+  // The event whose request this is: its headers can not be changed, and its signal aborts with the caller.
+  #event;
+  // The JSON text that came with the event, or the object.
+  #cf;
   // { redirect, signal, integrity, keepalive, cache } where one differs from the default.
   #rare;
 
   static {
-    isRequest = (value) => typeof value === "object" && value !== null && #start in value;
+    isRequest = (value) => typeof value === "object" && value !== null && #method in value;
     listOf = (request) => {
       const head = request.#head;
       if (typeof head === "string") return (request.#head = cutBlock(head));
       return isHeaders(head) ? listOfHeaders(head) : head;
     };
-    // What `fetch` needs: the signal only if one was given or asked for, and a list that is its own.
-    headOf = (request) => ({
-      method: request.#start[METHOD],
-      url: request.#start[URL],
-      head: typeof request.#head === "string" ? request.#head : listOf(request).slice(),
-      redirect: request.redirect,
-      signal: request.#rare?.signal,
-    });
-    incomingRequest = (event, method, url, block, body, cf) => {
-      const request = new Request(INTERNAL);
-      request.#start = [method, url, cf, event];
-      request.#head = block;
-      if (body !== undefined) initHostBody(request, body, undefined);
-      return request;
+    // What `fetch` needs, as the first fields of a copy of `call`: the method, the URL, a head of its own, the redirect mode,
+    // and the signal if one was given or asked for.
+    headOf = (request, call) => {
+      const head = request.#head;
+      const own = typeof head === "string" ? head : listOf(request).slice();
+      return stamp(call, request.#method, request.#url, own, redirectOf(request), request.#rare?.signal);
     };
+    const model = new Request(INTERNAL);
+    incomingRequest = (event, method, url, block, body, cf) =>
+      stamp(model, hostSource(body, undefined), method, url, block, event, cf);
+    // A worker that passes a request on passes redirects back, as on Cloudflare.
+    redirectOf = (request) => request.#rare?.redirect ?? (request.#event === undefined ? "follow" : "manual");
     copyHead = (to, from) => {
-      const [method, url, cf, event] = from.#start;
-      to.#start = [method, url, typeof cf === "object" ? structuredClone(cf) : cf, undefined];
+      const cf = from.#cf;
+      to.#method = from.#method;
+      to.#url = from.#url;
+      to.#cf = typeof cf === "object" ? structuredClone(cf) : cf;
       to.#head = listOf(from).slice();
-      to.#rare = event === undefined ? from.#rare : { redirect: from.redirect, ...from.#rare, signal: from.signal };
+      to.#rare = from.#event === undefined ? from.#rare : { redirect: from.redirect, ...from.#rare, signal: from.signal };
     };
     applyInit = (to, init) => {
       const { method, headers, redirect, signal, cf, integrity, keepalive, cache } = init;
-      if (method !== undefined) to.#start[METHOD] = normalMethod(method);
+      if (method !== undefined) to.#method = normalMethod(method);
       if (headers !== undefined) to.#head = listFrom(headers);
-      if (cf !== undefined && cf !== null) to.#start[CF] = cf;
+      if (cf !== undefined && cf !== null) to.#cf = cf;
       if (redirect !== undefined) to.#rare = { ...to.#rare, redirect: checkRedirect(redirect) };
       if (signal !== undefined) to.#rare = { ...to.#rare, signal: checkSignal(signal) };
       if (integrity !== undefined) to.#rare = { ...to.#rare, integrity: `${integrity}` };
@@ -88,7 +87,7 @@ export class Request extends Body {
     initContent = (to, from, given) => {
       const replaced = given !== undefined && given !== null;
       const inherited = given === undefined && from !== undefined && sourceOf(from) !== undefined;
-      const method = to.#start[METHOD];
+      const method = to.#method;
       if ((replaced || inherited) && (method === "GET" || method === "HEAD")) {
         throw new TypeError("Request with a GET or HEAD method cannot have a body.");
       }
@@ -111,7 +110,7 @@ export class Request extends Body {
     }
     const from = isRequest(input) ? input : undefined;
     if (from === undefined) {
-      this.#start = ["GET", requestUrl(`${input}`), undefined, undefined];
+      this.#url = requestUrl(`${input}`);
       this.#head = [];
     } else {
       copyHead(this, from);
@@ -125,34 +124,32 @@ export class Request extends Body {
   }
 
   get method() {
-    return this.#start[METHOD];
+    return this.#method;
   }
 
   get url() {
-    return this.#start[URL];
+    return this.#url;
   }
 
   get headers() {
-    if (!isHeaders(this.#head)) this.#head = headersFrom(listOf(this), this.#start[EVENT] !== undefined);
+    if (!isHeaders(this.#head)) this.#head = headersFrom(listOf(this), this.#event !== undefined);
     return this.#head;
   }
 
   get redirect() {
-    // A worker that passes a request on passes redirects back, as on Cloudflare.
-    return this.#rare?.redirect ?? (this.#start[EVENT] === undefined ? "follow" : "manual");
+    return redirectOf(this);
   }
 
   get signal() {
     const signal = this.#rare?.signal;
     if (signal !== undefined) return signal;
-    this.#rare = { ...this.#rare, signal: this.#start[EVENT] === undefined ? createSignal() : cancelSignal(this.#start[EVENT]) };
+    this.#rare = { ...this.#rare, signal: this.#event === undefined ? createSignal() : cancelSignal(this.#event) };
     return this.#rare.signal;
   }
 
   get cf() {
-    const start = this.#start;
-    if (typeof start[CF] === "string") start[CF] = JSON.parse(start[CF]);
-    return start[CF];
+    if (typeof this.#cf === "string") this.#cf = JSON.parse(this.#cf);
+    return this.#cf;
   }
 
   get integrity() {
@@ -171,7 +168,7 @@ export class Request extends Body {
     const source = cloneSource(this);
     const copy = new Request(INTERNAL);
     copyHead(copy, this);
-    copy.#start[EVENT] = this.#start[EVENT];
+    copy.#event = this.#event;
     setSource(copy, source);
     return copy;
   }

@@ -3,10 +3,11 @@
 // **Owns** the head of a response. **Must not know** how responses are sent. **Enter at** `Response`; `fetchedResponse` builds one
 // from what the host received, `statusOf`, `headOf`, `rareOf` are what the dispatcher hands to the host.
 
-import { Body, cloneSource, defaultType, initBody, initHostBody, setSource, sourceOf } from "./body.js";
+import { Body, cloneSource, defaultType, hostSource, initBody, setSource, sourceOf } from "./body.js";
 import { codingOf } from "./content-coding.js";
 import { webClass } from "./errors.js";
 import { headerValue } from "./header-text.js";
+import { host } from "./host.js";
 import { cutBlock, headersFrom, isHeaders, listFrom, listGet, listOfHeaders, mayHave } from "./headers.js";
 import { isWebSocket } from "./websocket.js";
 import { hrefOf, parseUrl } from "./url-parts.js";
@@ -15,6 +16,8 @@ const NO_BODY = "Response with null body status (101, 204, 205, or 304) cannot h
 
 const TEXT = "text/plain;charset=UTF-8";
 const CODING = "content-encoding";
+
+const { stamp } = host;
 
 // Marks a construction by the prelude itself; tenant code can not reach it.
 const INTERNAL = {};
@@ -26,13 +29,14 @@ let listOf;
 let rareOf;
 let fetchedResponse;
 let addBody;
+let jsonResponse;
 
 export class Response extends Body {
   #status = 200;
   // A block from the host, or a flat list, until somebody asks for the `Headers` over it.
   #head;
   // { statusText, immutable, url, redirected, type, webSocket, cf, encodeBody } where one differs from the default. Three
-  // fields in all, because every response pays for each.
+  // fields in all, because every response that a worker makes pays for each.
   #rare;
 
   static {
@@ -62,17 +66,10 @@ export class Response extends Body {
         response.#head.push("content-type", type);
       }
     };
-    fetchedResponse = (rare, status, block, body) => {
-      const response = new Response(INTERNAL);
-      response.#status = status;
-      response.#head = block;
-      response.#rare = rare;
-      if (body !== undefined) {
-        const coding = mayHave(block, CODING) ? codingOf(listGet(listOf(response), CODING)) : undefined;
-        initHostBody(response, body, coding);
-      }
-      return response;
-    };
+    const model = new Response(INTERNAL);
+    fetchedResponse = (rare, status, block, body) =>
+      stamp(model, body === undefined ? undefined : hostSource(body, codingIn(block)), status, block, rare);
+    jsonResponse = (text) => stamp(model, text, 200, ["content-type", "application/json"]);
   }
 
   constructor(body = null, init = undefined) {
@@ -102,12 +99,7 @@ export class Response extends Body {
   static json(data, init = undefined) {
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("The data is not JSON serializable");
-    if (init === undefined) {
-      const response = new Response(INTERNAL);
-      setSource(response, text);
-      response.#head = ["content-type", "application/json"];
-      return response;
-    }
+    if (init === undefined) return jsonResponse(text);
     const response = new Response(null, init);
     if (isNullBodyStatus(response.#status)) throw new TypeError(NO_BODY);
     setSource(response, text);
@@ -204,7 +196,11 @@ function readRare(statusText, webSocket, cf, encodeBody) {
 
 // How the body has to be compressed on its way out, as the head (a block or a list) announces it.
 export function bodyCoding(head, rare) {
-  if (!mayHave(head, CODING) || rare?.encodeBody === "manual") return undefined;
+  return rare?.encodeBody === "manual" ? undefined : codingIn(head);
+}
+
+function codingIn(head) {
+  if (!mayHave(head, CODING)) return undefined;
   return codingOf(listGet(typeof head === "string" ? cutBlock(head) : head, CODING));
 }
 

@@ -3,7 +3,7 @@
 // **Owns** the object behind `env.SERVICE`. **Must not know** how the target is found. **Enter at** `makeService`.
 
 import { webClass } from "./errors.js";
-import { fetchThrough } from "./fetch.js";
+import { fetchThrough, nothingToFetch } from "./fetch.js";
 
 // Names that are read by the language or by tools rather than called: they must not look like RPC methods.
 const NOT_METHODS = new Set(["then", "catch", "finally", "toJSON", "constructor", "valueOf", "toString", "inspect"]);
@@ -17,16 +17,14 @@ export class Fetcher {
     makeService = (binding) => {
       const fetcher = new Fetcher();
       fetcher.#binding = binding;
-      // Bound once: `this` of a method of the proxy is the proxy, which has no private fields.
-      return new Proxy(fetcher, handlerOf(fetcher.fetch.bind(fetcher)));
+      return fetcher;
     };
   }
 
   fetch(input, init = undefined) {
-    if (arguments.length < 1) {
-      return Promise.reject(new TypeError("Failed to execute 'fetch' on 'Fetcher': 1 argument required, but only 0 present."));
-    }
-    return fetchThrough(this.#binding, input, init);
+    const binding = this.#binding;
+    if (input === undefined) return Promise.reject(nothingToFetch("fetch' on 'Fetcher"));
+    return fetchThrough(binding, input, init);
   }
 
   connect() {
@@ -36,16 +34,17 @@ export class Fetcher {
 
 webClass(Fetcher);
 
-function handlerOf(fetch) {
-  return {
-    get(target, name) {
-      if (name === "fetch") return fetch;
-      if (typeof name === "symbol" || name in target || NOT_METHODS.has(name)) return Reflect.get(target, name, target);
+// At the end of the prototype chain, where only names arrive that nothing before it has: `fetch` never pays for it.
+Object.setPrototypeOf(
+  Fetcher.prototype,
+  new Proxy(Object.prototype, {
+    get(target, name, receiver) {
+      if (typeof name === "symbol" || name in target || NOT_METHODS.has(name)) return Reflect.get(target, name, receiver);
       return () => {
         throw new TypeError(`RPC is not supported yet: can not call the method "${name}" of a service binding; use fetch().`);
       };
     },
-  };
-}
+  }),
+);
 
 export { makeService };

@@ -47,6 +47,7 @@ export function setTimeout(callback, delay = 0, ...args) {
       run(task, args);
     },
     [delayOf(delay)],
+    undefined,
     () => running.delete(number),
   );
   if (isInFlight(id)) running.set(number, id);
@@ -59,7 +60,7 @@ export function setInterval(callback, delay = 0, ...args) {
   // At least 1 ms, so that an interval of nothing leaves room for other events.
   const ms = Math.max(1, delayOf(delay));
   const arm = () => {
-    const id = startWith(OP.TIMER, fire, [ms], () => running.delete(number));
+    const id = startWith(OP.TIMER, fire, [ms], undefined, () => running.delete(number));
     if (isInFlight(id)) running.set(number, id);
   };
   const fire = () => {
