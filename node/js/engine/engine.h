@@ -18,6 +18,7 @@ const uint8_t *sk_flat8(JSContext *ctx, JSValue *v, uint32_t *length);
 int sk_react(JSContext *ctx, JSValueConst promise, JSValueConst *reactions);
 JSValue sk_promise_new(JSContext *ctx);
 void sk_promise_settle(JSContext *ctx, JSValueConst promise, JSValueConst value, bool is_reject);
+bool sk_claim(JSContext *ctx, JSValueConst result, JSValueConst outcome, int own);
 JSValue sk_stamp(JSContext *ctx, JSValueConst model, int argc, JSValueConst *argv);
 JSValue sk_substring(JSContext *ctx, JSValueConst v, uint32_t start, uint32_t end);
 /* While set, functions keep no source text: the prelude's would cost memory in every isolate. */

@@ -134,6 +134,43 @@ void sk_promise_settle(JSContext *ctx, JSValueConst promise, JSValueConst value,
     JS_FreeValue(ctx, then);
 }
 
+/* Whether `result` can settle as `outcome` only, a promise that we settle ourselves, and nobody would ever know: it is that
+ * promise, or an async function has returned it and nothing has run since; no other microtask waits; and nobody holds
+ * either but one object of ours the outcome, our caller `own` times the result, and the two arguments. Then neither has to
+ * be settled any more. */
+bool sk_claim(JSContext *ctx, JSValueConst result, JSValueConst outcome, int own)
+{
+    struct list_head *jobs = &ctx->rt->job_list;
+    JSJobEntry *job;
+    JSObject *then;
+    JSPromiseData *s = JS_GetOpaque(outcome, JS_CLASS_PROMISE);
+    if (!s || s->promise_state != JS_PROMISE_PENDING || !JS_IsPromise(result)
+        || !list_empty(&s->promise_reactions[0]))
+        return false;
+    if (JS_VALUE_GET_PTR(result) == JS_VALUE_GET_PTR(outcome))
+        return list_empty(jobs) && JS_REF_COUNT(JS_VALUE_GET_PTR(result)) == own + 3;
+    if (list_empty(jobs) || jobs->next != jobs->prev)
+        return false;
+    job = list_entry(jobs->next, JSJobEntry, link);
+    if (job->job_func != js_promise_resolve_thenable_job
+        || JS_VALUE_GET_TAG(job->argv[2]) != JS_TAG_OBJECT
+        || JS_VALUE_GET_PTR(job->argv[0]) != JS_VALUE_GET_PTR(result)
+        || JS_VALUE_GET_PTR(job->argv[1]) != JS_VALUE_GET_PTR(outcome))
+        return false;
+    then = JS_VALUE_GET_OBJ(job->argv[2]);
+    s = JS_GetOpaque(result, JS_CLASS_PROMISE);
+    if (then->class_id != JS_CLASS_C_FUNCTION || then->u.cfunc.c_function.generic != js_promise_then
+        || !list_empty(&s->promise_reactions[0])
+        || JS_REF_COUNT(JS_VALUE_GET_PTR(result)) != own + 2 || JS_REF_COUNT(JS_VALUE_GET_PTR(outcome)) != 3)
+        return false;
+    list_del(&job->link);
+    for (int i = 0; i < job->argc; i++)
+        JS_FreeValue(ctx, job->argv[i]);
+    JS_FreeValue(ctx, job->sk_context);
+    js_free(ctx, job);
+    return true;
+}
+
 /* A new object like `model`, an instance of a JavaScript class: of its shape, private fields and all, with the values of
  * its fields, the first `argc` of them from `argv`. It costs two allocations, and runs no constructor. */
 JSValue sk_stamp(JSContext *ctx, JSValueConst model, int argc, JSValueConst *argv)

@@ -167,6 +167,13 @@ export function removeAbortAlgorithm(signal, algorithm) {
   stateOf(signal).algorithms?.delete(algorithm);
 }
 
+/** Whether `algorithm` is all that would run when `signal` aborts. */
+export function runsOnly(signal, algorithm) {
+  const { algorithms, dependents } = stateOf(signal);
+  if (dependents !== undefined || hasListeners(signal, "abort")) return false;
+  return algorithms !== undefined && algorithms.size === 1 && algorithms.has(algorithm);
+}
+
 function keepWatched(signal, state) {
   for (const source of state.sources ?? []) (stateOf(source).watched ??= new Set()).add(signal);
 }

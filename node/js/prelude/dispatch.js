@@ -6,6 +6,7 @@
 // ```text
 // FETCH -> handler -> a Response at once        -> RESPOND            -> (holds released) DONE
 //                  -> a promise, then a Response -> RESPOND            -> DONE
+//                  -> the promise of a fetch     -> HAND_ON
 //                  -> throws, rejects, no Response -> FAIL             -> DONE
 // ```
 // This is the hot path: a handler that returns a `Response` is answered within the same call, without a promise, and
@@ -18,6 +19,7 @@ import { callHandler, usesListeners } from "./entry.js";
 import { errorText, workerStack } from "./errors-report.js";
 import { cancel, drop, end, holdUntil, isLastHold, last, openEvent, release, requestIdOf } from "./event-context.js";
 import { dispatchTrusted } from "./events.js";
+import { handOn } from "./fetch.js";
 import { FetchEvent, ScheduledEvent, responseOf } from "./fetch-event.js";
 import { globalTarget } from "./global-target.js";
 import { incomingRequest } from "./request.js";
@@ -73,6 +75,7 @@ function onFetch(requestId, method, url, block, content, cf, meta) {
     return;
   }
   if (isResponse(result)) respond(context, result);
+  else if (handOn(context, result)) drop(context);
   else settle(context, result, onResponse);
 }
 

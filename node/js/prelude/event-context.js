@@ -32,6 +32,7 @@ let release;
 let drop;
 let isLastHold;
 let isOpen;
+let waitsOnlyFor;
 let last;
 let cancel;
 let cancelSignal;
@@ -53,6 +54,14 @@ export class ExecutionContext {
     const model = new ExecutionContext(INTERNAL);
     openEvent = (requestId, props) => stamp(model, requestId, 1, props === undefined ? undefined : stamp(MORE, props));
     isOpen = (event) => event.#holds > 0;
+    // Whether operation `id` is all that is left of the event beside its handler, whose promise waits for it. `signal` is what
+    // stops the operation, if anything does: only that of the event may.
+    waitsOnlyFor = (event, id, signal) => {
+      const more = event.#more;
+      if (event.#holds !== 1 || more === undefined || more.signal !== signal || more.atEnd !== undefined) return false;
+      const { chain } = more;
+      return chain !== undefined && chain.id === id && chain.after === undefined && chain.again === undefined;
+    };
     hold = (event) => {
       event.#holds += 1;
     };
@@ -176,4 +185,4 @@ export function currentEvent() {
 
 // `drop` is `release` for a hold whose end the host has been told of (`isLastHold`: it would be the event's end). `last` makes an event reachable for CANCEL and END; `cancel(requestId)` and `end(requestId)` are those. `atEnd(event, run)`
 // calls `run` when the event ends, however it does.
-export { atEnd, cancel, cancelSignal, drop, end, hold, isLastHold, isOpen, last, openEvent, release, requestIdOf };
+export { atEnd, cancel, cancelSignal, drop, end, hold, isLastHold, isOpen, last, openEvent, release, requestIdOf, waitsOnlyFor };

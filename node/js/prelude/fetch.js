@@ -4,9 +4,10 @@
 // binding's name, or none for the Internet, so that both share everything. **Enter at** `fetch`.
 
 import { OP, host, op, start, startWith } from "./host.js";
-import { addAbortAlgorithm, removeAbortAlgorithm } from "./abort.js";
+import { addAbortAlgorithm, removeAbortAlgorithm, runsOnly } from "./abort.js";
 import * as body from "./body.js";
 import { flow, lengthOf, sendable } from "./body.js";
+import { waitsOnlyFor } from "./event-context.js";
 import { cutBlock, listDelete, listGet } from "./headers.js";
 import { Request, headOf, isRequest } from "./request.js";
 import { fetchedResponse, isRedirectStatus } from "./response.js";
@@ -20,7 +21,7 @@ const REDIRECTS_MAX = 20;
 // What is sent whole waits for room together with everything else that the worker asks of the host, so it has to be small.
 const WHOLE_MAX = 128 * 1024;
 
-const { promise, settle, stamp } = host;
+const { claim, promise, settle, stamp } = host;
 
 // One fetch on its way; the first fields are what `headOf` knows of its request. `outcome` is the promise that `fetch`
 // returned, `abort` what `signal` runs while the host works on it.
@@ -35,7 +36,11 @@ const CALL = {
   content: undefined,
   redirects: 0,
   abort: undefined,
+  id: 0,
 };
+
+// The call that was sent last, if the host can hand its answer on without us: see `handOn`.
+let latest;
 
 // What a response has that came from outside: its first two fields differ from answer to answer.
 const FETCHED = { url: "", statusText: "", immutable: true, redirected: false, webSocket: undefined };
@@ -84,6 +89,8 @@ function send(call, pump) {
     binding === undefined
       ? startWith(OP.FETCH, arrived, [method, url, head, content], call)
       : startWith(OP.SERVICE_FETCH, arrived, [binding, method, url, head, content], call);
+  call.id = id;
+  latest = pump === undefined && call.redirect === "manual" ? call : undefined;
   if (signal !== undefined) {
     call.abort = (reason) => {
       op(OP.ABORT, id);
@@ -97,8 +104,26 @@ function send(call, pump) {
   });
 }
 
+// The references to `result` that `handOn` and its caller hold: the argument, and a variable.
+const OWN = 2;
+
+// A handler returned `result`, kept in one variable. When that is the promise of a fetch which is all that the event waits for,
+// and which nobody else has seen, as in `return env.API.fetch(request)`, the host gives its answer to the caller as it is:
+// this isolate has nothing left to do. False where it has.
+export function handOn(event, result) {
+  const call = latest;
+  latest = undefined;
+  if (call === undefined || !waitsOnlyFor(event, call.id, call.signal)) return false;
+  // It ends with its caller, so that signal needs no watching; but others may watch it.
+  if (call.signal !== undefined && !runsOnly(call.signal, call.abort)) return false;
+  if (!claim(result, call.outcome, OWN)) return false;
+  op(OP.HAND_ON, call.id);
+  return true;
+}
+
 // The host's reply: an Error, or [status, status text, block of headers, body id, socket id].
 function arrived(reply, call) {
+  if (latest === call) latest = undefined;
   if (call.abort !== undefined) removeAbortAlgorithm(call.signal, call.abort);
   try {
     if (!Array.isArray(reply)) throw reply;

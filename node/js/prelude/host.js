@@ -19,6 +19,7 @@ export const OP = Object.freeze({
   LOADED: 6,
   NOW: 7,
   RANDOM: 8,
+  HAND_ON: 9,
   URL_PARSE: 10,
   URL_SET: 11,
   DOMAIN_TO_ASCII: 12,

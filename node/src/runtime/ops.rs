@@ -137,6 +137,7 @@ impl Ops {
                 Ok(true)
             }
             code::RANDOM => crypto::random(args, reply),
+            code::HAND_ON => self.hand_on(args),
             code::URL_PARSE => url::parse(args, reply),
             code::URL_SET => url::set(args, reply),
             code::DOMAIN_TO_ASCII => url::domain_to_ascii(args, reply),

@@ -11,6 +11,7 @@ mod bindings;
 mod entry;
 mod failures;
 mod fetching;
+mod handing_on;
 mod requests;
 mod sockets;
 mod stage;

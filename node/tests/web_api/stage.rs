@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -29,6 +32,33 @@ pub(crate) struct Surroundings {
     log: Mutex<Vec<LogRecord>>,
     kv: Mutex<BTreeMap<String, KvEntry>>,
     origin: Option<Origin>,
+    slow: Slow,
+}
+
+/// Requests for `/slow`, which nobody answers.
+#[derive(Default)]
+struct Slow {
+    began: AtomicUsize,
+    given_up: AtomicUsize,
+}
+
+impl Slow {
+    async fn answer(&self, path: &str) {
+        if path == "/slow" {
+            self.began.fetch_add(1, Ordering::SeqCst);
+            let _waiting = Waiting(self);
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// One of them, given up when it is dropped.
+struct Waiting<'a>(&'a Slow);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.given_up.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 #[async_trait::async_trait]
@@ -36,9 +66,7 @@ impl Outbound for Surroundings {
     async fn fetch(&self, _: &CallContext, request: Request<Body>) -> Result<Response<Body>, OutboundError> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|error| OutboundError::Network(error.to_string()))?.to_bytes();
-        if head.uri.path() == "/slow" {
-            std::future::pending::<()>().await;
-        }
+        self.slow.answer(head.uri.path()).await;
         self.origin
             .as_ref()
             .and_then(|origin| origin(head, body))
@@ -53,6 +81,7 @@ impl Outbound for Surroundings {
     ) -> Result<Response<Body>, OutboundError> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|error| OutboundError::Network(error.to_string()))?.to_bytes();
+        self.slow.answer(head.uri.path()).await;
         let text = format!("{} {} {} {}", target.binding, head.method, head.uri, String::from_utf8_lossy(&body));
         Ok(Response::builder().status(203).header("x-service", "yes").body(whole(text)).unwrap())
     }
@@ -116,6 +145,10 @@ impl Stage {
 
     pub(crate) fn of(source: &str, syntax: Syntax) -> Self {
         Self::build(source, syntax, None)
+    }
+
+    pub(crate) fn of_with_origin(source: &str, origin: Origin) -> Self {
+        Self::build(source, Syntax::Modules, Some(origin))
     }
 
     fn build(source: &str, syntax: Syntax, origin: Option<Origin>) -> Self {
@@ -212,6 +245,21 @@ impl Stage {
     pub(crate) async fn memory_bytes(&self) -> usize {
         support::eventually("the events are over", || self.runtime.stats().events == 0).await;
         self.runtime.stats().memory_bytes
+    }
+
+    /// Waits until so many requests for `/slow` have begun.
+    pub(crate) async fn slow_began(&self, count: usize) {
+        support::eventually("a slow request", || self.surroundings.slow.began.load(Ordering::SeqCst) >= count).await;
+    }
+
+    /// Waits until so many requests for `/slow` are given up.
+    pub(crate) async fn slow_given_up(&self, count: usize) {
+        support::eventually("one given up", || self.surroundings.slow.given_up.load(Ordering::SeqCst) >= count).await;
+    }
+
+    /// Requests for `/slow` that are given up.
+    pub(crate) fn slow_are_given_up(&self) -> usize {
+        self.surroundings.slow.given_up.load(Ordering::SeqCst)
     }
 
     pub(crate) fn messages(&self) -> Vec<String> {

@@ -18,6 +18,7 @@ codes! {
     LOADED = 6,
     NOW = 7,
     RANDOM = 8,
+    HAND_ON = 9,
     URL_PARSE = 10,
     URL_SET = 11,
     DOMAIN_TO_ASCII = 12,

@@ -5,12 +5,14 @@
 
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri};
+use hyper::ext::ReasonPhrase;
 
 use super::{
     OpError, Ops,
     body::{self, Incoming},
     headers,
     pending::{Done, Work},
+    request::Answer,
     room::Taken,
 };
 use crate::{
@@ -18,7 +20,7 @@ use crate::{
     runtime::{
         frame::{Reader, Writer},
         websocket::Accepted,
-        worker::{Body, EnvValue, ServiceTarget},
+        worker::{Body, EnvValue, Outcome, ServiceTarget, WorkerError},
     },
 };
 
@@ -88,7 +90,7 @@ impl Ops {
         }
         let socket = response.extensions_mut().remove::<Accepted>().and_then(|accepted| accepted.take());
         let status = response.status();
-        let reason = response.extensions().get::<hyper::ext::ReasonPhrase>().map(|reason| reason.as_bytes().to_vec());
+        let reason = response.extensions().get::<ReasonPhrase>().map(|reason| reason.as_bytes().to_vec());
         out.list(5).int(i32::from(status.as_u16()));
         match reason {
             Some(reason) => out.latin1(&reason),
@@ -109,6 +111,27 @@ impl Ops {
             None => drop(out.undefined()),
         }
     }
+}
+
+/// The answer of an event whose guest has handed on what it fetched: as if the guest had read and sent it.
+pub(super) fn handed_on(response: Result<Response<Body>, OutboundError>) -> Answer {
+    let response = response.map_err(|error| exception(error_class(&error), &error.to_string()))?;
+    let (mut from, body) = response.into_parts();
+    let mut response = Response::new(body);
+    *response.status_mut() = from.status;
+    *response.headers_mut() = from.headers;
+    if let Some(reason) = from.extensions.remove::<ReasonPhrase>() {
+        response.extensions_mut().insert(reason);
+    }
+    if let Some(socket) = from.extensions.remove::<Accepted>() {
+        response.extensions_mut().insert(socket);
+    }
+    Ok(Outcome::Response(response))
+}
+
+/// What the caller of an event hears when it fails with an error of the host's.
+pub(super) fn exception(name: &str, message: &str) -> WorkerError {
+    WorkerError::Exception { message: format!("{name}: {message}"), stack: String::new() }
 }
 
 fn error_class(error: &OutboundError) -> &'static str {

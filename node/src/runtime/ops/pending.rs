@@ -84,6 +84,16 @@ struct Operation {
     request: i32,
     code: i32,
     task: Option<AbortHandle>,
+    /// Its result answers its event.
+    is_answer: bool,
+}
+
+/// A completed operation.
+pub(crate) struct Completed {
+    /// The event that it belongs to.
+    pub(crate) request: i32,
+    /// The guest has handed it on: its result answers that event, and the guest does not hear of it.
+    pub(crate) is_answer: bool,
 }
 
 /// The table of operations in flight.
@@ -119,7 +129,7 @@ impl Pending {
     }
 
     pub(super) fn start(&mut self, op: i32, request: i32, code: i32, work: Work) {
-        self.operations.insert(op, Operation { request, code, task: None });
+        self.operations.insert(op, Operation { request, code, task: None, is_answer: false });
         self.started.push(Started { op, work });
     }
 
@@ -141,10 +151,17 @@ impl Pending {
         }
     }
 
-    /// Forgets a completed operation; its request, or `None` when it had been stopped before.
-    pub(crate) fn complete(&mut self, op: i32) -> Option<i32> {
+    /// Forgets a completed operation, or says that it had been stopped before.
+    pub(crate) fn complete(&mut self, op: i32) -> Option<Completed> {
         let operation = self.operations.remove(&op)?;
         self.timers.remove(op);
+        Some(Completed { request: operation.request, is_answer: operation.is_answer })
+    }
+
+    /// Makes the result of an operation the answer of its event, which is returned.
+    pub(super) fn make_answer(&mut self, op: i32) -> Option<i32> {
+        let operation = self.operations.get_mut(&op)?;
+        operation.is_answer = true;
         Some(operation.request)
     }
 

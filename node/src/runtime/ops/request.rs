@@ -4,7 +4,8 @@
 //! [`Requests`].
 //!
 //! ```text
-//! open --RESPOND, FAIL--> answered --DONE--> over
+//! open --HAND_ON--> handed on --the operation completes--> over
+//!   |--RESPOND, FAIL--> answered --DONE--> over
 //!   |                         `--nothing pending--> over (a promise that can never settle; an open body breaks)
 //!   |--DONE (scheduled)--> over
 //!   `--nothing pending, unanswered--> over: the worker will never respond
@@ -19,7 +20,7 @@ use std::{
 use http::{Response, StatusCode};
 use tokio::sync::oneshot;
 
-use super::{OpError, Ops, Replied, body, headers};
+use super::{OpError, Ops, Replied, body, fetch, headers, pending::Done};
 use crate::{
     bindings::outbound::{CallContext, LogLevel, LogRecord},
     runtime::{
@@ -44,6 +45,8 @@ pub(crate) struct Request {
     sockets: u32,
     pipe: Option<i32>,
     over: bool,
+    /// The guest has nothing left to do for it: an operation's result is its answer.
+    handed_on: bool,
     cpu: Duration,
     began: Instant,
     /// From `began` to the answer.
@@ -79,6 +82,7 @@ impl Requests {
             sockets: 0,
             pipe: None,
             over: false,
+            handed_on: false,
             cpu: Duration::ZERO,
             began,
             wall,
@@ -277,6 +281,36 @@ impl Ops {
         Ok(false)
     }
 
+    /// HAND_ON
+    pub(super) fn hand_on(&mut self, args: &mut Reader<'_>) -> Replied {
+        let event = self.pending.make_answer(args.int()?);
+        if let Some(request) = event.and_then(|id| self.requests.table.get_mut(&id)) {
+            request.handed_on = true;
+        }
+        Ok(false)
+    }
+
+    /// Answers an event by what the guest has handed on, and ends it.
+    pub(crate) fn answer_by(&mut self, id: i32, done: Done) {
+        let answer = match done {
+            Done::Response(response) => fetch::handed_on(*response),
+            Done::Failed { name, message } => Err(fetch::exception(name, &message)),
+            _ => Err(WorkerError::NeverResponds),
+        };
+        self.requests.answer(id, answer, self.now_ms);
+        self.requests.end_by_guest(id);
+        self.end(id, WorkerError::NeverResponds);
+    }
+
+    /// Ends an event whose caller went away and whose guest has nothing left to do for it; false for any other.
+    pub(crate) fn end_handed_on(&mut self, id: i32) -> bool {
+        let Some(request) = self.requests.table.get_mut(&id).filter(|request| request.handed_on) else { return false };
+        request.answer = None;
+        request.over = true;
+        self.end(id, WorkerError::NeverResponds);
+        true
+    }
+
     /// Ends the events that are over, of those that something happened to since the last call.
     pub(crate) fn settle(&mut self, now: Instant) {
         // The guest has begun anew what it was granted room for, or never will.
@@ -333,7 +367,7 @@ impl Ops {
         if untold {
             request.log(error, self.now_ms);
         }
-        if !request.over {
+        if !request.over && !request.handed_on {
             self.requests.ended.push(id);
         }
     }

@@ -12,7 +12,7 @@ use crate::{
         frame::Writer,
         isolate::Fault,
         meter,
-        ops::pending::Done,
+        ops::pending::{Completed, Done},
         services::Services,
         ticker,
         worker::{Event, Limits, LoadError, ServiceTarget, WorkerError},
@@ -137,13 +137,17 @@ fn open_mail(isolate: &mut Isolate, frame: &mut Writer, mail: Mail, services: &S
                 Done::Elapsed => ops.pending.elapsed(op)?,
                 _ => op,
             };
-            let request = ops.pending.complete(op)?;
+            let Completed { request, is_answer } = ops.pending.complete(op)?;
             ops.requests.operation_ended(request);
+            if is_answer {
+                ops.answer_by(request, done);
+                return None;
+            }
             event::complete(frame, ops, op, request, done);
             Some(request)
         }
         Mail::Cancel { request } => {
-            if !ops.requests.contains(request) {
+            if !ops.requests.contains(request) || ops.end_handed_on(request) {
                 return None;
             }
             ops.gave_up(request, clock::monotonic());
