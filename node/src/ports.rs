@@ -21,7 +21,7 @@ use crate::{
     dispatch::spec,
     runtime::Runtime,
     tails::Tails,
-    worker::{Compatibility, EnvValue, LoadError, PrepareError, ServiceTarget, WorkerKey, WorkerSpec},
+    worker::{Compatibility, EnvValue, LoadError, PrepareError, WorkerKey, WorkerSpec},
 };
 
 /// The version of what is not a version yet.
@@ -91,13 +91,7 @@ fn candidate(input: &ValidateInput<'_>) -> WorkerSpec {
             Binding::Json(json) => EnvValue::Json(json.clone()),
             Binding::Secret(_) => EnvValue::Secret(String::new()),
             Binding::KvNamespace(namespace) => EnvValue::Kv(namespace.clone()),
-            Binding::Service(target) => EnvValue::Service(ServiceTarget {
-                binding: name.clone(),
-                service: target.service.clone(),
-                environment: target.environment.clone(),
-                entrypoint: target.entrypoint.clone(),
-                props: target.props.clone(),
-            }),
+            Binding::Service(target) => spec::service(name, target),
             Binding::VersionMetadata => {
                 EnvValue::VersionMetadata { id: version.clone(), tag: String::new(), timestamp: String::new() }
             }

@@ -125,7 +125,7 @@ pub enum EnvValue {
     /// A KV namespace.
     Kv(NamespaceId),
     /// Another service.
-    Service(ServiceTarget),
+    Service(Arc<ServiceTarget>),
     /// `{id, tag, timestamp}` of the version that runs.
     VersionMetadata {
         /// The version's id.

@@ -2,6 +2,8 @@
 //!
 //! **Owns** refusing every other effect. **Must not know** where the lines go. **Enter at** [`LinesOnly`].
 
+use std::sync::Arc;
+
 use http::{Request, Response};
 use skerry_control::kv::KvError;
 use skerry_proto::id::NamespaceId;
@@ -26,7 +28,7 @@ impl<F: Fn(&CallContext, LogRecord) + Send + Sync> Outbound for LinesOnly<F> {
     async fn service(
         &self,
         _: &CallContext,
-        _: &ServiceTarget,
+        _: &Arc<ServiceTarget>,
         _: Request<Body>,
     ) -> Result<Response<Body>, OutboundError> {
         Err(OutboundError::Refused(self.refusal.into()))

@@ -24,7 +24,7 @@ pub trait Outbound: Send + Sync {
     async fn service(
         &self,
         cx: &CallContext,
-        target: &ServiceTarget,
+        target: &Arc<ServiceTarget>,
         request: Request<Body>,
     ) -> Result<Response<Body>, OutboundError>;
     /// One KV operation.

@@ -162,7 +162,7 @@ impl Outbound for Door {
     async fn service(
         &self,
         cx: &CallContext,
-        target: &ServiceTarget,
+        target: &Arc<ServiceTarget>,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, OutboundError> {
         let site = {
@@ -178,7 +178,7 @@ impl Outbound for Door {
         };
         let Some(site) = site else { return Err(unbound(target)) };
         if target.entrypoint.is_some() || target.props.is_some() {
-            request.extensions_mut().insert(target.clone());
+            request.extensions_mut().insert(Arc::clone(target));
         }
         self.nested(cx, (&site, None), request, Some(&target.binding)).await
     }

@@ -11,7 +11,7 @@ use std::{
 
 use skerry_control::{
     bundles::{BundleError, Bundles},
-    catalog::{Annotations, Binding, EnvironmentKey, LimitsConfig, Syntax as CatalogSyntax, Version},
+    catalog::{Annotations, Binding, EnvironmentKey, LimitsConfig, ServiceBinding, Syntax as CatalogSyntax, Version},
     seal::{OpenError, Sealer},
 };
 use skerry_proto::{
@@ -174,13 +174,7 @@ impl Specs {
                 }
             }
             Binding::KvNamespace(namespace) => EnvValue::Kv(namespace.clone()),
-            Binding::Service(target) => EnvValue::Service(ServiceTarget {
-                binding: name.to_owned(),
-                service: target.service.clone(),
-                environment: target.environment.clone(),
-                entrypoint: target.entrypoint.clone(),
-                props: target.props.clone(),
-            }),
+            Binding::Service(target) => service(name, target),
             Binding::VersionMetadata => EnvValue::VersionMetadata {
                 id: version.id.clone(),
                 tag: version.annotations.text(Annotations::TAG).to_owned(),
@@ -190,6 +184,12 @@ impl Specs {
             Binding::DurableObjectNamespace(_) => return Ok(None),
         }))
     }
+}
+
+/// A service binding, as the runtime is given it.
+pub fn service(name: &str, target: &ServiceBinding) -> EnvValue {
+    let ServiceBinding { service, environment, entrypoint, props } = target.clone();
+    EnvValue::Service(Arc::new(ServiceTarget { binding: name.to_owned(), service, environment, entrypoint, props }))
 }
 
 /// A bundle as the runtime takes it.

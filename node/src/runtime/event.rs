@@ -2,7 +2,10 @@
 //!
 //! **Owns** their encoding. **Must not know** when they are sent. **Enter at** the function of an event.
 
-use std::task::{Context, Poll, Waker};
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Version, header};
@@ -84,7 +87,7 @@ pub(crate) fn fetch(out: &mut Writer, ops: &mut Ops, id: i32, request: Request<B
         Arrived::Stream(incoming) => out.int(ops.bodies.insert_incoming(id, incoming)),
     };
     out.optional_text(parts.extensions.get::<RequestCf>().map(|cf| &*cf.0));
-    match parts.extensions.get::<ServiceTarget>().filter(|to| to.entrypoint.is_some() || to.props.is_some()) {
+    match parts.extensions.get::<Arc<ServiceTarget>>().filter(|to| to.entrypoint.is_some() || to.props.is_some()) {
         Some(target) => out.text(&meta(target)),
         None => out.undefined(),
     };

@@ -36,7 +36,7 @@ impl Outbound for Broken {
     async fn service(
         &self,
         _: &CallContext,
-        _: &ServiceTarget,
+        _: &Arc<ServiceTarget>,
         _: Request<Body>,
     ) -> Result<Response<Body>, OutboundError> {
         panic!("a mistake in service")

@@ -106,7 +106,7 @@ impl Outbound for World {
     async fn service(
         &self,
         cx: &CallContext,
-        _: &ServiceTarget,
+        _: &Arc<ServiceTarget>,
         request: Request<Body>,
     ) -> Result<Response<Body>, OutboundError> {
         self.fetch(cx, request).await

@@ -76,7 +76,7 @@ impl Outbound for Surroundings {
     async fn service(
         &self,
         _: &CallContext,
-        target: &ServiceTarget,
+        target: &Arc<ServiceTarget>,
         request: Request<Body>,
     ) -> Result<Response<Body>, OutboundError> {
         let (head, body) = request.into_parts();
@@ -163,13 +163,13 @@ impl Stage {
             ("KV".to_owned(), EnvValue::Kv(NamespaceId::new("0123456789abcdef0123456789abcdef").unwrap())),
             (
                 "SERVICE".to_owned(),
-                EnvValue::Service(ServiceTarget {
+                EnvValue::Service(Arc::new(ServiceTarget {
                     binding: "SERVICE".to_owned(),
                     service: ServiceName::new("other").unwrap(),
                     environment: None,
                     entrypoint: None,
                     props: None,
-                }),
+                })),
             ),
         ];
         let surroundings = Arc::new(Surroundings { origin, ..Surroundings::default() });

@@ -52,7 +52,7 @@ impl Door {
     /// A request to a bound service.
     pub(super) async fn service(
         &self,
-        target: &ServiceTarget,
+        target: &Arc<ServiceTarget>,
         request: Request<Body>,
     ) -> Result<Response<Body>, OutboundError> {
         self.count()?;
@@ -66,7 +66,7 @@ impl Door {
     }
 
     /// The service binding called `name`, whatever its case: host names have none.
-    pub(super) fn service_binding(&self, name: &str) -> Option<&ServiceTarget> {
+    pub(super) fn service_binding(&self, name: &str) -> Option<&Arc<ServiceTarget>> {
         self.worker.env.iter().find_map(|(binding, value)| match value {
             EnvValue::Service(target) if binding.eq_ignore_ascii_case(name) => Some(target),
             _ => None,

@@ -3,6 +3,8 @@
 //! **Owns** the way from an operation's arguments to a request. **Must not know** how a request is sent. **Enter at**
 //! [`Ops::fetch`].
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri};
 use hyper::ext::ReasonPhrase;
@@ -34,7 +36,7 @@ impl Ops {
     ) -> Result<Work, OpError> {
         let binding = args.text()?;
         let target = self.worker.env.iter().find_map(|(name, value)| match value {
-            EnvValue::Service(target) if name == binding => Some(target.clone()),
+            EnvValue::Service(target) if name == binding => Some(Arc::clone(target)),
             _ => None,
         });
         let target = target.ok_or_else(|| OpError::throw("TypeError", format!("{binding} is no service binding.")))?;
@@ -46,7 +48,7 @@ impl Ops {
     pub(super) fn fetch(
         &mut self,
         context: CallContext,
-        target: Option<ServiceTarget>,
+        target: Option<Arc<ServiceTarget>>,
         args: &mut Reader<'_>,
         mut room: Option<Taken>,
     ) -> Result<Work, OpError> {

@@ -101,7 +101,7 @@ fn begin_call(isolate: &mut Isolate, frame: &mut Writer, call: Call, seat: &Arc<
     let Call { event, at, context, answer, place, .. } = call;
     let (handler, entrypoint) = match &event {
         Event::Fetch(request) => {
-            ("fetch", request.extensions().get::<ServiceTarget>().and_then(|to| to.entrypoint.as_ref()))
+            ("fetch", request.extensions().get::<Arc<ServiceTarget>>().and_then(|to| to.entrypoint.as_ref()))
         }
         Event::Scheduled { .. } => ("scheduled", None),
     };

@@ -85,7 +85,7 @@ pub(super) fn spec(wasm: Bytes, limits: Limits) -> Arc<WorkerSpec> {
             ("GREETING".to_owned(), EnvValue::Text("hello from a variable".to_owned())),
             ("TOKEN".to_owned(), EnvValue::Secret("s3cret".to_owned())),
             ("COUNTERS".to_owned(), EnvValue::Kv("fedcba9876543210fedcba9876543210".parse().unwrap())),
-            ("BACKEND".to_owned(), EnvValue::Service(service)),
+            ("BACKEND".to_owned(), EnvValue::Service(Arc::new(service))),
         ],
         limits,
         compatibility: Compatibility::default(),
@@ -181,7 +181,7 @@ impl Outbound for World {
     async fn service(
         &self,
         _: &CallContext,
-        target: &ServiceTarget,
+        target: &Arc<ServiceTarget>,
         request: Request<Body>,
     ) -> Result<Response<Body>, OutboundError> {
         let (parts, body) = request.into_parts();
