@@ -62,6 +62,13 @@ void sk_promise_settle(JSContext *ctx, JSValueConst promise, JSValueConst value,
         new: "",
     },
     Patch {
+        why: "the arena that an event leaves empty stays for the next event",
+        old: "        if (unlikely(ar->n_used_blocks == 0)) {
+",
+        new: "        if (unlikely(ar->n_used_blocks == 0) && ar->free_link.next != ar->free_link.prev) {
+",
+    },
+    Patch {
         why: "queueing a microtask captures the async context",
         old: "    e->job_func = job_func;
     e->argc = argc;
@@ -91,6 +98,15 @@ void sk_promise_settle(JSContext *ctx, JSValueConst promise, JSValueConst value,
         new: "#if 0
 #else
 ",
+    },
+    Patch {
+        why: "a string equals itself: `typeof` and a literal give the same one",
+        old: "static bool js_string_eq(JSString *p1, JSString *p2) {
+    if (p1->len",
+        new: "static bool js_string_eq(JSString *p1, JSString *p2) {
+    if (p1 == p2)
+        return true;
+    if (p1->len",
     },
     Patch {
         why: "an async function settles its promise without two functions to do it (throws)",
