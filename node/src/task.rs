@@ -9,6 +9,14 @@ use futures_util::FutureExt;
 pub use skerry_control::task::spawn;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// Lets another thread of the runtime look after connections while this one is busy for a while. A thread that runs a task polls
+/// no sockets, and tokio wakes no other thread to do it, though it be idle; for a second task that waits here, it does.
+pub fn rouse_another_thread() {
+    for _ in 0..2 {
+        let _detached = spawn("rouse", async {});
+    }
+}
+
 /// A group of tasks that are told to stop, and waited for, together. Clones share the group.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {

@@ -1,4 +1,5 @@
-//! Pure. Where a worker's events begin: on the thread that brings them, or in the heavy lane.
+//! Pure. Where a worker's events begin, on the thread that brings them or in the heavy lane, and whether somebody should look
+//! after that thread's connections meanwhile.
 //!
 //! **Owns** what is remembered of how long they ran. **Must not know** threads or isolates. **Enter at** [`Pace`].
 //!
@@ -9,19 +10,46 @@
 //! [`INLINE_TICKS_MAX`] ticks. A worker may do that once, and not with each of its events.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
 use super::limits::INLINE_TICKS_MAX;
 
+/// A turn that takes longer keeps others waiting for longer than it takes to wake a thread for them, several times over.
+const BRIEF: Duration = Duration::from_micros(100);
+
 /// What the last events of one worker say about its next one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pace {
     long: AtomicBool,
+    /// What a turn may take, in nanoseconds.
+    usual_ns: AtomicU64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        // Nothing is known of a new worker, and its first turn compiles its code.
+        Self { long: AtomicBool::new(false), usual_ns: AtomicU64::new(nanoseconds(10 * BRIEF)) }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Pace {
+    /// Whether the next turn is likely over before anybody notices.
+    pub(crate) fn is_brief(&self) -> bool {
+        self.usual_ns.load(Ordering::Relaxed) <= nanoseconds(BRIEF)
+    }
+
+    /// A turn on the thread that brought its event took so long. One long turn counts at once, a brief one little by little.
+    pub(crate) fn took(&self, turn: Duration) {
+        let usual = self.usual_ns.load(Ordering::Relaxed);
+        self.usual_ns.store(nanoseconds(turn).max(usual - usual / 4), Ordering::Relaxed);
+    }
+
     /// Whether the next event begins in the heavy lane.
     pub(crate) fn is_long(&self) -> bool {
         self.long.load(Ordering::Relaxed)
@@ -43,6 +71,18 @@ mod tests {
     use super::*;
 
     const TICK: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_worker_is_brief_once_its_turns_have_been_for_a_while() {
+        let pace = Pace::default();
+        assert!(!pace.is_brief(), "nothing is known yet");
+        (0..9).for_each(|_| pace.took(BRIEF / 4));
+        assert!(pace.is_brief());
+        pace.took(5 * BRIEF);
+        assert!(!pace.is_brief());
+        pace.took(BRIEF / 4);
+        assert!(!pace.is_brief(), "every other turn may be long");
+    }
 
     #[test]
     fn a_long_event_sends_the_next_to_the_lane_and_a_short_one_brings_it_back() {

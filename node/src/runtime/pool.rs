@@ -2,8 +2,8 @@
 //!
 //! **Owns** the choice. **Must not know** isolates, queues or threads. **Enter at** [`choose`].
 //!
-//! Idle isolates come first, the most recently used one of them: its memory is warm and the others may fall idle for good.
-//! A new one is made while the worker may have more; then the least loaded takes the event, which may wait there.
+//! Idle isolates come first, of these the ones that ran last on the asking thread, whose core has their memory in its cache,
+//! and of these the most recently used: the others may fall idle for good. A new one is made while the worker may have more; then the least loaded takes the event, which may wait there.
 
 /// What is known of one isolate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(crate) struct Load {
     pub(crate) events: usize,
     /// When it last began an event, on any clock that does not go back.
     pub(crate) used_ms: u64,
+    /// Whether it ran last on the thread that asks.
+    pub(crate) is_near: bool,
 }
 
 /// What a worker may have.
@@ -38,8 +40,8 @@ pub(crate) enum Choice {
 
 /// Chooses for one event. `room` says whether the node may have one more isolate.
 pub(crate) fn choose(loads: &[Load], bounds: Bounds, room: bool) -> Choice {
-    let idle = loads.iter().enumerate().filter(|(_, load)| load.events == 0).max_by_key(|(_, load)| load.used_ms);
-    if let Some((at, _)) = idle {
+    let idle = loads.iter().enumerate().filter(|(_, load)| load.events == 0);
+    if let Some((at, _)) = idle.max_by_key(|(_, load)| (load.is_near, load.used_ms)) {
         return Choice::Existing(at);
     }
     if loads.len() < bounds.isolates.max(1) && room {
@@ -61,12 +63,20 @@ mod tests {
     const BOUNDS: Bounds = Bounds { isolates: 2, in_flight: 4, queue: 3 };
 
     fn load(events: usize, used_ms: u64) -> Load {
-        Load { events, used_ms }
+        Load { events, used_ms, is_near: false }
     }
 
     #[test]
     fn the_warmest_idle_isolate_comes_first() {
         assert_eq!(choose(&[load(0, 1), load(0, 5), load(1, 9)], BOUNDS, true), Choice::Existing(1));
+    }
+
+    #[test]
+    fn an_idle_isolate_of_the_same_thread_comes_before_a_warmer_one() {
+        let near = Load { is_near: true, ..load(0, 1) };
+        assert_eq!(choose(&[load(0, 5), near], BOUNDS, true), Choice::Existing(1));
+        let busy = Load { is_near: true, ..load(1, 9) };
+        assert_eq!(choose(&[load(0, 5), busy], BOUNDS, true), Choice::Existing(0));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -40,6 +40,7 @@ use super::{
     },
     pace::Pace,
     services::Services,
+    thread,
     ticker::TICK,
     worker::{LoadError, WorkerError, WorkerSpec},
 };
@@ -95,6 +96,8 @@ pub(crate) struct Seat {
     events: AtomicUsize,
     used_ms: AtomicU64,
     memory_bytes: AtomicUsize,
+    /// See [`thread::number`]; 0 before the first turn.
+    thread: AtomicU32,
     dead: AtomicBool,
 }
 
@@ -137,6 +140,7 @@ impl Seat {
             events: AtomicUsize::new(0),
             used_ms: AtomicU64::new(0),
             memory_bytes: AtomicUsize::new(0),
+            thread: AtomicU32::new(0),
             dead: AtomicBool::new(false),
         })
     }
@@ -154,6 +158,11 @@ impl Seat {
     /// Linear memory after its last event.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.memory_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The number of the thread on which it ran last.
+    pub(crate) fn thread(&self) -> u32 {
+        self.thread.load(Ordering::Relaxed)
     }
 
     /// Whether the isolate is gone.
@@ -315,6 +324,7 @@ impl Seat {
 
     fn put_back(&self, mut isolate: Box<Isolate>) {
         self.memory_bytes.store(isolate.memory_bytes(), Ordering::Relaxed);
+        self.thread.store(thread::number(), Ordering::Relaxed);
         let in_isolate = isolate.ops().requests.len();
         let mut state = self.lock();
         state.in_isolate = in_isolate;

@@ -2,10 +2,22 @@
 //!
 //! **Owns** the system calls. **Must not know** why they are made. **Enter at** [`cpu_time`].
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+static THREADS: AtomicU32 = AtomicU32::new(1);
 
 thread_local! {
+    static NUMBER: u32 = THREADS.fetch_add(1, Ordering::Relaxed);
     static TURN: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
+/// The calling thread's own number, from 1.
+pub(crate) fn number() -> u32 {
+    NUMBER.with(|number| *number)
 }
 
 /// CPU time that the calling thread has used.

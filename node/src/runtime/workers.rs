@@ -14,6 +14,7 @@ use super::{
     pool::{self, Bounds, Choice, Load},
     seat::{Reassign, Seat},
     services::Services,
+    thread,
     worker::{WorkerError, WorkerSpec},
 };
 
@@ -86,8 +87,10 @@ impl Workers {
         let bounds = Bounds { isolates: limits.isolates, in_flight: limits.in_flight, queue: limits.queue };
         let mut seats = self.lock();
         seats.retain(|seat| !seat.is_dead());
-        let loads: Vec<Load> =
-            seats.iter().map(|seat| Load { events: seat.events(), used_ms: seat.used_ms() }).collect();
+        let here = thread::number();
+        let load =
+            |seat: &Arc<Seat>| Load { events: seat.events(), used_ms: seat.used_ms(), is_near: seat.thread() == here };
+        let loads: Vec<Load> = seats.iter().map(load).collect();
         match pool::choose(&loads, bounds, self.services.census.has_room()) {
             Choice::Existing(at) => Ok(Arc::clone(&seats[at])),
             Choice::Overloaded => Err(WorkerError::Overloaded),

@@ -14,7 +14,7 @@ use super::{
     Isolate, Seat,
     turn::{self, Finished, Turn},
 };
-use crate::{runtime::limits, task};
+use crate::{clock, runtime::limits, task};
 
 /// A turn's future: it gives the isolate back.
 type Run = Pin<Box<dyn Future<Output = Finished> + Send>>;
@@ -32,6 +32,9 @@ impl Seat {
     /// the worker's events take long.
     pub(super) fn drive(self: &Arc<Self>) {
         if !self.pace.is_long() {
+            if !self.pace.is_brief() {
+                task::rouse_another_thread();
+            }
             self.drive_here();
             return;
         }
@@ -63,7 +66,10 @@ impl Seat {
     fn take_turn(self: &Arc<Self>) -> Step {
         let Some((isolate, turn)) = self.next() else { return Step::Left };
         let Some(mut run) = self.begin(isolate, turn) else { return Step::Taken };
-        match run.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        let began = clock::monotonic();
+        let poll = run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.pace.took(clock::monotonic().saturating_duration_since(began));
+        match poll {
             Poll::Ready(finished) => {
                 self.finish(finished);
                 Step::Taken
