@@ -395,6 +395,6 @@ fn refused(error: ValidateError) -> ApiError {
         ValidateError::Code { message, file, line, column } => {
             ApiError::Validation { message, source_position: file.map(|file| SourceView { file, line, column }) }
         }
-        ValidateError::Unavailable(reason) => ApiError::Unavailable(reason),
+        ValidateError::Unavailable(reason) => ApiError::NotValidated(reason),
     }
 }
