@@ -7,20 +7,24 @@
 //! both the router and the OpenAPI document are made. `docs/004-wrangler-surface.md` says which of Cloudflare's calls
 //! wrangler needs and how.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request, response::IntoResponse, routing::get};
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use tokio::sync::OwnedSemaphorePermit;
 
 use self::{
     endpoint::Endpoints,
     error::ApiError,
     ports::{Clock, ClusterView, Tails, Validator},
     tails::Sessions,
-    turn::Turns,
 };
-use crate::{control::Control, kv::KvStore};
+use crate::{
+    control::Control,
+    kv::KvStore,
+    turn::{LARGE_BODIES_MAX, Turns},
+};
 
 pub mod ports;
 
@@ -68,13 +72,16 @@ mod time;
 mod tokens;
 mod traced;
 mod triggers;
-mod turn;
 mod unsupported;
 mod upload;
 mod vars;
 mod versions;
 mod writer;
 mod zones;
+
+/// BOUND: how long a large body waits for its turn; a client that sends at all is through within seconds, and one that does not
+/// loses its turn after [`STALL`](body::STALL).
+const TURN_WAIT: Duration = Duration::from_secs(30);
 
 /// What the API says of the node it runs on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -120,6 +127,12 @@ impl Deps {
     /// Seconds since the Unix epoch.
     fn now_s(&self) -> u64 {
         u64::try_from(self.clock.now_ms() / 1000).unwrap_or(0)
+    }
+
+    /// Waits for a turn with a large body, which ends when the permit is dropped. Nothing of the body may have been read before.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let busy = || ApiError::Unavailable(format!("{LARGE_BODIES_MAX} large requests are being read"));
+        self.turns.take_within(TURN_WAIT).await.ok_or_else(busy)
     }
 }
 

@@ -44,6 +44,8 @@ pub mod catalog;
 pub mod kv;
 pub mod trace;
 
+mod turn;
+
 pub mod limits;
 
 pub mod clock;

@@ -153,7 +153,7 @@ impl Raft {
     /// gives up after `patience` and says so with `false`: it goes on with the state that it has.
     pub async fn recover(&self, patience: Duration) -> Result<bool, BuildError> {
         // The only voter need not wait for an election timeout, nor ask anyone before.
-        let alone = self.status().voters == [self.node];
+        let alone = self.is_alone();
         if alone {
             self.raft.trigger().elect(false).await.map_err(|error| raft_error(&error))?;
         }

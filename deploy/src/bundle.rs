@@ -21,6 +21,9 @@ use crate::project::{BuildSettings, ModuleKind};
 
 /// BOUND: what the API accepts in one upload (10027 above it); refusing here saves sending it.
 pub(crate) const MAX_UPLOAD_BYTES: usize = 64 << 20;
+/// Why a `.wasm` file beside JavaScript is refused, and what to do.
+const WASM_BESIDE_JS: &str = "WebAssembly in a JavaScript worker is not supported yet; deploy a component of its own and \
+                              bind to it as a service";
 
 /// The modules of one version.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,11 +74,7 @@ pub(crate) enum BundleError {
     #[error("{} is {found}; the entry must be a WebAssembly component (wasm32-wasip2, jco componentize, componentize-py)", path.display())]
     NotComponent { path: PathBuf, found: &'static str },
     /// A WebAssembly module beside JavaScript, which would fail when it runs.
-    #[error(
-        "{}: WebAssembly in a JavaScript worker is not supported yet; deploy a component of its own and bind to it as a \
-         service, or keep the file out with `find_additional_modules = false`",
-        path.display()
-    )]
+    #[error("{}: {WASM_BESIDE_JS}, or keep the file out with `find_additional_modules = false`", path.display())]
     WasmModule { path: PathBuf },
     /// More than the API takes.
     #[error("the modules are {bytes} bytes together; at most {MAX_UPLOAD_BYTES} can be uploaded")]

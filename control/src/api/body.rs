@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody as _},
     extract::{FromRequest, Request},
 };
 use bytes::{Bytes, BytesMut};
@@ -20,9 +20,10 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use crate::turn::SMALL_BODY_BYTES_MAX;
 
 /// BOUND: a JSON body other than KV bulk; the largest honest one, a bulk of secrets, is far below.
-pub(crate) const JSON_BYTES_MAX: usize = 1 << 20;
+const JSON_BYTES_MAX: usize = 1 << 20;
 
 /// BOUND: how long a body may send nothing; a client on the worst line sends something within seconds, and whoever waits
 /// for its turn with a large body waits for this.
@@ -35,6 +36,11 @@ const DRAIN_BYTES_MAX: usize = 256 << 20;
 /// The length that a request declares.
 pub(crate) fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether it shows before a body is read that it needs no turn.
+pub(crate) fn is_small(headers: &HeaderMap, body: &Body) -> bool {
+    body.is_end_stream() || declared_length(headers).is_some_and(|length| length <= SMALL_BODY_BYTES_MAX)
 }
 
 /// Reads a body to throw it away, so that its sender gets to see the answer; for as long as [`STALL`] at most.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    body::{Body, HttpBody as _},
+    body::Body,
     extract::{OriginalUri, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -21,13 +21,7 @@ use http::{HeaderName, HeaderValue, Method, Uri, request::Parts};
 use skerry_proto::id::Revision;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{
-    auth::Guard,
-    body::{self, JSON_BYTES_MAX, declared_length},
-    conditions::OWN_KEY,
-    error::ApiError,
-    ports::Peer,
-};
+use super::{auth::Guard, body, conditions::OWN_KEY, error::ApiError, ports::Peer};
 use crate::{
     clock,
     control::{ApiCall, Carried, CarryError, Control},
@@ -111,11 +105,11 @@ impl Carrier {
     async fn body(&self, parts: &Parts, body: Body) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ApiError> {
         let headers = &parts.headers;
         let is_trusted = self.guard.is_known(headers)?;
-        let is_small = body.is_end_stream() || declared_length(headers).is_some_and(|length| length <= JSON_BYTES_MAX);
+        let is_small = body::is_small(headers, &body);
         let (limit, turn) = match (is_trusted, is_small) {
             (false, _) => (UNKNOWN_BODY_BYTES_MAX, None),
             (true, true) => (API_BODY_BYTES_MAX, None),
-            (true, false) => (API_BODY_BYTES_MAX, Some(self.guard.deps.turns.take().await?)),
+            (true, false) => (API_BODY_BYTES_MAX, Some(self.guard.deps.turn().await?)),
         };
         let read = body::read(headers, body, "the request", limit).await;
         let read = read.map_err(|error| match error {

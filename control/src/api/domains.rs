@@ -25,7 +25,7 @@ use super::{
     zones,
 };
 use crate::{
-    catalog::{Catalog, Change, Domain, EnvironmentKey, ServiceKey},
+    catalog::{Catalog, Change, Domain, EnvironmentKey, HostPattern, ServiceKey},
     mint,
 };
 
@@ -52,7 +52,7 @@ pub(crate) struct DomainView {
 /// A custom domain to set. `zone_id` and `zone_name` are accepted too; the host says it all.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct DomainBody {
-    /// The host; lower-case, no wildcard.
+    /// The host; lower-case, no wildcard, and without routes of another account.
     pub hostname: String,
     /// The service that answers.
     pub service: String,
@@ -184,6 +184,7 @@ async fn put_one(
     };
     let hostname = parse_host("hostname", &body.hostname)?;
     let key = service.environment(environment);
+    refuse_routed(&account.catalog, &account.id, "hostname", &hostname)?;
     if !body.override_existing_origin {
         refuse_taken(&account.catalog, &key, &hostname)?;
     }
@@ -196,6 +197,17 @@ async fn put_one(
 
 fn parse_host(field: &str, text: &str) -> Result<Hostname, ApiError> {
     Hostname::new(&text.to_lowercase()).map_err(|error| ApiError::field(field, error.to_string()))
+}
+
+/// Fails when another account has routes on exactly this host, which would answer no more; what is a domain of this account
+/// already stays one. It is asked before the command is made, so that older logs come out as they did.
+fn refuse_routed(catalog: &Catalog, account: &AccountId, field: &str, host: &Hostname) -> Result<(), ApiError> {
+    let is_own = catalog.domain(host).is_some_and(|domain| domain.environment.service.account == *account);
+    let exact = HostPattern::Exact(host.clone());
+    if is_own || !catalog.routes().any(|route| route.account != *account && *route.pattern.host() == exact) {
+        return Ok(());
+    }
+    Err(ApiError::Conflict(format!("{field}: another account has routes on {host}; it must remove them first")))
 }
 
 /// Fails when the host answers for another environment, which would lose it without a word.
@@ -242,8 +254,12 @@ fn hosts(origins: &[Origin]) -> Result<Vec<Hostname>, ApiError> {
     if origins.is_empty() || origins.len() > ORIGINS_MAX {
         return Err(ApiError::field("origins", format!("use 1 to {ORIGINS_MAX} domains")));
     }
-    let parse = |(place, origin): (usize, &Origin)| parse_host(&format!("origins[{place}].hostname"), &origin.hostname);
+    let parse = |(place, origin): (usize, &Origin)| parse_host(&hostname_field(place), &origin.hostname);
     origins.iter().enumerate().map(parse).collect()
+}
+
+fn hostname_field(place: usize) -> String {
+    format!("origins[{place}].hostname")
 }
 
 async fn put_records(
@@ -253,6 +269,9 @@ async fn put_records(
     JsonBody(body): JsonBody<DomainRecords>,
 ) -> Reply<Vec<DomainView>> {
     let hosts = hosts(&body.origins)?;
+    for (place, host) in hosts.iter().enumerate() {
+        refuse_routed(&target.catalog, &target.key.service.account, &hostname_field(place), host)?;
+    }
     if !body.override_existing_origin {
         hosts.iter().try_for_each(|host| refuse_taken(&target.catalog, &target.key, host))?;
     }

@@ -106,6 +106,9 @@ pub(crate) enum ApiError {
         /// Where.
         source_position: Option<SourceView>,
     },
+    /// The node that is to validate the uploaded code has no room for it now, or failed over it. State: unchanged. Retry: yes.
+    #[error("the upload can not be validated now: {0}; nothing was changed, try again")]
+    NotValidated(String),
     /// The uploaded code handles no event. State: unchanged. Retry: no.
     #[error(
         "{main_module}: no event handlers were registered; export a default object with a `fetch` or `scheduled` handler"
@@ -311,9 +314,10 @@ impl ApiError {
             Self::Kv(KvError::Invalid { status, .. }) => {
                 (StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST), 10033)
             }
-            Self::Kv(KvError::Undone { .. } | KvError::Unavailable { .. }) | Self::Unavailable(_) | Self::NotLeader => {
-                (StatusCode::SERVICE_UNAVAILABLE, 10997)
-            }
+            Self::Kv(KvError::Undone { .. } | KvError::Unavailable { .. })
+            | Self::NotValidated(_)
+            | Self::Unavailable(_)
+            | Self::NotLeader => (StatusCode::SERVICE_UNAVAILABLE, 10997),
             Self::Unknown | Self::AnswerLost => (StatusCode::GATEWAY_TIMEOUT, 10998),
             Self::Internal { .. } => (StatusCode::INTERNAL_SERVER_ERROR, 10002),
         }

@@ -80,7 +80,7 @@ impl ScriptView {
             modified_on: rfc3339(environment.modified_at_ms),
             ..Self::default()
         };
-        let Some(version) = environment.live_version().or(environment.latest_version()) else { return view };
+        let Some(version) = environment.live_or_latest_version() else { return view };
         Self {
             etag: version.code.bundle.hash.to_string(),
             handlers: version.code.handlers.clone(),

@@ -73,9 +73,9 @@ impl SecretView {
         Self { name: name.to_owned(), kind: "secret_text" }
     }
 
-    fn list(config: Option<&VersionConfig>) -> Vec<Self> {
-        let bindings = config.into_iter().flat_map(|config| &config.bindings);
-        bindings.filter(|(_, binding)| matches!(binding, Binding::Secret(_))).map(|(name, _)| Self::of(name)).collect()
+    fn list(config: &VersionConfig) -> Vec<Self> {
+        let secrets = config.bindings.iter().filter(|(_, binding)| matches!(binding, Binding::Secret(_)));
+        secrets.map(|(name, _)| Self::of(name)).collect()
     }
 }
 
@@ -120,15 +120,8 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     endpoints.add(bulk.takes::<SecretsBulkBody>().lists::<SecretView>(), patch_all);
 }
 
-/// The configuration that a read shows: of the live version, else the latest, else what waits for the first upload.
-pub(crate) fn shown_config(target: &Target) -> &VersionConfig {
-    let environment = &target.environment;
-    let version = environment.live_version().or(environment.latest_version());
-    version.map_or(&environment.draft, |version| &version.config)
-}
-
 async fn list_all(target: Target) -> Reply<Vec<SecretView>> {
-    Ok(Answer::ok(SecretView::list(Some(shown_config(&target)))).with_etag(target.environment.revision))
+    Ok(Answer::ok(SecretView::list(target.environment.config())).with_etag(target.environment.revision))
 }
 
 async fn show_one(target: Target, params: Params) -> Reply<SecretView> {
@@ -178,7 +171,7 @@ async fn patch_all(
     JsonBody(body): JsonBody<SecretsBulkBody>,
 ) -> Reply<Vec<SecretView>> {
     if let Some(applied) = writer.replay(&target.key.service.account)? {
-        return Ok(Answer::ok(SecretView::list(Some(shown_config(&target)))).changed_at(applied.revision));
+        return Ok(Answer::ok(SecretView::list(target.environment.config())).changed_at(applied.revision));
     }
     if body.secrets.is_empty() {
         return Err(ApiError::field("secrets", "is empty; name at least one secret"));
@@ -200,7 +193,7 @@ async fn patch_all(
     let configuration = Configuration { edits, triggered_by: "secret", message: &message, shared };
     let applied = configuration.propose(&writer, &target).await?;
     let after = writer.again(target)?;
-    Ok(configure::answer(SecretView::list(Some(shown_config(&after))), &applied))
+    Ok(configure::answer(SecretView::list(after.environment.config()), &applied))
 }
 
 fn set(deps: &Deps, target: &Target, name: String, text: &str) -> ConfigEdit {
@@ -209,7 +202,7 @@ fn set(deps: &Deps, target: &Target, name: String, text: &str) -> ConfigEdit {
 }
 
 fn require(target: &Target, name: &str) -> Result<(), ApiError> {
-    match shown_config(target).bindings.get(name) {
+    match target.environment.config().bindings.get(name) {
         Some(Binding::Secret(_)) => Ok(()),
         _ => Err(ApiError::not_found(Thing::Binding, format!("{name:.80}"))),
     }

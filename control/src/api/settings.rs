@@ -24,7 +24,6 @@ use super::{
     params::Params,
     paths,
     query::Query,
-    secrets::shown_config,
     target::Target,
     upload::{BindingScene, RawBinding, RawLimits, UploadForm, check_tags},
     versions::LimitsView,
@@ -135,8 +134,8 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
 }
 
 fn settings(target: &Target) -> SettingsView {
-    let version = target.environment.live_version().or(target.environment.latest_version());
-    let config = shown_config(target);
+    let version = target.environment.live_or_latest_version();
+    let config = target.environment.config();
     SettingsView {
         bindings: config.bindings.iter().map(|(name, binding)| BindingView::of(name, binding)).collect(),
         compatibility_date: version.map(|version| version.code.compatibility_date.clone()).unwrap_or_default(),
@@ -201,7 +200,7 @@ async fn read_settings(request: Request) -> Result<SettingsBody, ApiError> {
 
 /// The differences between what is set and what shall be.
 fn edits(deps: &Deps, target: &Target, body: &SettingsBody) -> Result<Vec<ConfigEdit>, ApiError> {
-    let own = &shown_config(target).bindings;
+    let own = &target.environment.config().bindings;
     let mut edits = Vec::new();
     if let Some(wanted) = &body.bindings {
         let scene =

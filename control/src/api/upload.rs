@@ -149,7 +149,7 @@ async fn deploy(
     request: Request,
     purpose: Purpose,
 ) -> Reply<DeployView> {
-    let _turn = deps.turns.take().await?;
+    let _turn = deps.turn().await?;
     let is_new = place.catalog.environment(&place.key).is_none();
     let received = Received::read(request, purpose).await?;
     let dry_run = query.flag("dry_run")?;
@@ -189,7 +189,7 @@ fn deploy_view(
 }
 
 async fn upload_one(State(deps): State<Deps>, target: Target, writer: Writer, request: Request) -> Reply<VersionView> {
-    let _turn = deps.turns.take().await?;
+    let _turn = deps.turn().await?;
     let key = target.key.clone();
     let place = Place::from(target);
     let received = Received::read(request, Purpose::Version).await?;
@@ -395,6 +395,6 @@ fn refused(error: ValidateError) -> ApiError {
         ValidateError::Code { message, file, line, column } => {
             ApiError::Validation { message, source_position: file.map(|file| SourceView { file, line, column }) }
         }
-        ValidateError::Unavailable(reason) => ApiError::Unavailable(reason),
+        ValidateError::Unavailable(reason) => ApiError::NotValidated(reason),
     }
 }

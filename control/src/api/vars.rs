@@ -20,7 +20,6 @@ use super::{
     error::{ApiError, Thing},
     paths,
     query::Query,
-    secrets::shown_config,
     target::Target,
     writer::Writer,
 };
@@ -54,7 +53,7 @@ async fn list_all(target: Target) -> Reply<Vec<BindingView>> {
 }
 
 fn variables(target: &Target) -> Vec<BindingView> {
-    let version = target.environment.live_version().or(target.environment.latest_version());
+    let version = target.environment.live_or_latest_version();
     let bindings = ConfigView::of(target, version.map(|version| &**version)).bindings;
     bindings.into_iter().filter(|binding| matches!(binding.kind, "plain_text" | "json")).collect()
 }
@@ -83,7 +82,7 @@ async fn patch_all(
 }
 
 fn edit(target: &Target, shown: &[BindingView], name: String, value: Value) -> Result<ConfigEdit, ApiError> {
-    let own = shown_config(target).bindings.get(&name);
+    let own = target.environment.config().bindings.get(&name);
     // A variable must not take the place of a secret or a namespace by accident.
     if let Some(other) = own.filter(|binding| !matches!(binding, Binding::PlainText(_) | Binding::Json(_))) {
         let problem = format!("is bound as {} already; remove that first", other.kind().api_type());

@@ -177,7 +177,7 @@ pub(crate) fn find<'a>(environment: &'a Environment, text: &str) -> Result<&'a V
 pub(crate) fn asked_for<'a>(environment: &'a Environment, query: &Query) -> Result<Option<&'a Version>, ApiError> {
     match query.text("version") {
         Some(text) => find(environment, text).map(Some),
-        None => Ok(environment.live_version().or(environment.latest_version()).map(|version| &**version)),
+        None => Ok(environment.live_or_latest_version().map(|version| &**version)),
     }
 }
 

@@ -89,6 +89,19 @@ impl Environment {
         self.versions.get_max().map(|(_, version)| version)
     }
 
+    /// The live version, else the latest: the one that is shown of an environment when nothing else is asked for, and that
+    /// the next one is derived from.
+    #[must_use]
+    pub fn live_or_latest_version(&self) -> Option<&Arc<Version>> {
+        self.live_version().or_else(|| self.latest_version())
+    }
+
+    /// What it is configured with: by that version, else what waits for the first upload.
+    #[must_use]
+    pub fn config(&self) -> &VersionConfig {
+        self.live_or_latest_version().map_or(&self.draft, |version| &version.config)
+    }
+
     /// The version of that identity.
     #[must_use]
     pub fn version(&self, id: &VersionId) -> Option<&Arc<Version>> {
@@ -107,5 +120,37 @@ impl Environment {
     #[must_use]
     pub fn etag(&self) -> String {
         format!("{:x}", self.revision.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::*, *};
+    use crate::catalog::Change;
+
+    #[test]
+    fn what_is_live_configures_an_environment_else_what_is_newest_else_the_draft() {
+        let mut lab = Lab::new();
+        let production = lab.environment("shop", "production");
+        let value = |lab: &Lab| lab.found("shop", "production").config().bindings.get("A").cloned();
+        let upload = |lab: &mut Lab, value: &str| {
+            let version = lab.new_version(&[("A", text(value))]);
+            let id = version.id.clone();
+            lab.run(vec![Change::UploadVersion { environment: production.clone(), version }]).unwrap();
+            id
+        };
+        let create = lab.create_service("shop");
+        let draft = lab.configure("shop", "production", vec![set("A", text("draft"))]);
+        lab.run(vec![create, draft]).unwrap();
+        assert!(lab.found("shop", "production").live_or_latest_version().is_none());
+        assert_eq!(value(&lab), Some(text("draft")));
+        let first = upload(&mut lab, "first");
+        let second = upload(&mut lab, "second");
+        assert_eq!(lab.found("shop", "production").live_or_latest_version().unwrap().id, second);
+        assert_eq!(value(&lab), Some(text("second")));
+        let deploy = lab.deploy_change(&production, &first);
+        lab.run(vec![deploy]).unwrap();
+        assert_eq!(lab.found("shop", "production").live_or_latest_version().unwrap().id, first);
+        assert_eq!(value(&lab), Some(text("first")));
     }
 }

@@ -33,7 +33,7 @@ use crate::{
     mesh::{Mesh, MeshConfig, NodeIdentity},
     peer::{
         self,
-        api::{ApiService, Turns},
+        api::ApiService,
         book::Book,
         bundles::{BundleService, Copier, MeshSource},
         feed::{FeedService, MeshDial},
@@ -58,6 +58,7 @@ use crate::{
     tails::Tails,
     task,
     trace::Tracer,
+    turn::Turns,
     voters,
 };
 

@@ -17,7 +17,7 @@ use skerry_proto::{
     id::{NodeId, Revision},
     mesh::{self as pb, Chunk, Method, refusal::Code},
 };
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
 use super::{raft::CHUNK_BYTES, sight::Sight};
@@ -26,6 +26,7 @@ use crate::{
     mesh::{CallError, Caller, FrameError, FrameReceiver, FrameSender, Incoming, Mesh, Service, Stream},
     state::States,
     trace::TraceContext,
+    turn::{SMALL_BODY_BYTES_MAX, Turns},
 };
 
 /// BOUND: how long the leader may take, besides the time that the request takes on the slowest link: an upload is compiled,
@@ -35,10 +36,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// BOUND: steps of a request: to a voter, and from there to the leader.
 const STEPS_MAX: u32 = 2;
-/// BOUND: bytes of a body that is taken without a turn.
-const SMALL_BODY_BYTES_MAX: usize = 1 << 20;
-/// BOUND: larger bodies in memory at a time; who sends another one waits.
-const LARGE_BODIES_MAX: usize = 8;
 const LEADS_NOT: &str = "this node does not lead and knows nobody who does";
 
 /// A request that came over the mesh, for handlers and middleware.
@@ -225,29 +222,6 @@ pub(crate) struct ApiService {
     pub(crate) turns: Turns,
 }
 
-/// Turns of large bodies.
-pub(crate) struct Turns(Semaphore);
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self(Semaphore::new(LARGE_BODIES_MAX))
-    }
-}
-
-impl Turns {
-    /// A request's body, with its turn when it is large. Meanwhile its sender waits, who has its own bounds.
-    async fn read(&self, receive: &mut FrameReceiver) -> Result<(Bytes, Option<SemaphorePermit<'_>>), FrameError> {
-        let (mut body, mut turn) = (BytesMut::new(), None);
-        while let Some(piece) = next_piece(receive, body.len()).await? {
-            if turn.is_none() && body.len() + piece.len() > SMALL_BODY_BYTES_MAX {
-                turn = Some(self.0.acquire().await.expect("the semaphore is never closed"));
-            }
-            body.extend_from_slice(&piece);
-        }
-        Ok((body.freeze(), turn))
-    }
-}
-
 /// On a response that is none: another node may answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Elsewhere {
@@ -282,7 +256,7 @@ impl ApiService {
             return call.refuse(Code::Invalid, "this is no HTTP request").await;
         };
         let trace = call.traceparent().and_then(|text| TraceContext::parse(text, None));
-        let (body, _turn) = self.turns.read(call.rest()).await?;
+        let (body, _turn) = self.body(call.rest()).await?;
         let (peer, steps) = (request.peer, request.steps);
         let answered = match leader {
             Some(leader) if !leads => {
@@ -299,6 +273,18 @@ impl ApiService {
             Err(CarryError::Lost { reason }) => return Err(FrameError::Lost { reason }),
         };
         give(call, answered).await
+    }
+
+    /// A request's body, with its turn when it is large. Meanwhile its sender waits, who has its own bounds.
+    async fn body(&self, receive: &mut FrameReceiver) -> Result<(Bytes, Option<OwnedSemaphorePermit>), FrameError> {
+        let (mut body, mut turn) = (BytesMut::new(), None);
+        while let Some(piece) = next_piece(receive, body.len()).await? {
+            if turn.is_none() && body.len() + piece.len() > SMALL_BODY_BYTES_MAX {
+                turn = Some(self.turns.take().await);
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok((body.freeze(), turn))
     }
 
     async fn here(

@@ -15,8 +15,9 @@ use skerry_proto::id::NodeId;
 use super::Raft;
 use crate::clock;
 
-/// BOUND: heartbeats without an answer after which a member is silent: as long as voters wait for a leader that is dead.
-const PATIENCE: u32 = 8;
+/// BOUND: heartbeats without an answer after which a member, or on the leader a quorum, is silent: as long as voters wait for a
+/// leader that is dead.
+pub(super) const PATIENCE: u32 = 8;
 
 /// When this node has last taken something of a leader. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +45,7 @@ impl Raft {
         loop {
             tokio::time::sleep(self.patience() / PATIENCE).await;
             let is_late = self.quorum_age().is_some_and(|age| age > self.patience());
-            if is_late && self.status().voters != [self.node] {
+            if is_late && !self.is_alone() {
                 return;
             }
         }

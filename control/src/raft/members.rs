@@ -100,10 +100,14 @@ fn quorum_age(metrics: &Metrics) -> Option<Duration> {
 fn speaks(metrics: &Metrics, patience: Duration) -> bool {
     // The first entry of a leader's own comes after everything that was agreed on under the ones before it.
     let is_own = |entry: LogId| entry.leader_id == LeaderId { term: metrics.current_term, node_id: metrics.id };
-    let is_alone = metrics.membership_config.membership().voter_ids().nth(1).is_none();
     metrics.state == ServerState::Leader
         && metrics.last_applied.is_some_and(is_own)
-        && (is_alone || quorum_age(metrics).is_some_and(|age| age <= patience))
+        && (is_alone(metrics) || quorum_age(metrics).is_some_and(|age| age <= patience))
+}
+
+/// Whether this node is the only voter, which has nobody to hear.
+pub(super) fn is_alone(metrics: &Metrics) -> bool {
+    metrics.membership_config.membership().voter_ids().eq([metrics.id])
 }
 
 /// Whether no change of members is under way.
@@ -119,7 +123,7 @@ impl Raft {
     pub fn status(&self) -> RaftStatus {
         let status = RaftStatus::of(&self.raft.metrics().borrow_watched());
         // openraft goes on naming a leader that has fallen silent, itself included.
-        let is_heard = status.voters == [self.node] || self.leader_age().is_some_and(|age| age <= self.patience());
+        let is_heard = self.is_alone() || self.leader_age().is_some_and(|age| age <= self.patience());
         RaftStatus { leader: status.leader.filter(|_| is_heard), ..status }
     }
 
@@ -147,6 +151,11 @@ impl Raft {
     /// Whether this node was elected, and no other one since, as far as it knows. The others may have done so without it.
     pub(crate) fn is_elected(&self) -> bool {
         self.raft.metrics().borrow_watched().state == ServerState::Leader
+    }
+
+    /// Whether this node is the only voter.
+    pub(super) fn is_alone(&self) -> bool {
+        is_alone(&self.raft.metrics().borrow_watched())
     }
 
     /// On the leader: how long ago a quorum has confirmed it; `None` elsewhere.

@@ -25,11 +25,9 @@ use openraft::{
     type_config::alias::WatchReceiverOf,
 };
 
-use super::type_config::TypeConfig;
+use super::{heard::PATIENCE, members::is_alone, type_config::TypeConfig};
 use crate::clock;
 
-/// BOUND: heartbeats without an answer from a quorum: as long as the others wait for a leader that is dead.
-const PATIENCE: u32 = 8;
 /// BOUND: heartbeats of silence: the others stop waiting for this leader, and may need a second election.
 const REST: u32 = 16;
 
@@ -85,10 +83,9 @@ enum View {
 
 impl View {
     fn of(metrics: &RaftMetrics<TypeConfig>) -> Self {
-        let is_alone = metrics.membership_config.membership().voter_ids().nth(1).is_none();
         match metrics.state {
             ServerState::Shutdown => Self::Stopped,
-            ServerState::Leader if !is_alone => {
+            ServerState::Leader if !is_alone(metrics) => {
                 Self::Leads { answered: metrics.last_quorum_acked.map(|at| at.elapsed()) }
             }
             _ => Self::Follows,

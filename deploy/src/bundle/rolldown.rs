@@ -19,7 +19,7 @@ use rolldown_common::{Output, OutputChunk, ResolvedExternal};
 use rolldown_error::{BuildDiagnostic, DiagnosticOptions};
 use skerry_proto::id::BundleHash;
 
-use super::{BuildRequest, Built, Bundle, BundleError, Mode, Module, read};
+use super::{BuildRequest, Built, Bundle, BundleError, Mode, Module, WASM_BESIDE_JS, read};
 use crate::project::{BuildSettings, ModuleKind, Rules};
 
 /// The newest syntax that the engine is sure to have; anything newer (`using`, decorators) is rewritten.
@@ -187,10 +187,7 @@ impl Collector {
             }
             Some(ModuleKind::Wasm) => {
                 let importer = importer.unwrap_or("the entry");
-                self.found().refusals.insert(format!(
-                    "{importer} imports {specifier:?}: WebAssembly in a JavaScript worker is not supported yet; deploy a \
-                     component of its own and bind to it as a service"
-                ));
+                self.found().refusals.insert(format!("{importer} imports {specifier:?}: {WASM_BESIDE_JS}"));
                 Ok(Some(external(specifier)))
             }
             _ => Ok(None),

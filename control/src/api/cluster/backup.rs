@@ -61,7 +61,7 @@ fn no_quorum() -> ApiError {
 }
 
 async fn download(State(deps): State<Deps>, _: Operator, request: Request) -> Result<Response, ApiError> {
-    let turn = deps.turns.take().await?;
+    let turn = deps.turn().await?;
     let newest = newest(&deps, &request.into_parts().0).await?;
     carry::until_shown(&deps.control, newest).await?;
     let backup = deps.control.backup().await?;

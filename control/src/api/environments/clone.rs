@@ -16,22 +16,16 @@ use crate::{
         writer::Writer,
     },
     catalog::{
-        Annotations, Base, Binding, Change, CloneSource, ConfigEdit, Environment, EnvironmentKey, Expectation, Service,
+        Annotations, Base, Binding, Change, CloneSource, ConfigEdit, EnvironmentKey, Expectation, Service,
         VersionConfig, WhenShared, effective_config,
     },
     mint,
 };
 
-/// What an environment is configured with: by its live version, else the latest, else what waits for the first upload.
-fn config_of(environment: &Environment) -> &VersionConfig {
-    let version = environment.live_version().or(environment.latest_version());
-    version.map_or(&environment.draft, |version| &version.config)
-}
-
 /// The names of the source's secrets that the clone does not get.
 pub(super) fn missing_secrets(service: &Service, clone: &CloneSource) -> Vec<String> {
     let source = service.environment(&clone.environment);
-    let bindings = source.into_iter().flat_map(|source| &config_of(source).bindings);
+    let bindings = source.into_iter().flat_map(|source| &source.config().bindings);
     let secrets = bindings.filter(|(_, binding)| matches!(binding, Binding::Secret(_))).map(|(name, _)| name);
     secrets.filter(|name| !clone.replace.contains_key(*name)).cloned().collect()
 }
@@ -49,7 +43,7 @@ pub(super) fn source(
         return Err(ApiError::not_found(Thing::Environment, service.key.environment(name)));
     };
     let mut replace = BTreeMap::new();
-    for (name, binding) in config_of(environment).bindings.iter().filter(|_| body.include_secrets) {
+    for (name, binding) in environment.config().bindings.iter().filter(|_| body.include_secrets) {
         if let Binding::Secret(sealed) = binding {
             let again = secrets::seal_again(deps, &service.key.account, id, name, sealed)?;
             replace.insert(name.clone(), Binding::Secret(again));

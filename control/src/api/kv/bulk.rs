@@ -103,7 +103,7 @@ async fn read_list<T: serde::de::DeserializeOwned>(request: Request) -> Result<V
 }
 
 async fn put_bulk(State(deps): State<Deps>, Named(namespace): Named, request: Request) -> Reply<BulkView> {
-    let _turn = deps.turns.take().await?;
+    let _turn = deps.turn().await?;
     let pairs: Vec<BulkPair> = read_list(request).await?;
     let now_s = deps.now_s();
     let mut entries = Vec::with_capacity(pairs.len());
@@ -130,7 +130,7 @@ fn decode(place: usize, value: String, is_base64: bool) -> Result<Bytes, ApiErro
 }
 
 async fn delete_bulk(State(deps): State<Deps>, Named(namespace): Named, request: Request) -> Reply<BulkView> {
-    let _turn = deps.turns.take().await?;
+    let _turn = deps.turn().await?;
     let keys: Vec<String> = read_list(request).await?;
     keys.iter().try_for_each(|key| check_key(key))?;
     let count = keys.len() as u64;
@@ -152,7 +152,7 @@ async fn get_bulk(
         Some(_) => return Err(ApiError::field("type", "use text or json")),
     };
     body.keys.iter().try_for_each(|key| check_key(key))?;
-    let _turn = deps.turns.take().await?;
+    let _turn = deps.turn().await?;
     let (mut values, mut total) = (BTreeMap::new(), 0);
     for key in body.keys {
         let found = deps.kv.get(&namespace.id, &key).await?;

@@ -29,8 +29,6 @@ use crate::{
     kv::{KvExpiry, KvKey, KvListOptions, KvPut, check_key, check_key_length, limits},
 };
 
-/// BOUND: values up to this size take no turn: thousands of them at a time are no burden.
-const SMALL_BYTES_MAX: usize = 1 << 20;
 /// BOUND: part headers, boundaries and the metadata on top of a value.
 const FRAMING_BYTES_MAX: usize = 64 << 10;
 
@@ -129,8 +127,7 @@ async fn put_value(
     request: Request,
 ) -> Reply<()> {
     let (parts, body) = request.into_parts();
-    let is_small = body::declared_length(&parts.headers).is_some_and(|length| length <= SMALL_BYTES_MAX);
-    let _turn = if is_small { None } else { Some(deps.turns.take().await?) };
+    let _turn = if body::is_small(&parts.headers, &body) { None } else { Some(deps.turn().await?) };
     let (value, metadata) = read_value(&parts.headers, body).await?;
     let expiry = KvExpiry {
         at_s: query.number("expiration", i64::MIN..=i64::MAX)?,

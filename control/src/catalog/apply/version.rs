@@ -228,7 +228,7 @@ fn nothing_live(key: &EnvironmentKey) -> Rejection {
 /// The version that a new one is derived from; `None` when there is none yet.
 fn base_version<'a>(environment: &'a Environment, base: &Base) -> Result<Option<&'a Arc<Version>>, Rejection> {
     match base {
-        Base::Live => Ok(environment.live_version().or_else(|| environment.latest_version())),
+        Base::Live => Ok(environment.live_or_latest_version()),
         Base::Latest => Ok(environment.latest_version()),
         Base::Version(id) => {
             let found = environment.version(id);

@@ -38,6 +38,9 @@ async fn a_dry_run_checks_everything_and_changes_nothing() {
     assert_eq!(made["dry_run"], true);
     assert_eq!(made["hostnames"], json!(["app.workers.localhost"]));
     node.upload("PUT", &path, "throws", json!({})).await.fails(400, 10021, "index.js:3:7");
+    let message =
+        "the upload can not be validated now: too many uploads are being tried out; nothing was changed, try again";
+    node.upload("PUT", &path, "waits", json!({})).await.fails(503, 10997, message);
     assert_eq!(node.control.catalog().revision(), before);
 }
 

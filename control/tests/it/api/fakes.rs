@@ -18,7 +18,7 @@ use skerry_control::{
 use skerry_proto::id::{NamespaceId, NodeId};
 use tokio::sync::broadcast;
 
-/// Says of code what its text says: `throws` does not load, `export default` handles fetch.
+/// Says of code what its text says: `throws` does not load, `waits` finds no room, `export default` handles fetch.
 pub(crate) struct FakeValidator;
 
 #[async_trait::async_trait]
@@ -30,6 +30,9 @@ impl Validator for FakeValidator {
             let file = Some(main.name.clone());
             let message = "SyntaxError: unexpected token".to_owned();
             return Err(ValidateError::Code { message, file, line: Some(3), column: Some(7) });
+        }
+        if text.contains("waits") {
+            return Err(ValidateError::Unavailable("too many uploads are being tried out".to_owned()));
         }
         let handles = match input.syntax {
             Syntax::Modules => text.contains("export default") || text.contains("as default"),

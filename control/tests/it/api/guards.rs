@@ -128,6 +128,31 @@ async fn a_custom_domain_changes_hands_only_when_asked() {
 }
 
 #[tokio::test]
+async fn a_host_with_routes_of_another_account_becomes_no_custom_domain() {
+    let node = Node::start().await;
+    node.deploy("app", "production", HELLO, json!({})).await.ok();
+    let tenant = node.json("POST", "/accounts", json!({ "name": "Tenant", "label": "tenant" })).await.ok();
+    let shop = format!("/accounts/{}/workers/services/shop/environments/production", tenant["id"].as_str().unwrap());
+    node.upload("PUT", &shop, HELLO, json!({})).await.ok();
+    let routes = format!("{shop}/routes");
+    node.json("PUT", &routes, json!([{ "pattern": "shop.example/cart*" }, { "pattern": "*example/*" }])).await.ok();
+    let put = |host: &str| {
+        let body = json!({ "hostname": host, "service": "app", "override_existing_origin": true });
+        node.json("PUT", "/accounts/:a/workers/domains", body)
+    };
+    put("Shop.example").await.fails(409, 10040, "hostname: another account has routes on shop.example");
+    let origins = json!([{ "hostname": "www.example" }, { "hostname": "shop.example" }]);
+    let records = node.json("PUT", &format!("{APP}/domains/records"), json!({ "origins": origins })).await;
+    records.fails(409, 10040, "origins[1].hostname: ");
+    put("www.example").await.ok();
+    node.json("PUT", &routes, json!([])).await.ok();
+    put("shop.example").await.ok();
+    // From now on it is the first account's, whatever routes others make.
+    node.json("PUT", &routes, json!([{ "pattern": "shop.example/*" }])).await.ok();
+    put("shop.example").await.ok();
+}
+
+#[tokio::test]
 async fn a_new_variable_or_secret_ends_a_rollout_only_by_force() {
     let node = Node::start().await;
     let first = node.deploy("app", "production", HELLO, json!({})).await.ok();
