@@ -125,7 +125,7 @@ impl Environment {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::testing::*, *};
+    use super::super::testing::*;
     use crate::catalog::Change;
 
     #[test]
