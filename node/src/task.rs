@@ -115,4 +115,36 @@ mod tests {
         tasks.spawn("stubborn", std::future::pending());
         assert_eq!(tasks.stop(Duration::from_millis(10)).await, 1);
     }
+
+    #[test]
+    fn while_a_thread_is_busy_another_one_looks_after_its_sockets() {
+        use std::{io::Write, os::unix::net::UnixStream, sync::mpsc::sync_channel};
+
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let pair = || {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            theirs.set_nonblocking(true).unwrap();
+            let _entered = runtime.enter();
+            (ours, tokio::net::UnixStream::from_std(theirs).unwrap())
+        };
+        let ((mut first, busy), (mut second, other)) = (pair(), pair());
+        let (is_busy, noticed) = sync_channel(1);
+        let (answer, answered) = sync_channel(1);
+        let other = runtime.spawn(async move {
+            other.readable().await.unwrap();
+            answer.send(()).unwrap();
+        });
+        let busy = runtime.spawn(async move {
+            // The thread that polls the sockets wakes up with this one and is busy from then on.
+            busy.readable().await.unwrap();
+            rouse_another_thread();
+            is_busy.send(()).unwrap();
+            answered.recv_timeout(Duration::from_secs(30)).expect("the other thread answers meanwhile");
+        });
+        first.write_all(b"x").unwrap();
+        noticed.recv().unwrap();
+        second.write_all(b"x").unwrap();
+        runtime.block_on(busy).unwrap();
+        runtime.block_on(other).unwrap();
+    }
 }

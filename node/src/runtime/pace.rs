@@ -16,20 +16,20 @@ use std::{
 
 use super::limits::INLINE_TICKS_MAX;
 
-/// A turn that takes longer keeps others waiting for longer than it takes to wake a thread for them, several times over.
+/// Who keeps a thread for longer keeps others waiting for several times as long as it takes to wake a thread for them.
 const BRIEF: Duration = Duration::from_micros(100);
 
 /// What the last events of one worker say about its next one.
 #[derive(Debug)]
 pub(crate) struct Pace {
     long: AtomicBool,
-    /// What a turn may take, in nanoseconds.
+    /// For how long an event may keep its thread, in nanoseconds.
     usual_ns: AtomicU64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        // Nothing is known of a new worker, and its first turn compiles its code.
+        // Nothing is known of a new worker, and its first event compiles its code.
         Self { long: AtomicBool::new(false), usual_ns: AtomicU64::new(nanoseconds(10 * BRIEF)) }
     }
 }
@@ -39,15 +39,15 @@ fn nanoseconds(time: Duration) -> u64 {
 }
 
 impl Pace {
-    /// Whether the next turn is likely over before anybody notices.
+    /// Whether the next event likely leaves its thread before anybody notices.
     pub(crate) fn is_brief(&self) -> bool {
         self.usual_ns.load(Ordering::Relaxed) <= nanoseconds(BRIEF)
     }
 
-    /// A turn on the thread that brought its event took so long. One long turn counts at once, a brief one little by little.
-    pub(crate) fn took(&self, turn: Duration) {
+    /// An event has kept the thread that brought it for so long. A long time counts at once, a brief one little by little.
+    pub(crate) fn kept(&self, time: Duration) {
         let usual = self.usual_ns.load(Ordering::Relaxed);
-        self.usual_ns.store(nanoseconds(turn).max(usual - usual / 4), Ordering::Relaxed);
+        self.usual_ns.store(nanoseconds(time).max(usual - usual / 4), Ordering::Relaxed);
     }
 
     /// Whether the next event begins in the heavy lane.
@@ -73,15 +73,15 @@ mod tests {
     const TICK: Duration = Duration::from_millis(1);
 
     #[test]
-    fn a_worker_is_brief_once_its_turns_have_been_for_a_while() {
+    fn a_worker_is_brief_once_its_events_have_been_for_a_while() {
         let pace = Pace::default();
         assert!(!pace.is_brief(), "nothing is known yet");
-        (0..9).for_each(|_| pace.took(BRIEF / 4));
+        (0..9).for_each(|_| pace.kept(BRIEF / 4));
         assert!(pace.is_brief());
-        pace.took(5 * BRIEF);
+        pace.kept(5 * BRIEF);
         assert!(!pace.is_brief());
-        pace.took(BRIEF / 4);
-        assert!(!pace.is_brief(), "every other turn may be long");
+        pace.kept(BRIEF / 4);
+        assert!(!pace.is_brief(), "every other event may be long");
     }
 
     #[test]

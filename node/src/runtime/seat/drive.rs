@@ -35,7 +35,10 @@ impl Seat {
             if !self.pace.is_brief() {
                 task::rouse_another_thread();
             }
-            self.drive_here();
+            let began = clock::monotonic();
+            if self.drive_here() {
+                self.pace.kept(clock::monotonic().saturating_duration_since(began));
+            }
             return;
         }
         let mut state = self.lock();
@@ -48,28 +51,27 @@ impl Seat {
         self.services.lane.push(Box::pin(async move {
             seat.lock().queued = false;
             let _entered = seat.services.handle.enter();
-            seat.drive_here();
+            let _any = seat.drive_here();
         }));
     }
 
-    fn drive_here(self: &Arc<Self>) {
-        for _ in 0..limits::TURNS_MAX {
+    /// Returns whether there was anything to do.
+    fn drive_here(self: &Arc<Self>) -> bool {
+        for turn in 0..limits::TURNS_MAX {
             match panic::catch_unwind(AssertUnwindSafe(|| self.take_turn())) {
                 Ok(Step::Taken) => {}
-                Ok(Step::Left) => return,
+                Ok(Step::Left) => return turn > 0,
                 Err(_) => self.wrecked(),
             }
         }
         self.resume();
+        true
     }
 
     fn take_turn(self: &Arc<Self>) -> Step {
         let Some((isolate, turn)) = self.next() else { return Step::Left };
         let Some(mut run) = self.begin(isolate, turn) else { return Step::Taken };
-        let began = clock::monotonic();
-        let poll = run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        self.pace.took(clock::monotonic().saturating_duration_since(began));
-        match poll {
+        match run.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(finished) => {
                 self.finish(finished);
                 Step::Taken
