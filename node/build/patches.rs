@@ -296,9 +296,7 @@ JSValue JS_JSONStringify(JSContext *ctx, JSValueConst obj,
     }
     return JS_UNDEFINED;
 ",
-        new: "    (void)args;
-    (void)then;
-    sk_promise_settle(ctx, s->promise, resolution, is_reject);
+        new: "    sk_promise_settle(ctx, s->promise, resolution, is_reject);
     return JS_UNDEFINED;
 ",
     },

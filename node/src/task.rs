@@ -1,21 +1,13 @@
 //! Named, supervised background tasks.
 //!
-//! **Owns** the end of what was spawned; the spawning itself is the control plane's. **Must not know** what a task does. **Enter at** [`spawn`] for one
-//! task and [`Tasks`] for a group that ends together.
+//! **Owns** the end of what was spawned, and waking threads for it; the spawning itself is the control plane's. **Must not
+//! know** what a task does. **Enter at** [`spawn`] for one task and [`Tasks`] for a group that ends together.
 
 use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt;
 pub use skerry_control::task::spawn;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// Lets another thread of the runtime look after connections while this one is busy for a while. A thread that runs a task polls
-/// no sockets, and tokio wakes no other thread to do it, though it be idle; for a second task that waits here, it does.
-pub fn rouse_another_thread() {
-    for _ in 0..2 {
-        let _detached = spawn("rouse", async {});
-    }
-}
 
 /// A group of tasks that are told to stop, and waited for, together. Clones share the group.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +73,15 @@ impl Tasks {
             Ok(()) => 0,
             Err(_) => self.tracker.len(),
         }
+    }
+}
+
+/// Lets another thread of the runtime look after connections while this one is busy for a while. A thread that runs a task
+/// polls no sockets, and tokio wakes no other thread to do it, though it be idle; for a second task that waits here, it does.
+/// (Its `enable_eager_driver_handoff` does so for every task, and is not stable.)
+pub fn rouse_another_thread() {
+    for _ in 0..2 {
+        let _detached = spawn("rouse", async {});
     }
 }
 

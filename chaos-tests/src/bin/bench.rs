@@ -140,6 +140,10 @@ async fn node(report: &mut Report, options: &Options, programs: &Programs) -> Re
         eprintln!("small JSON worker: Skerry, workerd, hyper");
         json_worker(report, programs, &node, &api, folder.path(), plan).await?;
     }
+    anyhow::ensure!(
+        options.component.is_some() || !options.only.contains(&Part::Component),
+        "--only component needs --component FILE"
+    );
     if let Some(component) = options.component.as_ref().filter(|_| options.wants(Part::Component)) {
         eprintln!("Wasm component: Skerry, the same component in wasmtime's own server");
         wasm_component(report, programs, &node, &api, component, plan).await?;

@@ -18,7 +18,7 @@ const uint8_t *sk_flat8(JSContext *ctx, JSValue *v, uint32_t *length);
 int sk_react(JSContext *ctx, JSValueConst promise, JSValueConst *reactions);
 JSValue sk_promise_new(JSContext *ctx);
 void sk_promise_settle(JSContext *ctx, JSValueConst promise, JSValueConst value, bool is_reject);
-bool sk_claim(JSContext *ctx, JSValueConst result, JSValueConst outcome, int own);
+bool sk_claim(JSContext *ctx, JSValueConst result, JSValueConst outcome, int own_result, int own_event);
 JSValue sk_stamp(JSContext *ctx, JSValueConst model, int argc, JSValueConst *argv);
 JSValue sk_substring(JSContext *ctx, JSValueConst v, uint32_t start, uint32_t end);
 /* While set, functions keep no source text: the prelude's would cost memory in every isolate. */
@@ -75,6 +75,8 @@ void sk_jobs_init(JSRuntime *rt);
 void sk_drain(JSContext *ctx);
 /* An error that no JavaScript code caught goes to the prelude's handler, else to the log. */
 void sk_job_error(JSContext *ctx);
+/* Whether a rejection was seen of which the prelude has not been told: it may run listeners. */
+bool sk_rejections_wait(void);
 void sk_write_error(JSContext *ctx, Writer *w, JSValueConst error);
 JSValue sk_set_rejection_tracker(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv);
 JSValue sk_set_drained(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv);

@@ -331,14 +331,14 @@ static JSValue settle(JSContext *ctx, JSValueConst self, int argc, JSValueConst 
     return JS_UNDEFINED;
 }
 
-/* claim(result, outcome, own) -> whether `result` and `outcome`, of which the caller holds `own` results, can be dropped */
+/* claim(result, outcome, ownResult, ownEvent) -> whether `result` and `outcome` can be dropped (sk_claim) */
 static JSValue claim(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 {
-    int32_t own;
+    int32_t own_result, own_event;
     (void)self;
-    if (argc < 3 || JS_ToInt32(ctx, &own, argv[2]))
-        return JS_ThrowTypeError(ctx, "claim(result, outcome, own)");
-    return JS_NewBool(ctx, sk_claim(ctx, argv[0], argv[1], own));
+    if (argc < 4 || JS_ToInt32(ctx, &own_result, argv[2]) || JS_ToInt32(ctx, &own_event, argv[3]))
+        return JS_ThrowTypeError(ctx, "claim(result, outcome, ownResult, ownEvent)");
+    return JS_NewBool(ctx, !sk_rejections_wait() && sk_claim(ctx, argv[0], argv[1], own_result, own_event));
 }
 
 /* stamp(model, ...values) -> an object like `model` whose first fields have these values */
@@ -385,7 +385,7 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("react", 3, react),
     JS_CFUNC_DEF("promise", 0, promise),
     JS_CFUNC_DEF("settle", 3, settle),
-    JS_CFUNC_DEF("claim", 3, claim),
+    JS_CFUNC_DEF("claim", 4, claim),
     JS_CFUNC_DEF("stamp", 1, stamp),
     JS_CFUNC_DEF("now", 0, now),
     JS_CFUNC_DEF("headerName", 1, sk_header_name),

@@ -135,20 +135,22 @@ void sk_promise_settle(JSContext *ctx, JSValueConst promise, JSValueConst value,
 }
 
 /* Whether `result` can settle as `outcome` only, a promise that we settle ourselves, and nobody would ever know: it is that
- * promise, or an async function has returned it and nothing has run since; no other microtask waits; and nobody holds
- * either but one object of ours the outcome, our caller `own` times the result, and the two arguments. Then neither has to
- * be settled any more. */
-bool sk_claim(JSContext *ctx, JSValueConst result, JSValueConst outcome, int own)
+ * promise, or an async function has returned it and nothing has run since; no other microtask waits; nobody holds either but
+ * one object of ours the outcome, our caller `own_result` times the result, and the two arguments; and no code is left that
+ * would run for `event`, the async context, which only our caller holds, `own_event` times. Then neither has to be settled. */
+bool sk_claim(JSContext *ctx, JSValueConst result, JSValueConst outcome, int own_result, int own_event)
 {
     struct list_head *jobs = &ctx->rt->job_list;
     JSJobEntry *job;
     JSObject *then;
     JSPromiseData *s = JS_GetOpaque(outcome, JS_CLASS_PROMISE);
     if (!s || s->promise_state != JS_PROMISE_PENDING || !JS_IsPromise(result)
-        || !list_empty(&s->promise_reactions[0]))
+        || !list_empty(&s->promise_reactions[0]) || !JS_IsObject(sk_context)
+        || JS_VALUE_GET_OBJ(outcome)->shape->prop_count > 0)
         return false;
     if (JS_VALUE_GET_PTR(result) == JS_VALUE_GET_PTR(outcome))
-        return list_empty(jobs) && JS_REF_COUNT(JS_VALUE_GET_PTR(result)) == own + 3;
+        return list_empty(jobs) && JS_REF_COUNT(JS_VALUE_GET_PTR(result)) == own_result + 3
+            && JS_REF_COUNT(JS_VALUE_GET_PTR(sk_context)) == own_event + 1;
     if (list_empty(jobs) || jobs->next != jobs->prev)
         return false;
     job = list_entry(jobs->next, JSJobEntry, link);
@@ -161,7 +163,8 @@ bool sk_claim(JSContext *ctx, JSValueConst result, JSValueConst outcome, int own
     s = JS_GetOpaque(result, JS_CLASS_PROMISE);
     if (then->class_id != JS_CLASS_C_FUNCTION || then->u.cfunc.c_function.generic != js_promise_then
         || !list_empty(&s->promise_reactions[0])
-        || JS_REF_COUNT(JS_VALUE_GET_PTR(result)) != own + 2 || JS_REF_COUNT(JS_VALUE_GET_PTR(outcome)) != 3)
+        || JS_REF_COUNT(JS_VALUE_GET_PTR(result)) != own_result + 2 || JS_REF_COUNT(JS_VALUE_GET_PTR(outcome)) != 3
+        || JS_REF_COUNT(JS_VALUE_GET_PTR(sk_context)) != own_event + 2)
         return false;
     list_del(&job->link);
     for (int i = 0; i < job->argc; i++)

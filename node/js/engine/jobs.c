@@ -95,6 +95,11 @@ void sk_job_error(JSContext *ctx)
     JS_FreeValue(ctx, error);
 }
 
+bool sk_rejections_wait(void)
+{
+    return rejections_seen;
+}
+
 void sk_drain(JSContext *ctx)
 {
     JSContext *job_context;

@@ -4,7 +4,7 @@
 // handlers or HTTP. **Enter at** `openEvent`.
 //
 // ```text
-// open --(each hold released)--> ended: DONE is sent
+// open --(each hold released)--> ended: DONE is sent, unless RESPOND or HAND_ON has said that this is the end
 // ```
 // - hold: something must settle first.  - release: it has.  - cancel: the caller went away; `signal` aborts, holds stay.
 // - end: the host has ended the event by itself; DONE is not sent.
@@ -32,6 +32,7 @@ let release;
 let drop;
 let isLastHold;
 let isOpen;
+let isLasting;
 let waitsOnlyFor;
 let last;
 let cancel;
@@ -54,6 +55,7 @@ export class ExecutionContext {
     const model = new ExecutionContext(INTERNAL);
     openEvent = (requestId, props) => stamp(model, requestId, 1, props === undefined ? undefined : stamp(MORE, props));
     isOpen = (event) => event.#holds > 0;
+    isLasting = (event) => event.#more !== undefined && event.#more.lasting;
     // Whether operation `id` is all that is left of the event beside its handler, whose promise waits for it. `signal` is what
     // stops the operation, if anything does: only that of the event may.
     waitsOnlyFor = (event, id, signal) => {
@@ -185,4 +187,4 @@ export function currentEvent() {
 
 // `drop` is `release` for a hold whose end the host has been told of (`isLastHold`: it would be the event's end). `last` makes an event reachable for CANCEL and END; `cancel(requestId)` and `end(requestId)` are those. `atEnd(event, run)`
 // calls `run` when the event ends, however it does.
-export { atEnd, cancel, cancelSignal, drop, end, hold, isLastHold, isOpen, last, openEvent, release, requestIdOf, waitsOnlyFor };
+export { atEnd, cancel, cancelSignal, drop, end, hold, isLastHold, isLasting, isOpen, last, openEvent, release, requestIdOf, waitsOnlyFor };

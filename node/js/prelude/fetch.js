@@ -7,7 +7,7 @@ import { OP, host, op, start, startWith } from "./host.js";
 import { addAbortAlgorithm, removeAbortAlgorithm, runsOnly } from "./abort.js";
 import * as body from "./body.js";
 import { flow, lengthOf, sendable } from "./body.js";
-import { waitsOnlyFor } from "./event-context.js";
+import { isLasting, waitsOnlyFor } from "./event-context.js";
 import { cutBlock, listDelete, listGet } from "./headers.js";
 import { Request, headOf, isRequest } from "./request.js";
 import { fetchedResponse, isRedirectStatus } from "./response.js";
@@ -87,8 +87,8 @@ function send(call, pump) {
   const url = withoutFragment(call.url);
   const id =
     binding === undefined
-      ? startWith(OP.FETCH, arrived, [method, url, head, content], call)
-      : startWith(OP.SERVICE_FETCH, arrived, [binding, method, url, head, content], call);
+      ? startWith(OP.FETCH, arrived, [method, url, head, content], call, forget)
+      : startWith(OP.SERVICE_FETCH, arrived, [binding, method, url, head, content], call, forget);
   call.id = id;
   latest = pump === undefined && call.redirect === "manual" ? call : undefined;
   if (signal !== undefined) {
@@ -104,8 +104,14 @@ function send(call, pump) {
   });
 }
 
-// The references to `result` that `handOn` and its caller hold: the argument, and a variable.
-const OWN = 2;
+function forget() {
+  latest = undefined;
+}
+
+// The references to `result` that `handOn` and its caller hold: the argument, and a variable. Those to the event: an argument, a
+// variable, its request and its operation; and the table of events that last, when it is there.
+const OWN_RESULT = 2;
+const OWN_EVENT = 4;
 
 // A handler returned `result`, kept in one variable. When that is the promise of a fetch which is all that the event waits for,
 // and which nobody else has seen, as in `return env.API.fetch(request)`, the host gives its answer to the caller as it is:
@@ -116,14 +122,14 @@ export function handOn(event, result) {
   if (call === undefined || !waitsOnlyFor(event, call.id, call.signal)) return false;
   // It ends with its caller, so that signal needs no watching; but others may watch it.
   if (call.signal !== undefined && !runsOnly(call.signal, call.abort)) return false;
-  if (!claim(result, call.outcome, OWN)) return false;
+  if (!claim(result, call.outcome, OWN_RESULT, isLasting(event) ? OWN_EVENT + 1 : OWN_EVENT)) return false;
   op(OP.HAND_ON, call.id);
   return true;
 }
 
 // The host's reply: an Error, or [status, status text, block of headers, body id, socket id].
 function arrived(reply, call) {
-  if (latest === call) latest = undefined;
+  forget();
   if (call.abort !== undefined) removeAbortAlgorithm(call.signal, call.abort);
   try {
     if (!Array.isArray(reply)) throw reply;

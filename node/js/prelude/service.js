@@ -6,7 +6,9 @@ import { webClass } from "./errors.js";
 import { fetchThrough, nothingToFetch } from "./fetch.js";
 
 // Names that are read by the language or by tools rather than called: they must not look like RPC methods.
-const NOT_METHODS = new Set(["then", "catch", "finally", "toJSON", "constructor", "valueOf", "toString", "inspect"]);
+const NOT_METHODS = new Set([
+  "then", "catch", "finally", "toJSON", "constructor", "valueOf", "toString", "inspect", "entries", "forEach",
+]);
 
 let makeService;
 
@@ -37,7 +39,7 @@ webClass(Fetcher);
 // At the end of the prototype chain, where only names arrive that nothing before it has: `fetch` never pays for it.
 Object.setPrototypeOf(
   Fetcher.prototype,
-  new Proxy(Object.prototype, {
+  new Proxy(Object.create(Object.prototype), {
     get(target, name, receiver) {
       if (typeof name === "symbol" || name in target || NOT_METHODS.has(name)) return Reflect.get(target, name, receiver);
       return () => {

@@ -250,7 +250,7 @@ async fn open_socket(egress: &Egress, mut request: Request<Body>) -> Result<Resp
     };
     let (ours, workers) = websocket::pair();
     response.extensions_mut().insert(Accepted::new(workers));
-    // It ends with the worker's end, so nothing else has to stop it.
+    // It ends with the other end, whoever has that by then, so nothing else has to stop it.
     let _ends = task::spawn("outgoing websocket", socket::serve(upgrade, Role::Client, ours, CancellationToken::new()));
     Ok(response)
 }

@@ -2,8 +2,9 @@
 //!
 //! **Owns** the choice. **Must not know** isolates, queues or threads. **Enter at** [`choose`].
 //!
-//! Idle isolates come first, of these the ones that ran last on the asking thread, whose core has their memory in its cache,
-//! and of these the most recently used: the others may fall idle for good. A new one is made while the worker may have more; then the least loaded takes the event, which may wait there.
+//! Idle isolates come first, the most recently used one of them: its memory is warm and the others may fall idle for good. One that
+//! ran last on the asking thread, whose core has its memory in its cache, comes before warmer ones, but only while there is
+//! work for several: else each thread would keep one alive for itself. A new one is made while the worker may have more; then the least loaded takes the event, which may wait there.
 
 /// What is known of one isolate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +39,15 @@ pub(crate) enum Choice {
     Overloaded,
 }
 
+/// How much less recently used a near isolate may be: what is left of it in a cache after so long is not worth an isolate.
+const NEAR_MS: u64 = 1000;
+
 /// Chooses for one event. `room` says whether the node may have one more isolate.
 pub(crate) fn choose(loads: &[Load], bounds: Bounds, room: bool) -> Choice {
-    let idle = loads.iter().enumerate().filter(|(_, load)| load.events == 0);
-    if let Some((at, _)) = idle.max_by_key(|(_, load)| (load.is_near, load.used_ms)) {
+    let idle = || loads.iter().enumerate().filter(|(_, load)| load.events == 0);
+    let warmest_ms = idle().map(|(_, load)| load.used_ms).max().unwrap_or(0);
+    let is_near = |load: &Load| load.is_near && warmest_ms - load.used_ms <= NEAR_MS;
+    if let Some((at, _)) = idle().max_by_key(|(_, load)| (is_near(load), load.used_ms)) {
         return Choice::Existing(at);
     }
     if loads.len() < bounds.isolates.max(1) && room {
@@ -75,6 +81,11 @@ mod tests {
     fn an_idle_isolate_of_the_same_thread_comes_before_a_warmer_one() {
         let near = Load { is_near: true, ..load(0, 1) };
         assert_eq!(choose(&[load(0, 5), near], BOUNDS, true), Choice::Existing(1));
+        assert_eq!(
+            choose(&[load(0, 2000), near], BOUNDS, true),
+            Choice::Existing(0),
+            "it has nothing in the cache any more"
+        );
         let busy = Load { is_near: true, ..load(1, 9) };
         assert_eq!(choose(&[load(0, 5), busy], BOUNDS, true), Choice::Existing(0));
     }

@@ -1,6 +1,6 @@
 //! What the standard library does not say about threads.
 //!
-//! **Owns** the system calls. **Must not know** why they are made. **Enter at** [`cpu_time`].
+//! **Owns** the system calls and the threads' numbers. **Must not know** what they are for. **Enter at** [`cpu_time`].
 
 use std::{
     cell::Cell,

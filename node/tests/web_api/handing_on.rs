@@ -16,6 +16,7 @@ const WAYS: [&str; 5] = ["returned", "async", "variable", "awaited", "stored"];
 
 const WORKER: &str = r#"
     let kept;
+    const gate = Promise.withResolvers();
     const seen = [];
     const far = (request) => new Request("http://origin.example" + new URL(request.url).pathname, request);
     const ways = {
@@ -33,6 +34,11 @@ const WORKER: &str = r#"
         waitUntil(request, env, ctx) { const answer = fetch(far(request)); ctx.waitUntil(answer.then((it) => seen.push(it.status))); return answer },
         async outside(request) { kept = ways.async(request); return kept },
         async signal(request) { request.signal.addEventListener("abort", () => seen.push("abort")); return fetch(far(request)) },
+        // What may still run in the name of the event, or of its context.
+        linked(request, env) { gate.promise.then(async () => seen.push((await env.SERVICE.fetch("http://a/b")).status)); return env.SERVICE.fetch(request) },
+        open() { gate.resolve(); return new Response("") },
+        keepsContext(request, env, ctx) { kept = ctx; return env.SERVICE.fetch(request) },
+        rejects(request, env) { Promise.reject(new Error("nobody catches it")); return env.SERVICE.fetch(request) },
         followed: (request) => fetch("http://origin.example" + new URL(request.url).pathname),
         seen: async () => { const status = (await kept)?.status; return Response.json(status === undefined ? seen : [...seen, status]) },
     };
@@ -118,10 +124,34 @@ async fn whoever_else_sees_the_promise_gets_the_response() {
 }
 
 #[tokio::test]
+async fn code_that_still_runs_for_the_event_finds_it_open() {
+    let stage = stage();
+    let slow = ask(&stage, "linked", "slow");
+    tokio::pin!(slow);
+    tokio::select! {
+        _ = &mut slow => panic!("nobody answers"),
+        () = stage.slow_began(1) => {}
+    }
+    let _opened = ask(&stage, "open", "").await;
+    // The next event comes after what the gate let through has been answered.
+    while seen(&stage).await != "[203]" {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_handed_on_ends_with_its_caller_and_nothing_else_does() {
     let stage = stage();
-    let ways =
-        [("returned", true), ("binding", true), ("asyncBinding", true), ("awaitedBinding", false), ("signal", true)];
+    let ways = [
+        ("returned", true),
+        ("binding", true),
+        ("asyncBinding", true),
+        ("awaitedBinding", false),
+        ("keepsContext", false),
+        ("rejects", false),
+        ("linked", false),
+        ("signal", true),
+    ];
     for (at, (way, ends)) in ways.into_iter().enumerate() {
         let given_up = stage.slow_are_given_up();
         tokio::select! {

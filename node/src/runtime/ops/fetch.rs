@@ -14,7 +14,6 @@ use super::{
     body::{self, Incoming},
     headers,
     pending::{Done, Work},
-    request::Answer,
     room::Taken,
 };
 use crate::{
@@ -22,7 +21,7 @@ use crate::{
     runtime::{
         frame::{Reader, Writer},
         websocket::Accepted,
-        worker::{Body, EnvValue, Outcome, ServiceTarget, WorkerError},
+        worker::{Body, EnvValue, ServiceTarget, WorkerError},
     },
 };
 
@@ -116,7 +115,7 @@ impl Ops {
 }
 
 /// The answer of an event whose guest has handed on what it fetched: as if the guest had read and sent it.
-pub(super) fn handed_on(response: Result<Response<Body>, OutboundError>) -> Answer {
+pub(super) fn handed_on(response: Result<Response<Body>, OutboundError>) -> Result<Response<Body>, WorkerError> {
     let response = response.map_err(|error| exception(error_class(&error), &error.to_string()))?;
     let (mut from, body) = response.into_parts();
     let mut response = Response::new(body);
@@ -128,7 +127,7 @@ pub(super) fn handed_on(response: Result<Response<Body>, OutboundError>) -> Answ
     if let Some(socket) = from.extensions.remove::<Accepted>() {
         response.extensions_mut().insert(socket);
     }
-    Ok(Outcome::Response(response))
+    Ok(response)
 }
 
 /// What the caller of an event hears when it fails with an error of the host's.

@@ -4,7 +4,7 @@
 //! [`Requests`].
 //!
 //! ```text
-//! open --HAND_ON--> handed on --the operation completes--> over
+//! open --HAND_ON--> handed on --the operation completes, the caller goes away--> over
 //!   |--RESPOND, FAIL--> answered --DONE--> over
 //!   |                         `--nothing pending--> over (a promise that can never settle; an open body breaks)
 //!   |--DONE (scheduled)--> over
@@ -44,14 +44,23 @@ pub(crate) struct Request {
     pending: u32,
     sockets: u32,
     pipe: Option<i32>,
-    over: bool,
-    /// The guest has nothing left to do for it: an operation's result is its answer.
-    handed_on: bool,
+    guest: Guest,
     cpu: Duration,
     began: Instant,
     /// From `began` to the answer.
     wall: Duration,
     answered: Option<Instant>,
+}
+
+/// What the guest still has to do with an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guest {
+    /// It works on it.
+    Works,
+    /// Nothing: the result of an operation is the answer.
+    HandedOn,
+    /// Nothing: it has brought it to its end.
+    Done,
 }
 
 /// The table of events.
@@ -81,8 +90,7 @@ impl Requests {
             pending: 0,
             sockets: 0,
             pipe: None,
-            over: false,
-            handed_on: false,
+            guest: Guest::Works,
             cpu: Duration::ZERO,
             began,
             wall,
@@ -105,12 +113,17 @@ impl Requests {
 
     /// In whose name an operation of the event acts.
     pub(crate) fn context(&self, id: i32) -> Result<CallContext, OpError> {
-        self.table.get(&id).map(|request| request.context.clone()).ok_or_else(|| no_event(id))
+        self.open_event(id).map(|request| request.context.clone())
+    }
+
+    /// An event for which the guest may still do something: what it hands on is over for it.
+    fn open_event(&self, id: i32) -> Result<&Request, OpError> {
+        self.table.get(&id).filter(|request| request.guest != Guest::HandedOn).ok_or_else(|| no_event(id))
     }
 
     /// Refuses what is asked for on behalf of no event.
     pub(super) fn check(&self, id: i32) -> Result<(), OpError> {
-        if self.contains(id) { Ok(()) } else { Err(no_event(id)) }
+        self.open_event(id).map(|_open| ())
     }
 
     /// Events that the host has ended since the last call: the guest has to be told.
@@ -179,7 +192,7 @@ impl Requests {
     /// The guest has nothing left to do for the event.
     fn end_by_guest(&mut self, id: i32) {
         if let Some(request) = self.table.get_mut(&id) {
-            request.over = true;
+            request.guest = Guest::Done;
             self.touched.push(id);
         }
     }
@@ -285,7 +298,7 @@ impl Ops {
     pub(super) fn hand_on(&mut self, args: &mut Reader<'_>) -> Replied {
         let event = self.pending.make_answer(args.int()?);
         if let Some(request) = event.and_then(|id| self.requests.table.get_mut(&id)) {
-            request.handed_on = true;
+            request.guest = Guest::HandedOn;
         }
         Ok(false)
     }
@@ -293,7 +306,7 @@ impl Ops {
     /// Answers an event by what the guest has handed on, and ends it.
     pub(crate) fn answer_by(&mut self, id: i32, done: Done) {
         let answer = match done {
-            Done::Response(response) => fetch::handed_on(*response),
+            Done::Response(response) => fetch::handed_on(*response).map(Outcome::Response),
             Done::Failed { name, message } => Err(fetch::exception(name, &message)),
             _ => Err(WorkerError::NeverResponds),
         };
@@ -304,9 +317,10 @@ impl Ops {
 
     /// Ends an event whose caller went away and whose guest has nothing left to do for it; false for any other.
     pub(crate) fn end_handed_on(&mut self, id: i32) -> bool {
-        let Some(request) = self.requests.table.get_mut(&id).filter(|request| request.handed_on) else { return false };
+        let handed_on = |request: &&mut Request| request.guest == Guest::HandedOn;
+        let Some(request) = self.requests.table.get_mut(&id).filter(handed_on) else { return false };
         request.answer = None;
-        request.over = true;
+        request.guest = Guest::Done;
         self.end(id, WorkerError::NeverResponds);
         true
     }
@@ -321,7 +335,7 @@ impl Ops {
             if request.answer.is_none() && request.answered.is_none() {
                 request.answered = Some(now);
             }
-            if request.over || (request.pending == 0 && request.sockets == 0) {
+            if request.guest == Guest::Done || (request.pending == 0 && request.sockets == 0) {
                 self.end(id, WorkerError::NeverResponds);
             }
         }
@@ -361,13 +375,13 @@ impl Ops {
         self.codecs.end_request(id);
         self.sockets.end_request(id);
         let untold = match request.answer.take() {
-            None => !request.over,
+            None => request.guest != Guest::Done,
             Some(waiting) => waiting.send(Err(error.clone())).is_err(),
         };
         if untold {
             request.log(error, self.now_ms);
         }
-        if !request.over && !request.handed_on {
+        if request.guest == Guest::Works {
             self.requests.ended.push(id);
         }
     }

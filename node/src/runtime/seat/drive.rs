@@ -20,11 +20,14 @@ use crate::{clock, runtime::limits, task};
 type Run = Pin<Box<dyn Future<Output = Finished> + Send>>;
 
 /// What became of a turn on the thread that brought mail.
+#[derive(PartialEq, Eq)]
 enum Step {
     /// It is over.
     Taken,
-    /// There was nothing to do, or it goes on in the heavy lane.
-    Left,
+    /// It goes on in the heavy lane.
+    Moved,
+    /// There was nothing to do, or somebody else does it.
+    Nothing,
 }
 
 impl Seat {
@@ -32,11 +35,8 @@ impl Seat {
     /// the worker's events take long.
     pub(super) fn drive(self: &Arc<Self>) {
         if !self.pace.is_long() {
-            if !self.pace.is_brief() {
-                task::rouse_another_thread();
-            }
             let began = clock::monotonic();
-            if self.drive_here() {
+            if self.drive_here(!self.pace.is_brief()) {
                 self.pace.kept(clock::monotonic().saturating_duration_since(began));
             }
             return;
@@ -51,16 +51,16 @@ impl Seat {
         self.services.lane.push(Box::pin(async move {
             seat.lock().queued = false;
             let _entered = seat.services.handle.enter();
-            let _any = seat.drive_here();
+            let _any = seat.drive_here(false);
         }));
     }
 
-    /// Returns whether there was anything to do.
-    fn drive_here(self: &Arc<Self>) -> bool {
+    /// With `rouse`, somebody looks after this thread's connections meanwhile. Returns whether there was anything to do.
+    fn drive_here(self: &Arc<Self>, rouse: bool) -> bool {
         for turn in 0..limits::TURNS_MAX {
-            match panic::catch_unwind(AssertUnwindSafe(|| self.take_turn())) {
+            match panic::catch_unwind(AssertUnwindSafe(|| self.take_turn(rouse && turn == 0))) {
                 Ok(Step::Taken) => {}
-                Ok(Step::Left) => return turn > 0,
+                Ok(step) => return turn > 0 || step == Step::Moved,
                 Err(_) => self.wrecked(),
             }
         }
@@ -68,8 +68,11 @@ impl Seat {
         true
     }
 
-    fn take_turn(self: &Arc<Self>) -> Step {
-        let Some((isolate, turn)) = self.next() else { return Step::Left };
+    fn take_turn(self: &Arc<Self>, rouse: bool) -> Step {
+        let Some((isolate, turn)) = self.next() else { return Step::Nothing };
+        if rouse {
+            task::rouse_another_thread();
+        }
         let Some(mut run) = self.begin(isolate, turn) else { return Step::Taken };
         match run.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(finished) => {
@@ -78,7 +81,7 @@ impl Seat {
             }
             Poll::Pending => {
                 self.move_to_lane(run);
-                Step::Left
+                Step::Moved
             }
         }
     }
