@@ -100,7 +100,7 @@ impl Queue {
 }
 
 fn work(queue: &Queue) {
-    cpu::lower_priority();
+    cpu::become_heavy();
     let mut context = Context::from_waker(Waker::noop());
     while let Some(mut job) = queue.next() {
         cpu::begin_turn();

@@ -13,6 +13,22 @@ static THREADS: AtomicU32 = AtomicU32::new(1);
 thread_local! {
     static NUMBER: u32 = THREADS.fetch_add(1, Ordering::Relaxed);
     static TURN: Cell<Option<Duration>> = const { Cell::new(None) };
+    static KEPT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While this lives, an event keeps the calling thread from everything else.
+pub(crate) struct Kept(());
+
+/// Says that an event keeps the calling thread; `None` when another one does already, within which it runs, or when the thread
+/// has nothing else to do.
+pub(crate) fn keep() -> Option<Kept> {
+    (!KEPT.replace(true)).then_some(Kept(()))
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        KEPT.set(false);
+    }
 }
 
 /// The calling thread's own number, from 1.
@@ -26,8 +42,10 @@ pub(crate) fn cpu_time() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Gives the calling thread the lowest priority, so that others go first. A thread can not take it back.
-pub(crate) fn lower_priority() {
+/// Gives the calling thread to long events for good, at the lowest priority, so that others go first. A thread can not take
+/// that back.
+pub(crate) fn become_heavy() {
+    KEPT.set(true);
     // On Linux this is the calling thread's alone. SCHED_IDLE measured no better for the neighbours, and would leave long
     // events a fifth of the little that they get on a busy machine. A refusal leaves a separate set of threads, which is
     // most of the benefit.

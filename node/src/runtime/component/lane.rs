@@ -39,7 +39,7 @@ impl HeavyLane {
             .worker_threads(config.heavy_threads.max(1))
             .thread_name("skerry-heavy")
             .enable_all()
-            .on_thread_start(thread::lower_priority)
+            .on_thread_start(thread::become_heavy)
             .build()?;
         Ok(Self { threads: Arc::new(Threads(Some(runtime))), after: config.heavy_after })
     }

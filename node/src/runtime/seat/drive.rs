@@ -14,7 +14,11 @@ use super::{
     Isolate, Seat,
     turn::{self, Finished, Turn},
 };
-use crate::{clock, runtime::limits, task};
+use crate::{
+    clock,
+    runtime::{limits, thread},
+    task,
+};
 
 /// A turn's future: it gives the isolate back.
 type Run = Pin<Box<dyn Future<Output = Finished> + Send>>;
@@ -35,10 +39,7 @@ impl Seat {
     /// the worker's events take long.
     pub(super) fn drive(self: &Arc<Self>) {
         if !self.pace.is_long() {
-            let began = clock::monotonic();
-            if self.drive_here(!self.pace.is_brief()) {
-                self.pace.kept(clock::monotonic().saturating_duration_since(began));
-            }
+            self.drive_inline();
             return;
         }
         let mut state = self.lock();
@@ -53,6 +54,17 @@ impl Seat {
             let _entered = seat.services.handle.enter();
             let _any = seat.drive_here(false);
         }));
+    }
+
+    fn drive_inline(self: &Arc<Self>) {
+        let Some(_kept) = thread::keep() else {
+            let _any = self.drive_here(false);
+            return;
+        };
+        let began = clock::monotonic();
+        if self.drive_here(!self.pace.is_brief()) {
+            self.pace.kept(clock::monotonic().saturating_duration_since(began));
+        }
     }
 
     /// With `rouse`, somebody looks after this thread's connections meanwhile. Returns whether there was anything to do.
