@@ -152,7 +152,8 @@ function showBuffer(buffer) {
 function platformMembers(value, walk, level) {
   const prototype = Object.getPrototypeOf(value);
   if (prototype === null || typeof value[Symbol.toStringTag] !== "string") return [];
-  if (typeof value.entries === "function" && typeof value.get === "function" && typeof value.forEach === "function") {
+  // Not by the names of its methods alone: a service binding has every name.
+  if (typeof value.entries === "function" && value[Symbol.iterator] === value.entries) {
     return limited([...value.entries()], Infinity, ([key, item]) => `${show(key, walk, level + 1)} => ${show(item, walk, level + 1)}`);
   }
   const items = [];

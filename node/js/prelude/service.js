@@ -6,9 +6,7 @@ import { webClass } from "./errors.js";
 import { fetchThrough, nothingToFetch } from "./fetch.js";
 
 // Names that are read by the language or by tools rather than called: they must not look like RPC methods.
-const NOT_METHODS = new Set([
-  "then", "catch", "finally", "toJSON", "constructor", "valueOf", "toString", "inspect", "entries", "forEach",
-]);
+const NOT_METHODS = new Set(["then", "catch", "finally", "toJSON", "constructor", "valueOf", "toString", "inspect"]);
 
 let makeService;
 

@@ -1,6 +1,7 @@
 //! KV and service bindings.
 
 use bytes::Bytes;
+use skerry_node::runtime::worker::Syntax;
 
 use crate::{
     stage::{Stage, request},
@@ -50,4 +51,15 @@ async fn a_service_binding_takes_and_gives_whole_requests() {
 async fn rpc_on_a_service_binding_says_that_it_is_not_there() {
     let stage = Stage::routes();
     assert!(stage.text("rpc").await.starts_with("TypeError: RPC is not supported yet"));
+}
+
+#[tokio::test]
+async fn a_service_binding_is_an_object_like_any_other() {
+    const WORKER: &str = "export default { fetch(request, env) {
+        console.log(env.SERVICE);
+        return Response.json([env.SERVICE instanceof Object, `${env.SERVICE}`, JSON.stringify(env.SERVICE), 'x' in env.SERVICE]);
+    } }";
+    let stage = Stage::of(WORKER, Syntax::Modules);
+    assert_eq!(stage.text("").await, r#"[true,"[object Fetcher]","{}",false]"#);
+    stage.logs("Fetcher {}").await;
 }
