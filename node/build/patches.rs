@@ -269,6 +269,21 @@ JSValue JS_JSONStringify(JSContext *ctx, JSValueConst obj,
 ",
     },
     Patch {
+        why: "an error that leaves a reaction without a promise of its own is not swallowed",
+        old: "        res2 = JS_Call(ctx, func, JS_UNDEFINED, 1, vc(&res));
+    } else {
+        res2 = JS_UNDEFINED;
+    }
+",
+        new: "        res2 = JS_Call(ctx, func, JS_UNDEFINED, 1, vc(&res));
+    } else if (is_reject) {
+        res2 = JS_Throw(ctx, js_dup(res));
+    } else {
+        res2 = JS_UNDEFINED;
+    }
+",
+    },
+    Patch {
         why: "one place settles promises as `new Promise` says, for the engine and for us",
         old: "    if (is_reject || !JS_IsObject(resolution)) {
         goto done;

@@ -115,10 +115,11 @@ impl Runtime {
             wait_until: config.wait_until,
             ..ComponentConfig::new(config.cache_dir.join("components"))
         })?;
+        let handle = tokio::runtime::Handle::current();
         let services = Arc::new(Services {
             ticker: Ticker::start(&engine.engine)?,
-            lane: Lane::start(config.heavy_threads)?,
-            handle: tokio::runtime::Handle::current(),
+            lane: Lane::start(config.heavy_threads, &handle)?,
+            handle,
             census: Arc::new(Census::new(engine.isolates_max)),
             validations: Arc::new(Semaphore::new(limits::VALIDATIONS_MAX as usize)),
             mould,

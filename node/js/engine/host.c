@@ -16,8 +16,9 @@ static Writer reply;
 static JSValue dispatcher = JS_UNDEFINED;
 static JSValue error_factory = JS_UNDEFINED;
 
-/* BOUND: a reply buffer is kept between operations up to this size, so that one large reply does not pin memory. */
-#define REPLY_KEPT_BYTES_MAX 65536
+/* BOUND: a reply buffer is kept between operations up to this size, so that one large reply does not pin memory. The largest
+ * piece of a body fits. */
+#define REPLY_KEPT_BYTES_MAX (68 * 1024)
 
 static JSValue reply_value(JSContext *ctx, int64_t length)
 {
@@ -306,13 +307,23 @@ static JSValue promise_result(JSContext *ctx, JSValueConst self, int argc, JSVal
     return argc && JS_IsPromise(argv[0]) ? JS_PromiseResult(ctx, argv[0]) : JS_UNDEFINED;
 }
 
-/* react(promise, onFulfilled, onRejected): `then` without the promise that it returns */
+/* react(value, onFulfilled, onRejected): `then` of a promise resolved with the value, without the promise that it returns */
 static JSValue react(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 {
+    JSValue adopted;
+    int failed;
     (void)self;
-    if (argc < 3 || !JS_IsPromise(argv[0]))
-        return JS_ThrowTypeError(ctx, "react: not a promise");
-    return sk_react(ctx, argv[0], argv + 1) ? JS_EXCEPTION : JS_UNDEFINED;
+    if (argc < 3)
+        return JS_ThrowTypeError(ctx, "react(value, onFulfilled, onRejected)");
+    if (JS_IsPromise(argv[0]))
+        return sk_react(ctx, argv[0], argv + 1) ? JS_EXCEPTION : JS_UNDEFINED;
+    adopted = sk_promise_new(ctx);
+    if (JS_IsException(adopted))
+        return JS_EXCEPTION;
+    sk_promise_settle(ctx, adopted, argv[0], false);
+    failed = sk_react(ctx, adopted, argv + 1);
+    JS_FreeValue(ctx, adopted);
+    return failed ? JS_EXCEPTION : JS_UNDEFINED;
 }
 
 /* promise() -> a promise that settles by settle(promise, value, isRejection) only */

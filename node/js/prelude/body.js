@@ -30,13 +30,12 @@ import {
   isDisturbed,
   isLocked,
   knownLength,
-  pumpConstant,
-  pumpToHost,
   readAllBytes,
   readHostBody,
   takeConstant,
   takeHostBody,
 } from "./streams/host-body.js";
+import { pumpConstant, pumpToHost } from "./streams/pump.js";
 
 const USED =
   "Body has already been used. It can only be used once. Use tee() first if you need to read it twice.";

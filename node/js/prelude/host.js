@@ -9,7 +9,7 @@ const { promise, settle, stamp } = host;
 // What the host tells us.
 export const EVENT = Object.freeze({ FETCH: 1, SCHEDULED: 2, COMPLETE: 3, CANCEL: 4, SOCKET: 5, END: 6 });
 
-// What we ask of the host; 100 and above answer later, by COMPLETE.
+// What we ask of the host; 100 and above may answer later, by COMPLETE.
 export const OP = Object.freeze({
   LOG: 1,
   RESPOND: 2,
@@ -42,6 +42,7 @@ export const OP = Object.freeze({
   BODY_ABORT: 42,
   TIMER_CLEAR: 43,
   ABORT: 44,
+  BODY_END: 45,
   SOCKET_NEW: 50,
   SOCKET_SEND: 51,
   SOCKET_CLOSE: 52,
@@ -50,7 +51,6 @@ export const OP = Object.freeze({
   SERVICE_FETCH: 102,
   BODY_READ: 103,
   BODY_WRITE: 104,
-  BODY_END: 105,
   KV_GET: 110,
   KV_PUT: 111,
   KV_DELETE: 112,
@@ -127,7 +127,8 @@ export function setRequestIdOf(read) {
 export function start(code, ...args) {
   const outcome = promise();
   try {
-    startWith(code, settleWith, args, outcome);
+    const value = attempt(code, settleWith, args, outcome);
+    if (value !== undefined) settle(outcome, value, false);
   } catch (error) {
     settle(outcome, error, true);
   }
@@ -140,20 +141,34 @@ function settleWith(value, outcome) {
 
 // As `start`, but calls `complete(value or Error, state)` in the context of the request and returns the op's id, by which it
 // can be aborted. Throws when the host refuses to start it, as it does outside events. `dropped()` is called in place of
-// `complete` when the event ends first.
+// `complete` when the event ends first. Not for operations that the host may do at once.
 export function startWith(code, complete, args, state = undefined, dropped = undefined) {
   const id = newId();
   const context = host.getContext();
-  const waits = host.opList(code, id, context === undefined ? -1 : requestIdOf(context), args) === false;
+  const reply = host.opList(code, id, context === undefined ? -1 : requestIdOf(context), args);
+  expect(id, context, complete, state, dropped, reply === false ? { code, args } : undefined);
+  return id;
+}
+
+// As `startWith`, for an operation that the host may do at once: returns what it came to, or undefined, and then `complete` is
+// called. Throws when it failed at once.
+export function attempt(code, complete, args, state = undefined) {
+  const id = newId();
+  const context = host.getContext();
+  const reply = host.opList(code, id, context === undefined ? -1 : requestIdOf(context), args);
+  if (reply !== undefined && reply !== false) return reply;
+  expect(id, context, complete, state, undefined, reply === false ? { code, args } : undefined);
+  return undefined;
+}
+
+function expect(id, context, complete, state, dropped, again) {
   const first = firstOf(context);
   // Begun in the very delivery that ended the event: the host drops it, and nobody hears of it.
-  if (first === null) return id;
-  const again = waits ? { code, args } : undefined;
+  if (first === null) return;
   const entry = stamp(OPERATION, id, complete, state, dropped, context, again, first);
   if (first !== undefined) first.before = entry;
   setFirst(context, entry);
   pending.set(id, entry);
-  return id;
 }
 
 // Whether the operation will complete or be dropped.
@@ -184,11 +199,17 @@ function beginAgain(id) {
   if (entry === undefined) return;
   const { code, args } = entry.again;
   host.setContext(entry.context);
+  let value;
   try {
-    if (host.opList(code, id, requestIdOf(entry.context), args) !== false) entry.again = undefined;
+    value = host.opList(code, id, requestIdOf(entry.context), args);
   } catch (error) {
+    value = error;
+  }
+  if (value === undefined) {
+    entry.again = undefined;
+  } else if (value !== false) {
     remove(id);
-    entry.complete(error, entry.state);
+    entry.complete(value, entry.state);
   }
 }
 

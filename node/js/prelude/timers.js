@@ -2,10 +2,13 @@
 //
 // **Owns** the numbers that tenant code sees for timers. **Must not know** time: the host counts. **Enter at** `setTimeout`.
 
-import { OP, forget, isInFlight, op, startWith } from "./host.js";
+import { OP, forget, host, isInFlight, op, startWith } from "./host.js";
 import { addAbortAlgorithm, isAbortSignal, removeAbortAlgorithm } from "./abort.js";
 import { webClass } from "./errors.js";
 import { reportError } from "./errors-report.js";
+import { DONE } from "./streams/promises.js";
+
+const { promise, react, settle } = host;
 
 // Longest delay: more does not fit the platform's 32 bits and would fire at once elsewhere.
 const DELAY_MAX_MS = 0x7fffffff;
@@ -86,44 +89,59 @@ export function clearInterval(number = 0) {
 
 export function queueMicrotask(callback) {
   const task = callbackOf("queueMicrotask", callback, arguments.length);
-  Promise.resolve().then(() => {
-    try {
-      task();
-    } catch (error) {
-      reportError(error);
-    }
-  });
+  react(
+    DONE,
+    () => {
+      try {
+        task();
+      } catch (error) {
+        reportError(error);
+      }
+    },
+    undefined,
+  );
 }
 
 export class Scheduler {
   // Resolves after some milliseconds; rejects with the signal's reason when it aborts first.
   wait(delay, options = undefined) {
-    return new Promise((resolve, reject) => {
-      const signal = options?.signal;
-      if (signal !== undefined && signal !== null && !isAbortSignal(signal)) {
-        throw new TypeError("Failed to execute 'wait' on 'Scheduler': member signal is not of type AbortSignal.");
-      }
-      if (signal?.aborted) {
-        reject(signal.reason);
-        return;
-      }
-      let id;
-      const abort = (reason) => {
-        forget(id);
-        op(OP.TIMER_CLEAR, id);
-        reject(reason);
-      };
-      id = startWith(
-        OP.TIMER,
-        () => {
-          if (signal) removeAbortAlgorithm(signal, abort);
-          resolve();
-        },
-        [delayOf(delay)],
-      );
-      if (signal) addAbortAlgorithm(signal, abort);
-    });
+    const outcome = promise();
+    try {
+      sleep(outcome, delayOf(delay), options?.signal);
+    } catch (error) {
+      settle(outcome, error, true);
+    }
+    return outcome;
   }
+}
+
+function sleep(outcome, ms, signal = null) {
+  if (signal === null) {
+    startWith(OP.TIMER, wake, [ms], outcome);
+    return;
+  }
+  if (!isAbortSignal(signal)) {
+    throw new TypeError("Failed to execute 'wait' on 'Scheduler': member signal is not of type AbortSignal.");
+  }
+  if (signal.aborted) throw signal.reason;
+  const abort = (reason) => {
+    forget(id);
+    op(OP.TIMER_CLEAR, id);
+    settle(outcome, reason, true);
+  };
+  const id = startWith(
+    OP.TIMER,
+    () => {
+      removeAbortAlgorithm(signal, abort);
+      settle(outcome, undefined, false);
+    },
+    [ms],
+  );
+  addAbortAlgorithm(signal, abort);
+}
+
+function wake(_, outcome) {
+  settle(outcome, undefined, false);
 }
 
 webClass(Scheduler);

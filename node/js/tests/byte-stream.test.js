@@ -379,3 +379,18 @@ test("a byte tee ends, errors and cancels both branches", async () => {
   await Promise.all([e.cancel(1), f.cancel(2)]);
   deepEqual(reasons, [1, 2]);
 });
+
+test("bytes that a released reader had not been given go to the next one", async () => {
+  const { readable, writable } = new IdentityTransformStream();
+  const writer = writable.getWriter();
+  const first = readable.getReader({ mode: "byob" });
+  const reading = first.readAtLeast(4, new Uint8Array(4));
+  await writer.write(bytes(1, 2, 3));
+  first.releaseLock();
+  await rejects(reading, TypeError);
+  const second = readable.getReader();
+  const next = second.read();
+  writer.write(bytes(4));
+  deepEqual([...(await next).value], [1, 2, 3]);
+  deepEqual([...(await second.read()).value], [4]);
+});

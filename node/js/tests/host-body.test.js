@@ -99,3 +99,9 @@ test("readAllBytes refuses chunks that are not bytes and passes errors on", asyn
   ok(why instanceof TypeError);
   await rejects(readAllBytes(new ReadableStream({ start: (c) => c.error("e") })), "e");
 });
+
+test("an end inside an element of a lent view fails the read", async () => {
+  const reader = createTextReadable("abc").getReader({ mode: "byob" });
+  await rejects(reader.read(new Uint16Array(4), { min: 2 }), TypeError);
+  await rejects(reader.closed, TypeError);
+});

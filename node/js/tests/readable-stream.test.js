@@ -453,3 +453,51 @@ test("a long queue keeps its order", async () => {
   const numbers = Array.from({ length: 1000 }, (_unused, at) => at);
   deepEqual(await collect(counting(numbers)), numbers);
 });
+
+// As a library does that brings its own promises.
+class OwnPromise {
+  constructor(run) {
+    this.inner = new NativePromise(run);
+  }
+  then(onFulfilled, onRejected) {
+    return this.inner.then(onFulfilled, onRejected);
+  }
+  static resolve(value) {
+    return new OwnPromise((resolve) => resolve(value));
+  }
+}
+const NativePromise = Promise;
+
+test("streams work when a worker has replaced Promise", async () => {
+  globalThis.Promise = OwnPromise;
+  try {
+    let pulls = 0;
+    const stream = new ReadableStream({
+      start: () => Promise.resolve(),
+      pull(controller) {
+        pulls++;
+        if (pulls > 3) controller.close();
+        else controller.enqueue(pulls);
+        return Promise.resolve();
+      },
+    });
+    const written = [];
+    const sink = new WritableStream({
+      write(chunk) {
+        written.push(chunk);
+        return Promise.resolve();
+      },
+    });
+    const writer = sink.getWriter();
+    const reader = stream.getReader();
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      await writer.write(value);
+    }
+    await writer.close();
+    deepEqual(written, [1, 2, 3]);
+  } finally {
+    globalThis.Promise = NativePromise;
+  }
+});

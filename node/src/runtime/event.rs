@@ -8,12 +8,12 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Version, header};
+use http::{Request, Uri, Version, header};
 
 use super::{
     frame::Writer,
     limits,
-    ops::{Ops, body::Incoming, headers, kv, pending::Done},
+    ops::{Ops, body::Incoming, headers, pending::Done},
     worker::{Body, EnvValue, ModuleKind, RequestCf, ServiceTarget, Syntax, WorkerSpec},
 };
 use crate::bindings::outbound::SocketMessage;
@@ -74,7 +74,7 @@ fn env(out: &mut Writer, name: &str, value: &EnvValue) {
 pub(crate) fn fetch(out: &mut Writer, ops: &mut Ops, id: i32, request: Request<Body>) {
     let (parts, body) = request.into_parts();
     out.list(1).list(9).int(FETCH).int(id).text(parts.method.as_str());
-    out.text(&parts.uri.to_string());
+    url(out, &parts.uri);
     // HTTP/2 has the host in the URI only; handlers look for the header.
     let host = match (parts.headers.contains_key(header::HOST), parts.version, parts.uri.authority()) {
         (false, Version::HTTP_2 | Version::HTTP_11, Some(authority)) => Some(authority.as_str()),
@@ -94,6 +94,17 @@ pub(crate) fn fetch(out: &mut Writer, ops: &mut Ops, id: i32, request: Request<B
     out.number(ops.now_ms);
 }
 
+fn url(out: &mut Writer, uri: &Uri) {
+    let (Some(scheme), Some(authority), Some(path)) = (uri.scheme_str(), uri.authority(), uri.path_and_query()) else {
+        out.text(&uri.to_string());
+        return;
+    };
+    let mut text = out.open_text();
+    for part in [scheme, "://", authority.as_str(), path.as_str()] {
+        text.push_text(part);
+    }
+}
+
 /// `{ entrypoint, props }` as JSON; `props` is JSON already.
 fn meta(target: &ServiceTarget) -> String {
     let entrypoint = serde_json::Value::from(target.entrypoint.as_deref());
@@ -108,24 +119,7 @@ pub(crate) fn scheduled(out: &mut Writer, ops: &Ops, id: i32, cron: &str, schedu
 /// COMPLETE
 pub(crate) fn complete(out: &mut Writer, ops: &mut Ops, op: i32, request: i32, done: Done) {
     out.list(1).list(4).int(COMPLETE).int(op);
-    match done {
-        Done::Again(granted) => {
-            ops.granted = Some(granted);
-            out.bool(false);
-        }
-        Done::Kv { reply, _room } => kv::describe(reply, out),
-        Done::Elapsed | Done::Undefined => drop(out.undefined()),
-        Done::Failed { name, message } => drop(out.error(name, &message)),
-        Done::Response(response) => ops.response(request, *response, out),
-        Done::Chunk { id, incoming, chunk } => {
-            ops.bodies.restore(id, incoming, !matches!(chunk, Ok(Some(_))));
-            match chunk {
-                Ok(Some(bytes)) => out.bytes(&bytes),
-                Ok(None) => out.null(),
-                Err(error) => out.error("TypeError", &error.to_string()),
-            };
-        }
-    }
+    ops.describe(request, done, out);
     out.number(ops.now_ms);
 }
 

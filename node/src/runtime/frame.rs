@@ -357,9 +357,8 @@ pub(crate) struct OpenText<'a> {
 }
 
 impl OpenText<'_> {
-    /// Adds ASCII text.
-    pub(crate) fn push_ascii(&mut self, text: &str) {
-        debug_assert!(text.is_ascii(), "the caller's text is ASCII");
+    /// Adds text.
+    pub(crate) fn push_text(&mut self, text: &str) {
         self.writer.bytes.extend_from_slice(text.as_bytes());
     }
 

@@ -143,8 +143,8 @@ impl Isolate {
     /// Loads a worker. `Ok` means that the guest has reported success or failure through its operations.
     pub(crate) async fn load(&mut self, frame: &[u8], now_ms: f64, budget: Duration) -> Result<(), Fault> {
         self.begin(frame, budget).await?;
-        let load = self.load.clone();
-        let loaded = load.call_async(&mut self.store, (frame.len() as u32, now_ms)).await;
+        let Self { store, load, .. } = self;
+        let loaded = load.call_async(store, (frame.len() as u32, now_ms)).await;
         // `sk_load` frees the buffer: a worker's code may be large.
         self.input_bytes = 0;
         self.end(loaded).map(|_reported| ())
@@ -153,8 +153,8 @@ impl Isolate {
     /// Runs one frame of events until nothing is left to do without the host. The isolate may be used again only after `Ok`.
     pub(crate) async fn deliver(&mut self, frame: &[u8], now_ms: f64, budget: Duration) -> Result<(), Fault> {
         self.begin(frame, budget).await?;
-        let deliver = self.deliver.clone();
-        let delivered = deliver.call_async(&mut self.store, (frame.len() as u32, now_ms)).await;
+        let Self { store, deliver, .. } = self;
+        let delivered = deliver.call_async(store, (frame.len() as u32, now_ms)).await;
         if self.input_bytes as usize > FRAME_KEPT_BYTES_MAX {
             // `sk_deliver` has freed it.
             self.input_bytes = 0;
@@ -171,8 +171,8 @@ impl Isolate {
         let length = u32::try_from(frame.len()).map_err(|_ignored| Fault::Memory)?;
         if length > self.input_bytes {
             let wanted = length.max(4096);
-            let alloc = self.alloc.clone();
-            let input = alloc.call_async(&mut self.store, wanted).await;
+            let Self { store, alloc, .. } = self;
+            let input = alloc.call_async(store, wanted).await;
             self.input = self.end(input)?;
             if self.input == 0 {
                 return Err(Fault::Memory);

@@ -13,6 +13,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use tokio::runtime::Handle;
+
 use super::thread as cpu;
 
 /// The rest of an event: pending only between two of its turns.
@@ -38,13 +40,13 @@ struct State {
 }
 
 impl Lane {
-    /// Starts `threads` threads.
-    pub(crate) fn start(threads: usize) -> io::Result<Self> {
+    /// Starts `threads` threads, whose jobs may use what `handle`'s runtime offers to its tasks.
+    pub(crate) fn start(threads: usize, handle: &Handle) -> io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let mut lane = Self { queue: Arc::clone(&queue), threads: Vec::new() };
         for _ in 0..threads.max(1) {
-            let queue = Arc::clone(&queue);
-            let thread = thread::Builder::new().name("skerry-heavy".to_owned()).spawn(move || work(&queue))?;
+            let (queue, handle) = (Arc::clone(&queue), handle.clone());
+            let thread = thread::Builder::new().name("skerry-heavy".to_owned()).spawn(move || work(&queue, &handle))?;
             lane.threads.push(thread);
         }
         Ok(lane)
@@ -99,8 +101,9 @@ impl Queue {
     }
 }
 
-fn work(queue: &Queue) {
+fn work(queue: &Queue, handle: &Handle) {
     cpu::become_heavy();
+    let _entered = handle.enter();
     let mut context = Context::from_waker(Waker::noop());
     while let Some(mut job) = queue.next() {
         cpu::begin_turn();
@@ -120,18 +123,29 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_job_that_panics_leaves_its_thread_to_the_others() {
-        let lane = Lane::start(1).unwrap();
+    #[tokio::test]
+    async fn a_job_that_panics_leaves_its_thread_to_the_others() {
+        let lane = Lane::start(1, &Handle::current()).unwrap();
         let (sender, log) = sync_channel(1);
         lane.push(Box::pin(async { panic!("a mistake in a job") }));
         lane.push(Box::pin(async move { sender.send(()).unwrap() }));
         log.recv().unwrap();
     }
 
-    #[test]
-    fn jobs_take_turns() {
-        let lane = Lane::start(1).unwrap();
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_job_may_use_the_runtime() {
+        let lane = Lane::start(1, &Handle::current()).unwrap();
+        let (sender, woken) = tokio::sync::oneshot::channel();
+        lane.push(Box::pin(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            sender.send(()).unwrap();
+        }));
+        woken.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn jobs_take_turns() {
+        let lane = Lane::start(1, &Handle::current()).unwrap();
         let (sender, log) = sync_channel(16);
         for name in ["a", "b"] {
             let sender = sender.clone();

@@ -9,7 +9,8 @@ pub(crate) const MEMORY_BYTES_MAX: usize = 128 << 20;
 /// BOUND: native stack of an isolate. Recursion through the parser uses up to a dozen bytes of it for each byte of the
 /// engine's own (shadow) stack of 1 MiB, which must run out first so that JavaScript gets its RangeError.
 pub(crate) const WASM_STACK_BYTES: usize = 16 << 20;
-/// BOUND: stack left for the operations that the host runs on behalf of an isolate; brotli's window tables are the largest.
+/// BOUND: stack left for the operations that the host runs on behalf of an isolate; brotli's window tables are the largest, and
+/// a body that is read is polled on it.
 pub(crate) const HOST_STACK_BYTES: usize = 1 << 20;
 /// BOUND: the memory image (engine, prelude and stack); about 3 MiB now.
 pub(crate) const IMAGE_BYTES_MAX: u64 = 32 << 20;
@@ -50,6 +51,9 @@ pub(crate) const HEADER_BLOCK_BYTES_MAX: usize = 128 * 1024;
 pub(crate) const TIMERS_MAX: usize = 10_000;
 /// BOUND: one BODY_READ or BODY_WRITE hands over at most this, so that a stream stays a stream.
 pub(crate) const BODY_CHUNK_BYTES_MAX: usize = 64 * 1024;
+/// BOUND: pieces of bodies that one turn of an isolate reads and writes at once; then its next turn is waited for, and others
+/// have theirs. A reader that is as fast as the worker would have it in one turn for as long as its CPU limit allows.
+pub(crate) const PIECES_AT_ONCE_MAX: u32 = 16;
 /// BOUND: a request body that is there already goes in whole up to this size, which saves a round trip; an answer's goes out
 /// whole, and takes no room that a client which reads slowly could hold.
 pub(crate) const BODY_INLINE_BYTES_MAX: usize = 16 * 1024;

@@ -74,7 +74,7 @@ pub(crate) struct Ops {
     origins: Arc<Origins>,
     /// CPU time that is not the event's.
     pub(crate) spared: Duration,
-    /// Milliseconds since the Unix epoch; stands still within an event.
+    /// Milliseconds since the Unix epoch; stands still within a turn.
     pub(crate) now_ms: f64,
 }
 
@@ -95,6 +95,12 @@ impl Ops {
             spared: Duration::ZERO,
             now_ms: 0.0,
         }
+    }
+
+    /// A turn of the isolate begins.
+    pub(crate) fn begin_turn(&mut self, now_ms: f64) {
+        self.now_ms = now_ms;
+        self.bodies.begin_turn();
     }
 
     /// Runs one operation; its reply, one value, goes to `reply`. `Err` traps the isolate.
@@ -155,6 +161,7 @@ impl Ops {
             code::BODY_NEW => self.body_new(args, reply),
             code::BODY_CANCEL => self.body_cancel(args),
             code::BODY_ABORT => self.bodies.abort(args),
+            code::BODY_END => self.bodies.end(args),
             code::TIMER_CLEAR | code::ABORT => self.abort(args),
             code::SOCKET_NEW => self.sockets.create(reply),
             code::SOCKET_SEND => self.sockets.send(args),
@@ -164,14 +171,18 @@ impl Ops {
         }
     }
 
-    /// The asynchronous operations: each begins with its id and the request it belongs to. Replies `false` when it has to
-    /// wait for room.
+    /// The asynchronous operations: each begins with its id and the request it belongs to. Replies what one came to that is
+    /// done at once, and `false` for one that has to wait for room.
     fn start(&mut self, code: i32, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
         let op = args.int()?;
         let request = args.int()?;
         let context = self.requests.context(request)?;
         self.pending.admit(op, code)?;
         let (work, waits) = match self.begin(code, op, context, args)? {
+            Begun::AtOnce(done) => {
+                self.describe(request, done, reply);
+                return Ok(true);
+            }
             Begun::Operation(work) => (work, false),
             Begun::Wait(work) => (work, true),
         };
@@ -188,7 +199,8 @@ impl Ops {
         let bytes = args.remaining();
         let room = match code {
             code::BODY_WRITE => return self.bodies.write(args, granted),
-            code::TIMER | code::BODY_READ | code::BODY_END => None,
+            code::BODY_READ => return self.bodies.read(op, args),
+            code::TIMER => None,
             _ if bytes <= limits::ARGUMENT_BYTES_FREE => None,
             _ if bytes > limits::ARGUMENT_BYTES_MAX => return Err(OpError::throw("RangeError", TOO_LARGE)),
             _ => match self.room.arguments(bytes, granted) {
@@ -204,8 +216,6 @@ impl Ops {
             }
             code::FETCH => self.fetch(context, None, args, room)?,
             code::SERVICE_FETCH => self.service_fetch(context, args, room)?,
-            code::BODY_READ => self.bodies.read(op, args)?,
-            code::BODY_END => self.bodies.end(args)?,
             code::KV_GET | code::KV_PUT | code::KV_DELETE | code::KV_LIST => self.kv(code, context, args, room)?,
             _ => return Err(OpError::Unknown(code)),
         }))

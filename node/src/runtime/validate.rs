@@ -72,7 +72,7 @@ impl Runtime {
         let running = self.services.ticker.running();
         let now_ms = clock::unix_ms() as f64;
         let mut run = Box::pin(async move {
-            isolate.ops().now_ms = now_ms;
+            isolate.ops().begin_turn(now_ms);
             let result = isolate.load(frame.as_bytes(), now_ms, budget).await;
             drop(running);
             (isolate, result)

@@ -205,3 +205,22 @@ async fn each_message_of_a_socket_has_a_cpu_budget_of_its_own() {
         assert_eq!(ends.incoming.recv().await, Some(message));
     }
 }
+
+#[tokio::test]
+async fn an_error_that_leaves_the_platforms_own_reaction_is_logged() {
+    let mut config = config();
+    config.internal_modules = true;
+    let runtime = Runtime::build(config).unwrap();
+    let world = Arc::new(World::default());
+    let worker = worker(
+        "import { host } from 'skerry:internal/host.js';
+         export default { fetch() {
+           host.react(1, (value) => { throw new Error('a mistake with ' + value) }, undefined);
+           host.react({ then: (resolve) => resolve(2) }, (value) => { throw new Error('and with ' + value) }, undefined);
+           return new Response('x');
+         } }",
+    );
+    assert_eq!(read(fetch(&runtime, &worker, &world, get("/")).await.unwrap()).await, "x");
+    let messages = world.messages().join("\n");
+    assert!(messages.contains("a mistake with 1") && messages.contains("and with 2"), "{messages}");
+}

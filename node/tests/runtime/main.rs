@@ -8,6 +8,7 @@ mod faults;
 mod lifetimes;
 mod limits;
 mod loading;
+mod pieces;
 mod recursion;
 mod room;
 mod sources;

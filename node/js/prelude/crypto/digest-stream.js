@@ -5,7 +5,7 @@
 import { host, OP, op } from "../host.js";
 import { openDigest, writeDigest } from "../codec.js";
 import { INTERNAL, requireArguments, toBytes, webClass } from "../errors.js";
-import { handled } from "../streams/promises.js";
+import { Deferred, handled } from "../streams/promises.js";
 import { createWritable } from "../streams/writable.js";
 import { WritableStream } from "../streams/writable-stream.js";
 import { toHash } from "./algorithm.js";
@@ -16,7 +16,7 @@ class Hashing {
   constructor(algorithm) {
     this.resource = openDigest(algorithm);
     this.written = 0n;
-    this.digest = Promise.withResolvers();
+    this.digest = new Deferred();
     handled(this.digest.promise);
     abandoned.register(this, this.resource, this);
   }

@@ -166,7 +166,6 @@ export class ByteController extends Controller {
       if (first.buffer.detached) throw new TypeError("The lent buffer is detached");
       this.invalidateByobRequest();
       first.buffer = first.buffer.transfer();
-      if (first.lender === "none") this.returnToQueue(first);
     }
     this.enqueueOwned(chunk);
   }
@@ -175,6 +174,8 @@ export class ByteController extends Controller {
   enqueueOwned(chunk) {
     if (!this.canEnqueue) return;
     const { stream } = this;
+    const first = this.pending[0];
+    if (first !== undefined && first.lender === "none") this.returnToQueue(first);
     if (waitingReads(stream) > 0) {
       this.answerReadsFromQueue();
       if (waitingReads(stream) > 0) {
@@ -212,9 +213,16 @@ export class ByteController extends Controller {
     closeReadable(this.stream);
   }
 
-  /** As `close`, and gives lent buffers back: for sources that never look at `byobRequest`. */
+  /**
+   * As `close`, and gives lent buffers back: for sources that never look at `byobRequest`. Throws nothing: an end inside an
+   * element has errored the stream.
+   */
   finish() {
-    this.close();
+    try {
+      this.close();
+    } catch {
+      return;
+    }
     if (this.stream.state === "closed" && this.pending.length > 0) this.respond(0);
   }
 

@@ -4,10 +4,13 @@
 // `DefaultController`.
 
 import { INTERNAL, requireInternal, webClass } from "../errors.js";
+import { host } from "../host.js";
 import { resolvedWith } from "./promises.js";
 import { SizedQueue } from "./queue.js";
 import { closeReadable, errorReadable, Readable, waitingReadIntos, waitingReads } from "./readable.js";
 import { IDLE_SOURCE } from "./source.js";
+
+const { react } = host;
 
 /** What both kinds of controller share: starting and pulling the source. */
 export class Controller {
@@ -27,7 +30,8 @@ export class Controller {
 
   /** Waits for the source's `start` result, then begins to pull. */
   begin(startResult) {
-    resolvedWith(startResult).then(
+    react(
+      resolvedWith(startResult),
       () => {
         this.started = true;
         this.pullIfNeeded();
@@ -49,7 +53,7 @@ export class Controller {
       if (pulled !== undefined) {
         this.onPulled ??= () => this.pulled();
         this.onFailed ??= (reason) => this.error(reason);
-        pulled.then(this.onPulled, this.onFailed);
+        react(pulled, this.onPulled, this.onFailed);
         return;
       }
       this.pulling = false;

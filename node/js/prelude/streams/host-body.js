@@ -1,20 +1,22 @@
 // Readable streams over bodies that the platform knows: those the host sends, and constants.
 //
 // **Owns** the short cuts: a stream that no worker has touched passes through by its id or value, and reading all of one
-// does not go through a queue. **Must not know** Request or Response. **Enter at** `createHostReadable`, `readAllBytes`,
-// `pumpToHost`.
+// does not go through a queue. **Must not know** Request or Response. **Enter at** `createHostReadable`, `readAllBytes`.
 //
 // What the platform knows is `stream.body`: `{ id }` for a host body, `{ constant }` for a string or bytes, and `length`
 // where it is known.
 
-import { host, OP, op, start, startWith } from "../host.js";
+import { attempt, host, OP, op } from "../host.js";
 import { addAbortAlgorithm, removeAbortAlgorithm } from "../abort.js";
-import { pieceEnd } from "../bytes.js";
+import { concat } from "../bytes.js";
 import { atEnd, currentEvent } from "../event-context.js";
-import { toBytes } from "../errors.js";
 import { ByteController } from "./byte-controller.js";
-import { acquireReader, cancelReadable, Readable, Reader } from "./readable.js";
+import { Deferred, DONE } from "./promises.js";
+import { ReadLoop } from "./read-loop.js";
+import { cancelReadable, Readable, Reader } from "./readable.js";
 import { readableOf, shellOf } from "./readable-stream.js";
+
+const { promise, settle } = host;
 
 /** A byte stream of host body `id`. Nothing is read before somebody reads. */
 export function createHostReadable(id) {
@@ -46,20 +48,51 @@ function openByteStream(stream, source) {
 }
 
 function openHost({ id }) {
-  return {
-    pull: (controller) => new Promise((resolve, reject) => {
-      readPiece(id, (value) => {
-        if (value === null) controller.finish();
-        else controller.enqueueOwned(new Uint8Array(value));
-        resolve(undefined);
-      }, reject);
-    }),
-    cancel(reason) {
-      unfollow(id);
-      op(OP.BODY_CANCEL, id, describe(reason));
-      return Promise.resolve(undefined);
-    },
-  };
+  return new HostSource(id);
+}
+
+class HostSource {
+  constructor(id) {
+    this.id = id;
+    this.controller = undefined;
+    // Of the pull that waits for a piece.
+    this.pulled = undefined;
+  }
+
+  pull(controller) {
+    this.controller = controller;
+    let piece;
+    try {
+      piece = takePiece(this.id, onPiece, this);
+    } catch (error) {
+      controller.error(error);
+      return undefined;
+    }
+    if (piece === undefined) return (this.pulled = promise());
+    this.give(piece);
+    return undefined;
+  }
+
+  give(piece) {
+    if (piece === null) this.controller.finish();
+    else this.controller.enqueueOwned(new Uint8Array(piece));
+  }
+
+  cancel(reason) {
+    unfollow(this.id);
+    op(OP.BODY_CANCEL, this.id, describe(reason));
+    return DONE;
+  }
+}
+
+function onPiece(piece, source, reason = piece) {
+  const { pulled } = source;
+  if (piece instanceof Error) {
+    settle(pulled, reason, true);
+    return;
+  }
+  source.give(piece);
+  settle(pulled, undefined, false);
 }
 
 // Host bodies that a signal can cut off: id -> { signal, cutOff, reason (once it has) }. BOUND: the host's; each goes at its
@@ -86,25 +119,41 @@ function unfollow(id) {
   removeAbortAlgorithm(entry.signal, entry.cutOff);
 }
 
-/** A piece of host body `id` as an ArrayBuffer, or null at its end. */
+/** A promise of a piece of host body `id`, an ArrayBuffer, or of null at its end. */
 export function readHostBody(id) {
-  return new Promise((resolve, reject) => readPiece(id, resolve, reject));
+  const outcome = promise();
+  try {
+    const piece = takePiece(id, onRead, outcome);
+    if (piece !== undefined) settle(outcome, piece, false);
+  } catch (error) {
+    settle(outcome, error, true);
+  }
+  return outcome;
 }
 
-function readPiece(id, resolve, reject) {
+function onRead(piece, outcome, reason = piece) {
+  if (piece instanceof Error) settle(outcome, reason, true);
+  else settle(outcome, piece, false);
+}
+
+/**
+ * As `readHostBody`, at once where a piece has arrived; else undefined, and `then(piece or Error, state, reason)` is called,
+ * with the reason of the signal that cut the body off, if one did. Throws what went wrong at once.
+ */
+function takePiece(id, then, state) {
   const entry = followed.get(id);
-  if (entry?.reason !== undefined) {
-    reject(entry.reason);
-    return;
-  }
-  startWith(OP.BODY_READ, (value) => {
-    if (value instanceof Error) {
-      reject(entry?.reason ?? value);
-    } else {
-      if (value === null) unfollow(id);
-      resolve(value);
-    }
+  if (entry !== undefined) return takeFollowed(id, entry, then, state);
+  return attempt(OP.BODY_READ, then, [id], state);
+}
+
+function takeFollowed(id, entry, then, state) {
+  if (entry.reason !== undefined) throw entry.reason;
+  const piece = attempt(OP.BODY_READ, (value) => {
+    if (value === null) unfollow(id);
+    then(value, state, entry.reason);
   }, [id]);
+  if (piece === null) unfollow(id);
+  return piece;
 }
 
 function openConstant({ constant }) {
@@ -114,12 +163,12 @@ function openConstant({ constant }) {
       if (bytes.byteLength > 0) controller.enqueueOwned(bytes);
       controller.finish();
     },
-    cancel: () => Promise.resolve(undefined),
+    cancel: () => DONE,
   };
 }
 
 /** A reason as text for the host's logs: workers may cancel with anything. */
-function describe(reason) {
+export function describe(reason) {
   try {
     return `${reason}`;
   } catch {
@@ -196,10 +245,10 @@ export function readAllBytes(shell) {
     }
     if (id !== undefined) {
       seal(stream);
-      return readHostChunks(id).then(join);
+      return readHostChunks(id).then(concat);
     }
   }
-  return readChunks(stream).then(join);
+  return readChunks(stream).then(concat);
 }
 
 async function readHostChunks(id) {
@@ -211,138 +260,36 @@ async function readHostChunks(id) {
   }
 }
 
-/** Reads without a promise for each chunk. */
 async function readChunks(stream) {
-  const reader = acquireReader(stream);
-  const chunks = [];
-  const { promise, resolve, reject } = Promise.withResolvers();
-  let looping = false;
-  let more = false;
-  const request = {
-    onChunk(chunk) {
-      if (!(chunk instanceof Uint8Array)) {
-        const reason = new TypeError("The body's stream has a chunk that is not a Uint8Array");
-        cancelReadable(stream, reason).catch(() => {});
-        reject(reason);
-        return;
-      }
-      chunks.push(chunk);
-      more = true;
-      if (!looping) read();
-    },
-    onClose: () => resolve(chunks),
-    onError: reject,
-  };
-  // A loop, not recursion: a full queue answers at once, chunk after chunk.
-  function read() {
-    looping = true;
-    do {
-      more = false;
-      reader.read(request);
-    } while (more);
-    looping = false;
-  }
-  read();
-  return promise;
+  const collector = new Collector(stream);
+  collector.read();
+  return collector.all.promise;
 }
 
-function join(chunks) {
-  if (chunks.length === 1) return chunks[0];
-  let length = 0;
-  for (const chunk of chunks) length += chunk.byteLength;
-  const all = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
+/** Reads without a promise for each chunk. */
+class Collector extends ReadLoop {
+  constructor(stream) {
+    super(stream);
+    this.chunks = [];
+    this.all = new Deferred();
   }
-  return all;
-}
 
-// BOUND: what one BODY_WRITE carries; the host has the same number.
-const PIECE_BYTES_MAX = 64 * 1024;
-// UTF-16 units of a string that are sent at once: at most as many bytes as a piece may have.
-const PIECE_UNITS_MAX = PIECE_BYTES_MAX / 4;
-
-/**
- * Sends the stream into host body `id`, as fast as the host takes it. Resolves at the end; rejects, with the host told,
- * when the stream fails. Cancels the stream, and resolves, when the host no longer wants it.
- */
-export async function pumpToHost(shell, id) {
-  const stream = readableOf(shell);
-  const reader = acquireReader(stream);
-  for (;;) {
-    let chunk;
-    try {
-      chunk = await readBytes(reader);
-    } catch (error) {
-      op(OP.BODY_ABORT, id, describe(error));
-      throw error;
-    }
-    try {
-      if (chunk === undefined) {
-        await start(OP.BODY_END, id);
-        return;
-      }
-      await write(id, chunk);
-    } catch (error) {
-      cancelReadable(stream, error).catch(() => {});
-      if (isDisinterest(error)) return;
-      op(OP.BODY_ABORT, id, describe(error));
-      throw error;
-    }
-  }
-}
-
-/** As `pumpToHost`, for a string or bytes. */
-export async function pumpConstant(content, id) {
-  try {
-    if (typeof content === "string") {
-      for (let at = 0; at < content.length; ) {
-        const end = pieceEnd(content, at + PIECE_UNITS_MAX);
-        await start(OP.BODY_WRITE, id, content.slice(at, end));
-        at = end;
-      }
+  onChunk(chunk) {
+    if (chunk instanceof Uint8Array) {
+      this.chunks.push(chunk);
+      this.read();
     } else {
-      await write(id, content);
+      const reason = new TypeError("The body's stream has a chunk that is not a Uint8Array");
+      this.cancel(reason);
+      this.all.reject(reason);
     }
-    await start(OP.BODY_END, id);
-  } catch (error) {
-    if (!isDisinterest(error)) throw error;
   }
-}
 
-/** Resolves when the host has all of the bytes. */
-function write(id, bytes) {
-  if (bytes.byteLength === 0) return undefined;
-  return bytes.byteLength <= PIECE_BYTES_MAX ? start(OP.BODY_WRITE, id, bytes) : writePieces(id, bytes);
-}
-
-async function writePieces(id, bytes) {
-  for (let at = 0; at < bytes.byteLength; at += PIECE_BYTES_MAX) {
-    await start(OP.BODY_WRITE, id, bytes.subarray(at, at + PIECE_BYTES_MAX));
+  onClose() {
+    this.all.resolve(this.chunks);
   }
-}
 
-/** Whoever read the body has gone away: that is no failure of the worker's. */
-function isDisinterest(error) {
-  return error.name === "AbortError";
-}
-
-/** The next chunk as bytes, undefined at the end. */
-function readBytes(reader) {
-  return new Promise((resolve, reject) => {
-    reader.read({
-      onChunk(chunk) {
-        try {
-          resolve(toBytes(chunk, "The body's chunk"));
-        } catch (error) {
-          cancelReadable(reader.stream, error).catch(() => {});
-          reject(error);
-        }
-      },
-      onClose: () => resolve(undefined),
-      onError: reject,
-    });
-  });
+  onError(reason) {
+    this.all.reject(reason);
+  }
 }

@@ -5,6 +5,7 @@
 
 import { INTERNAL, toBytesCopy, toEnforcedRange, webClass } from "../errors.js";
 import { createByteReadable } from "./byte-tee.js";
+import { Deferred } from "./promises.js";
 import { shellOf } from "./readable-stream.js";
 import { createWritable } from "./writable.js";
 import { shellOfWritable } from "./writable-stream.js";
@@ -15,7 +16,7 @@ class BytePipe {
     // How many bytes must still be written; undefined when any number may.
     this.left = expected;
     // Waits for a reader; resolved by `pull`.
-    this.demand = Promise.withResolvers();
+    this.demand = new Deferred();
     this.readable = createByteReadable(this);
     this.writable = createWritable({
       write: (chunk) => this.write(chunk),
@@ -49,7 +50,7 @@ class BytePipe {
     }
     if (bytes.byteLength === 0) return;
     if (!(await this.demand.promise)) return;
-    this.demand = Promise.withResolvers();
+    this.demand = new Deferred();
     if (this.left !== undefined) this.left -= bytes.byteLength;
     this.readable.controller.enqueueOwned(bytes);
   }
@@ -61,6 +62,7 @@ class BytePipe {
       throw error;
     }
     this.readable.controller.finish();
+    if (this.readable.state === "errored") throw this.readable.error;
   }
 
   async abort(reason) {

@@ -5,7 +5,7 @@
 
 import { isObject } from "../errors.js";
 import { createReadable } from "./default-controller.js";
-import { acquireReader, cancelByReader } from "./readable.js";
+import { acquireReader, cancelByReader, PromiseRequest } from "./readable.js";
 
 const AsyncIteratorPrototype = Object.getPrototypeOf(Object.getPrototypeOf(async function* () {}.prototype));
 
@@ -26,19 +26,9 @@ class Iteration {
 
   next() {
     if (this.finished) return Promise.resolve({ value: undefined, done: true });
-    return new Promise((resolve, reject) => {
-      this.reader.read({
-        onChunk: (value) => resolve({ value, done: false }),
-        onClose: () => {
-          this.end();
-          resolve({ value: undefined, done: true });
-        },
-        onError: (reason) => {
-          this.end();
-          reject(reason);
-        },
-      });
-    });
+    const request = new NextRequest(this);
+    this.reader.read(request);
+    return request.promise;
   }
 
   end() {
@@ -52,6 +42,24 @@ class Iteration {
     const told = this.preventCancel ? Promise.resolve() : cancelByReader(this.reader, value);
     this.reader.release();
     return told.then(() => ({ value, done: true }));
+  }
+}
+
+/** The promise of a `next()` call. */
+class NextRequest extends PromiseRequest {
+  constructor(iteration) {
+    super();
+    this.iteration = iteration;
+  }
+
+  onClose() {
+    this.iteration.end();
+    super.onClose(undefined);
+  }
+
+  onError(reason) {
+    this.iteration.end();
+    super.onError(reason);
   }
 }
 

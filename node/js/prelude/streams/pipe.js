@@ -8,7 +8,7 @@
 //   the action (abort, cancel or close), then releases both locks.
 
 import { addAbortAlgorithm, removeAbortAlgorithm } from "../abort.js";
-import { handled } from "./promises.js";
+import { Deferred, handled } from "./promises.js";
 import { acquireReader, cancelReadable } from "./readable.js";
 import { abortWritable, Writer } from "./writable.js";
 
@@ -29,7 +29,7 @@ class Pipe {
     source.disturbed = true;
     this.stopping = false;
     this.lastWrite = Promise.resolve(undefined);
-    this.done = Promise.withResolvers();
+    this.done = new Deferred();
     this.onAbort = () => this.abort();
     this.again = () => this.step();
   }

@@ -2,25 +2,38 @@
 //
 // **Owns** the few promise idioms of the Streams standard. **Must not know** streams. **Enter at** `handled`.
 
+import { host } from "../host.js";
+
+const { promise, promiseState, react, settle } = host;
+
 const ignore = () => {};
 
 /** Marks a promise as handled: its rejection is an answer somebody may ask for, not an error to report. */
 export function handled(promise) {
-  promise.then(undefined, ignore);
+  react(promise, undefined, ignore);
   return promise;
 }
 
 /** "A promise resolved with": not the promise itself when `value` is one, unlike `Promise.resolve`. */
 export function resolvedWith(value) {
-  return value === undefined ? DONE : new Promise((resolve) => resolve(value));
+  if (value === undefined) return DONE;
+  const outcome = promise();
+  settle(outcome, value, false);
+  return outcome;
 }
 
-/** Fulfilled with undefined; shared, because a promise and its resolving functions cost more than the reaction. */
+/** Fulfilled with undefined; shared, because a promise costs more than the reaction. */
 export const DONE = Promise.resolve(undefined);
 
-/** A worker's result as a promise. */
+/** A worker's result as a promise, whatever the worker has made of `Promise`. */
 function toPromise(result) {
-  return result === undefined ? DONE : Promise.resolve(result);
+  return promiseState(result) < 0 ? resolvedWith(result) : result;
+}
+
+function rejectedWith(reason) {
+  const outcome = promise();
+  settle(outcome, reason, true);
+  return outcome;
 }
 
 /** Calls a worker's function whose result is a promise; what it throws becomes a rejection. */
@@ -28,7 +41,7 @@ export function callAsync(callback, self) {
   try {
     return toPromise(callback.call(self));
   } catch (error) {
-    return Promise.reject(error);
+    return rejectedWith(error);
   }
 }
 
@@ -37,7 +50,7 @@ export function callAsync1(callback, self, argument) {
   try {
     return toPromise(callback.call(self, argument));
   } catch (error) {
-    return Promise.reject(error);
+    return rejectedWith(error);
   }
 }
 
@@ -46,7 +59,29 @@ export function callAsync2(callback, self, first, second) {
   try {
     return toPromise(callback.call(self, first, second));
   } catch (error) {
-    return Promise.reject(error);
+    return rejectedWith(error);
+  }
+}
+
+/** As `Promise.withResolvers()`, without the two functions. */
+export class Deferred {
+  constructor() {
+    this.promise = promise();
+    this.settled = false;
+  }
+
+  resolve(value) {
+    this.settle(value, false);
+  }
+
+  reject(reason) {
+    this.settle(reason, true);
+  }
+
+  settle(value, isRejection) {
+    if (this.settled) return;
+    this.settled = true;
+    settle(this.promise, value, isRejection);
   }
 }
 
@@ -57,17 +92,16 @@ export class LazyPromise {
   constructor() {
     this.state = PENDING;
     this.reason = undefined;
-    this.deferred = undefined;
+    this.made = undefined;
   }
 
   get promise() {
-    if (this.deferred === undefined) {
-      this.deferred = Promise.withResolvers();
-      handled(this.deferred.promise);
-      if (this.state === FULFILLED) this.deferred.resolve(undefined);
-      else if (this.state === REJECTED) this.deferred.reject(this.reason);
+    if (this.made === undefined) {
+      this.made = handled(promise());
+      if (this.state === FULFILLED) settle(this.made, undefined, false);
+      else if (this.state === REJECTED) settle(this.made, this.reason, true);
     }
-    return this.deferred.promise;
+    return this.made;
   }
 
   get pending() {
@@ -77,21 +111,21 @@ export class LazyPromise {
   resolve() {
     if (this.state !== PENDING) return;
     this.state = FULFILLED;
-    if (this.deferred !== undefined) this.deferred.resolve(undefined);
+    if (this.made !== undefined) settle(this.made, undefined, false);
   }
 
   reject(reason) {
     if (this.state !== PENDING) return;
     this.state = REJECTED;
     this.reason = reason;
-    if (this.deferred !== undefined) this.deferred.reject(reason);
+    if (this.made !== undefined) settle(this.made, reason, true);
   }
 
   /** Rejects, taking the place of an outcome that was there already. */
   replaceByRejection(reason) {
     if (this.state !== PENDING) {
       this.state = PENDING;
-      this.deferred = undefined;
+      this.made = undefined;
     }
     this.reject(reason);
   }

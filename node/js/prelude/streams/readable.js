@@ -8,7 +8,10 @@
 //
 // A request is an object with `onChunk(chunk)`, `onClose(view?)`, `onError(reason)`, one of which is called once.
 
+import { host } from "../host.js";
 import { LazyPromise } from "./promises.js";
+
+const { promise, settle } = host;
 
 export class Readable {
   constructor() {
@@ -135,30 +138,22 @@ export function cancelByReader(reader, reason) {
   return cancelReadable(reader.stream, reason);
 }
 
-/** The promise of a `read()` call. One that is answered before anybody asks for the promise needs no resolving functions. */
+/** The promise of a `read()` call. */
 export class PromiseRequest {
   constructor() {
-    this.answer = undefined;
-    this.deferred = undefined;
-  }
-
-  get promise() {
-    return this.answer ?? (this.deferred = Promise.withResolvers()).promise;
+    this.promise = promise();
   }
 
   onChunk(value) {
-    if (this.deferred === undefined) this.answer = Promise.resolve({ value, done: false });
-    else this.deferred.resolve({ value, done: false });
+    settle(this.promise, { value, done: false }, false);
   }
 
   onClose(value) {
-    if (this.deferred === undefined) this.answer = Promise.resolve({ value, done: true });
-    else this.deferred.resolve({ value, done: true });
+    settle(this.promise, { value, done: true }, false);
   }
 
   onError(reason) {
-    if (this.deferred === undefined) this.answer = Promise.reject(reason);
-    else this.deferred.reject(reason);
+    settle(this.promise, reason, true);
   }
 }
 

@@ -5,6 +5,7 @@
 
 import { byteTee } from "./byte-tee.js";
 import { createReadable } from "./default-controller.js";
+import { Deferred } from "./promises.js";
 import { acquireReader, cancelReadable } from "./readable.js";
 
 /** Locks `stream`; both results see every chunk (the same object, for streams that are not byte streams). */
@@ -18,7 +19,7 @@ export class Cancellation {
     this.stream = stream;
     this.reasons = [undefined, undefined];
     this.canceled = [false, false];
-    this.done = Promise.withResolvers();
+    this.done = new Deferred();
   }
 
   get both() {

@@ -7,7 +7,7 @@
 // (done at once; it may throw) for the prelude's own.
 
 import { DefaultController } from "./default-controller.js";
-import { callAsync, callAsync2 } from "./promises.js";
+import { callAsync, callAsync2, Deferred } from "./promises.js";
 import { Readable } from "./readable.js";
 import { Writable, WritableController } from "./writable.js";
 
@@ -38,7 +38,7 @@ export class Transform {
 
   setBackpressure(backpressure) {
     this.backpressureChange?.resolve(undefined);
-    this.backpressureChange = Promise.withResolvers();
+    this.backpressureChange = new Deferred();
     this.backpressure = backpressure;
   }
 
@@ -169,7 +169,7 @@ class OutputSide {
 /** Runs the transformer's last call once; `after` carries its outcome to the other side. */
 function finish(owner, last, after) {
   if (owner.finishing !== undefined) return owner.finishing;
-  const outcome = Promise.withResolvers();
+  const outcome = new Deferred();
   owner.finishing = outcome.promise;
   const called = callAsync(last);
   owner.clearTransformer();

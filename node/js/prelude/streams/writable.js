@@ -11,8 +11,11 @@
 //   undefined (done at once) for the prelude's own sinks.
 
 import { createSignal, signalAbort } from "../abort.js";
-import { DONE, LazyPromise, resolvedWith } from "./promises.js";
+import { host } from "../host.js";
+import { callAsync, callAsync1, Deferred, LazyPromise, resolvedWith } from "./promises.js";
 import { SizedQueue } from "./queue.js";
+
+const { react } = host;
 
 const CLOSE = Symbol("close");
 
@@ -46,7 +49,7 @@ export function abortWritable(stream, reason) {
   if (state === "closed" || state === "errored") return Promise.resolve(undefined);
   if (stream.pendingAbort !== undefined) return stream.pendingAbort.deferred.promise;
   const wasErroring = state === "erroring";
-  const deferred = Promise.withResolvers();
+  const deferred = new Deferred();
   stream.pendingAbort = { deferred, reason: wasErroring ? undefined : reason, wasErroring };
   if (!wasErroring) startErroring(stream, reason);
   return deferred.promise;
@@ -56,7 +59,7 @@ export function closeWritable(stream) {
   if (stream.state === "closed" || stream.state === "errored") {
     return Promise.reject(new TypeError(`The stream is ${stream.state} and can not be closed`));
   }
-  const deferred = (stream.closeRequest = Promise.withResolvers());
+  const deferred = (stream.closeRequest = new Deferred());
   if (stream.writer !== undefined && stream.backpressure && stream.state === "writable") stream.writer.ready.resolve();
   stream.controller.close();
   return deferred.promise;
@@ -93,7 +96,7 @@ function finishErroring(stream) {
   }
   const { sink } = stream.controller;
   stream.controller.clearSink();
-  (sink.abort(abort.reason) ?? DONE).then(
+  callAsync1(sink.abort, sink, abort.reason).then(
     () => {
       abort.deferred.resolve(undefined);
       rejectCloseAndClosed(stream);
@@ -161,7 +164,8 @@ export class WritableController {
   /** Waits for the sink's `start` result, then begins to write. */
   begin(startResult) {
     const { stream } = this;
-    resolvedWith(startResult).then(
+    react(
+      resolvedWith(startResult),
       () => {
         this.started = true;
         this.advance();
@@ -250,9 +254,10 @@ export class WritableController {
     stream.closeInFlight = stream.closeRequest;
     stream.closeRequest = undefined;
     this.queue.shift();
-    const closed = sink.close() ?? DONE;
+    const closed = callAsync(sink.close, sink);
     this.clearSink();
-    closed.then(
+    react(
+      closed,
       () => finishClose(stream),
       (reason) => finishCloseWithError(stream, reason),
     );
@@ -263,7 +268,7 @@ export class WritableController {
     stream.writeInFlight = stream.writes.shift();
     this.onWritten ??= () => this.written();
     this.onWriteFailed ??= (reason) => this.writeFailed(reason);
-    (this.sink.write(chunk) ?? DONE).then(this.onWritten, this.onWriteFailed);
+    react(callAsync1(this.sink.write, this.sink, chunk), this.onWritten, this.onWriteFailed);
   }
 
   writeFailed(reason) {
@@ -332,7 +337,7 @@ export class Writer {
       return Promise.reject(new TypeError("The stream is closing or closed and can not be written to"));
     }
     if (state === "erroring") return Promise.reject(stream.error);
-    const deferred = Promise.withResolvers();
+    const deferred = new Deferred();
     stream.writes.push(deferred);
     controller.write(chunk, size);
     return deferred.promise;

@@ -13,6 +13,7 @@ mod pipe;
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 
@@ -20,7 +21,7 @@ use self::pipe::Pipe;
 pub(crate) use self::pipe::Place;
 use super::{
     OpError, Ops, Replied,
-    pending::{Begun, Done, Work},
+    pending::{Begun, Done},
     room::{self, Granted, Taken},
 };
 use crate::runtime::{
@@ -60,12 +61,19 @@ pub(crate) struct Bodies {
     // BOUND: RESOURCES_MAX; whoever inserts has asked `is_full`.
     table: HashMap<i32, Held>,
     next: i32,
+    /// Pieces that went at once in this turn.
+    at_once: u32,
 }
 
 impl Bodies {
     /// Whether there is no room for one more.
     pub(crate) fn is_full(&self) -> bool {
         self.table.len() >= limits::RESOURCES_MAX
+    }
+
+    /// A turn of the isolate begins.
+    pub(super) fn begin_turn(&mut self) {
+        self.at_once = 0;
     }
 
     /// Registers a body of which a piece may have been taken, and which the guest may read for an event.
@@ -117,7 +125,8 @@ impl Bodies {
         Ok(false)
     }
 
-    pub(super) fn read(&mut self, op: i32, args: &mut Reader<'_>) -> Result<Work, OpError> {
+    /// A piece that has arrived is taken at once: each that is waited for costs the guest a turn.
+    pub(super) fn read(&mut self, op: i32, args: &mut Reader<'_>) -> Result<Begun, OpError> {
         let id = args.int()?;
         let Some(Held { entry: entry @ Entry::Incoming(_), .. }) = self.table.get_mut(&id) else {
             return Err(OpError::throw("TypeError", "This body can not be read: it has ended or is being read."));
@@ -125,10 +134,16 @@ impl Bodies {
         let Entry::Incoming(mut incoming) = std::mem::replace(entry, Entry::Reading { op }) else {
             unreachable!("the entry was matched above");
         };
-        Ok(Box::pin(async move {
+        if self.at_once < limits::PIECES_AT_ONCE_MAX
+            && let Some(chunk) = incoming.chunk().now_or_never()
+        {
+            self.at_once += 1;
+            return Ok(Begun::AtOnce(Done::Chunk { id, incoming, chunk }));
+        }
+        Ok(Begun::Operation(Box::pin(async move {
             let chunk = incoming.chunk().await;
             Done::Chunk { id, incoming, chunk }
-        }))
+        })))
     }
 
     pub(super) fn write(&mut self, args: &mut Reader<'_>, granted: Option<Granted>) -> Result<Begun, OpError> {
@@ -144,14 +159,22 @@ impl Bodies {
             Some(Granted::Chunk(place)) => Some(place),
             _ => None,
         };
-        match self.table.get(&id) {
-            Some(Held { entry: Entry::Pipe { pipe, .. }, .. }) => Ok(pipe.write(chunk, granted)),
-            // As the pipe itself says when its reader has gone: the prelude takes it for the end of the interest, not a failure.
-            _ => Err(OpError::throw("AbortError", "This body has ended.")),
+        // As the pipe itself says when its reader has gone: the prelude takes it for the end of the interest, not a failure.
+        let Some(Held { entry: Entry::Pipe { pipe, .. }, .. }) = self.table.get(&id) else {
+            return Err(OpError::throw("AbortError", "This body has ended."));
+        };
+        let begun = pipe.write(chunk, granted);
+        if self.at_once < limits::PIECES_AT_ONCE_MAX {
+            self.at_once += 1;
+            return Ok(begun);
         }
+        Ok(match begun {
+            Begun::AtOnce(done) => Begun::Operation(Box::pin(std::future::ready(done))),
+            later => later,
+        })
     }
 
-    pub(super) fn end(&mut self, args: &mut Reader<'_>) -> Result<Work, OpError> {
+    pub(super) fn end(&mut self, args: &mut Reader<'_>) -> Replied {
         let id = args.int()?;
         if let Some(Held { entry: Entry::Pipe { pipe, reader }, .. }) = self.table.get_mut(&id) {
             pipe.end();
@@ -160,7 +183,7 @@ impl Bodies {
                 self.table.remove(&id);
             }
         }
-        Ok(Box::pin(std::future::ready(Done::Undefined)))
+        Ok(false)
     }
 
     /// The body that a RESPOND or FETCH names: nothing, text, bytes, which take `room`, or an id, which is also returned.
@@ -241,7 +264,7 @@ impl Incoming {
         Self { body: http_body_util::StreamBody::new(failed).boxed_unsync(), rest }
     }
 
-    /// The next 1 to 64 KiB, or `None` at the end.
+    /// The next 1 to 64 KiB, or `None` at the end. Can be dropped and called again.
     async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
         while self.rest.is_empty() {
             match self.body.frame().await {

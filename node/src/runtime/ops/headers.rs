@@ -18,10 +18,10 @@ pub(crate) fn write(out: &mut Writer, host: Option<&str>, headers: &HeaderMap) {
     let mut lines = out.open_text();
     for (at, (name, value)) in host.into_iter().chain(all).enumerate() {
         if at > 0 {
-            lines.push_ascii("\n");
+            lines.push_text("\n");
         }
-        lines.push_ascii(name);
-        lines.push_ascii("\n");
+        lines.push_text(name);
+        lines.push_text("\n");
         lines.push_latin1(value);
     }
 }
@@ -38,13 +38,16 @@ pub(crate) fn read(args: &mut Reader<'_>) -> Result<HeaderMap, OpError> {
         return Ok(fields.headers);
     }
     let block = args.text()?;
-    let mut fields = Fields::with_capacity(0)?;
+    let mut fields = Fields::with_capacity(ROOM)?;
     let mut lines = block.split('\n');
     while let Some(name) = lines.next().filter(|_| !block.is_empty()) {
         fields.add(name, lines.next().unwrap_or_default())?;
     }
     Ok(fields.headers)
 }
+
+/// Headers of most answers, together with those that the node adds. More make the map grow.
+const ROOM: usize = 6;
 
 /// Headers as they are read.
 struct Fields {

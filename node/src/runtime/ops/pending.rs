@@ -15,13 +15,13 @@ use self::timers::Timers;
 use super::{
     OpError, Ops, Replied,
     body::Incoming,
-    code,
+    code, kv,
     room::{Granted, Taken},
 };
 use crate::{
     bindings::outbound::{KvReply, OutboundError},
     runtime::{
-        frame::Reader,
+        frame::{Reader, Writer},
         limits,
         worker::{Body, BodyError},
     },
@@ -40,8 +40,8 @@ pub(crate) enum Done {
     },
     /// A timer's wait is over.
     Elapsed,
-    /// Nothing to say.
-    Undefined,
+    /// The host has what it was sent.
+    Taken,
     /// The operation failed with this error.
     Failed {
         /// As in [`OpError::Throw`].
@@ -67,6 +67,8 @@ pub(crate) type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// What has begun.
 pub(crate) enum Begun {
+    /// All of the operation: what it came to is the reply, and nothing completes later.
+    AtOnce(Done),
     /// The operation.
     Operation(Work),
     /// The wait for room for what it sends, of which nothing is kept.
@@ -205,6 +207,29 @@ impl Drop for Pending {
 }
 
 impl Ops {
+    /// What the guest is told that an operation of `request` came to.
+    pub(crate) fn describe(&mut self, request: i32, done: Done, out: &mut Writer) {
+        match done {
+            Done::Again(granted) => {
+                self.granted = Some(granted);
+                out.bool(false);
+            }
+            Done::Kv { reply, _room } => kv::describe(reply, out),
+            Done::Elapsed => drop(out.undefined()),
+            Done::Taken => drop(out.bool(true)),
+            Done::Failed { name, message } => drop(out.error(name, &message)),
+            Done::Response(response) => self.response(request, *response, out),
+            Done::Chunk { id, incoming, chunk } => {
+                self.bodies.restore(id, incoming, !matches!(chunk, Ok(Some(_))));
+                match chunk {
+                    Ok(Some(bytes)) => out.bytes(&bytes),
+                    Ok(None) => out.null(),
+                    Err(error) => out.error("TypeError", &error.to_string()),
+                };
+            }
+        }
+    }
+
     /// TIMER_CLEAR (nothing arrives any more) and ABORT (its COMPLETE arrives with an AbortError).
     pub(super) fn abort(&mut self, args: &mut Reader<'_>) -> Replied {
         let op = args.int()?;

@@ -51,7 +51,6 @@ impl Seat {
         let seat = Arc::clone(self);
         self.services.lane.push(Box::pin(async move {
             seat.lock().queued = false;
-            let _entered = seat.services.handle.enter();
             let _any = seat.drive_here(false);
         }));
     }
@@ -101,13 +100,8 @@ impl Seat {
     fn move_to_lane(self: &Arc<Self>, run: Run) {
         let seat = Arc::clone(self);
         self.services.lane.push(Box::pin(async move {
-            let rest = async {
-                let finished = run.await;
-                let _entered = seat.services.handle.enter();
-                seat.finish(finished);
-            };
+            let rest = async { seat.finish(run.await) };
             let ended = AssertUnwindSafe(rest).catch_unwind().await;
-            let _entered = seat.services.handle.enter();
             if ended.is_err() {
                 seat.wrecked();
             }

@@ -65,7 +65,7 @@ pub(super) fn prepare(isolate: &mut Isolate, seat: &Arc<Seat>, turn: Turn) -> Op
     let (worker, services) = (&seat.worker, &seat.services);
     let mut frame = isolate.scratch();
     let now_ms = clock::unix_ms() as f64;
-    isolate.ops().now_ms = now_ms;
+    isolate.ops().begin_turn(now_ms);
     let request = match turn {
         Turn::Load => {
             event::load(&mut frame, worker, services.seed(), services.config.internal_modules);

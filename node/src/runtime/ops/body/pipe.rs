@@ -60,16 +60,14 @@ pub(super) fn pipe(length: Option<u64>, shared: Arc<Semaphore>) -> (Pipe, Body) 
 impl Pipe {
     /// Takes a chunk, in the place that it was granted or in one that is free.
     pub(super) fn write(&self, chunk: &[u8], granted: Option<Place>) -> Begun {
-        let ended = |done| Begun::Operation(Box::pin(std::future::ready(done)));
-        let Some(chunks) = &self.chunks else { return ended(closed()) };
-        if chunks.is_closed() {
-            return ended(closed());
-        }
+        let Some(chunks) = self.chunks.as_ref().filter(|chunks| !chunks.is_closed()) else {
+            return Begun::AtOnce(closed());
+        };
         let granted = granted.filter(|place| place.room.num_permits() >= chunk.len());
         match granted.or_else(|| self.place(chunks, chunk.len())) {
             Some(Place { slot, room, shared }) => {
                 slot.send(Chunk { bytes: room::copied(chunk, shared), _room: room });
-                ended(Done::Undefined)
+                Begun::AtOnce(Done::Taken)
             }
             None => self.wait(chunks.clone(), chunk.len()),
         }
