@@ -176,9 +176,9 @@ impl Ops {
     fn start(&mut self, code: i32, args: &mut Reader<'_>, reply: &mut Writer) -> Replied {
         let op = args.int()?;
         let request = args.int()?;
-        let context = self.requests.context(request)?;
+        self.requests.check(request)?;
         self.pending.admit(op, code)?;
-        let (work, waits) = match self.begin(code, op, context, args)? {
+        let (work, waits) = match self.begin(code, op, request, args)? {
             Begun::AtOnce(done) => {
                 self.describe(request, done, reply);
                 return Ok(true);
@@ -194,7 +194,7 @@ impl Ops {
         Ok(waits)
     }
 
-    fn begin(&mut self, code: i32, op: i32, context: CallContext, args: &mut Reader<'_>) -> Result<Begun, OpError> {
+    fn begin(&mut self, code: i32, op: i32, request: i32, args: &mut Reader<'_>) -> Result<Begun, OpError> {
         let granted = self.granted.take();
         let bytes = args.remaining();
         let room = match code {
@@ -214,9 +214,11 @@ impl Ops {
                 self.pending.is_due(op, due_us);
                 work
             }
-            code::FETCH => self.fetch(context, None, args, room)?,
-            code::SERVICE_FETCH => self.service_fetch(context, args, room)?,
-            code::KV_GET | code::KV_PUT | code::KV_DELETE | code::KV_LIST => self.kv(code, context, args, room)?,
+            code::FETCH => self.fetch(self.requests.context(request)?, None, args, room)?,
+            code::SERVICE_FETCH => self.service_fetch(self.requests.context(request)?, args, room)?,
+            code::KV_GET | code::KV_PUT | code::KV_DELETE | code::KV_LIST => {
+                self.kv(code, self.requests.context(request)?, args, room)?
+            }
             _ => return Err(OpError::Unknown(code)),
         }))
     }

@@ -7,7 +7,7 @@ import { INTERNAL, requireInternal, webClass } from "../errors.js";
 import { host } from "../host.js";
 import { resolvedWith } from "./promises.js";
 import { SizedQueue } from "./queue.js";
-import { closeReadable, errorReadable, Readable, waitingReadIntos, waitingReads } from "./readable.js";
+import { closeReadable, errorReadable, isReadFrom, Readable, waitingReads } from "./readable.js";
 import { IDLE_SOURCE } from "./source.js";
 
 const { react } = host;
@@ -41,11 +41,11 @@ export class Controller {
   }
 
   pullIfNeeded() {
-    if (!this.shouldPull()) return;
     if (this.pulling) {
-      this.pullAgain = true;
+      if (!this.pullAgain && this.shouldPull()) this.pullAgain = true;
       return;
     }
+    if (!this.shouldPull()) return;
     do {
       this.pulling = true;
       this.pullAgain = false;
@@ -70,7 +70,7 @@ export class Controller {
   shouldPull() {
     const { stream } = this;
     if (stream.state !== "readable" || this.closeRequested || !this.started) return false;
-    return waitingReads(stream) > 0 || waitingReadIntos(stream) > 0 || this.desiredSize > 0;
+    return isReadFrom(stream) || this.desiredSize > 0;
   }
 
   get desiredSize() {

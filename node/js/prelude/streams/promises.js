@@ -27,6 +27,7 @@ export const DONE = Promise.resolve(undefined);
 
 /** A worker's result as a promise, whatever the worker has made of `Promise`. */
 function toPromise(result) {
+  if (result === undefined) return DONE;
   return promiseState(result) < 0 ? resolvedWith(result) : result;
 }
 

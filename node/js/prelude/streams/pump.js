@@ -40,6 +40,8 @@ class Pump extends ReadLoop {
   constructor(stream, id) {
     super(stream);
     this.id = id;
+    // Of the write, with the piece.
+    this.args = [id, undefined];
     this.over = promise();
     // Chunks may come from code that runs for another event.
     this.context = getContext();
@@ -70,15 +72,15 @@ class Pump extends ReadLoop {
   write() {
     try {
       while (this.at < this.bytes.byteLength) {
-        const piece = this.nextPiece();
-        if (attempt(OP.BODY_WRITE, onWritten, [this.id, piece], this) === undefined) return;
+        this.args[1] = this.nextPiece();
+        if (attempt(OP.BODY_WRITE, onWritten, this.args, this) === undefined) return;
       }
     } catch (error) {
       // Whoever enqueues this chunk may enqueue more, and close: that must not fail.
       react(DONE, () => this.failed(error), undefined);
       return;
     }
-    this.bytes = undefined;
+    this.bytes = this.args[1] = undefined;
     this.read();
   }
 

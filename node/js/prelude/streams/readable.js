@@ -91,6 +91,12 @@ export function acquireReader(stream, byob = false) {
   return new Reader(stream, byob);
 }
 
+/** Whether reads of any kind wait. */
+export function isReadFrom(stream) {
+  const { reader } = stream;
+  return reader !== undefined && reader.requests.length > 0;
+}
+
 /** How many default reads wait. */
 export function waitingReads(stream) {
   const reader = stream.reader;
