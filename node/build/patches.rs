@@ -44,7 +44,8 @@ pub(crate) const PATCHES: &[Patch] = &[
 static JSValue sk_context = JS_UNDEFINED;
 bool sk_strip_source = false;
 
-/* internals.c */
+/* internals.c, jobs.c */
+void sk_job_error(JSContext *ctx);
 JSValue sk_promise_new(JSContext *ctx);
 void sk_promise_settle(JSContext *ctx, JSValueConst promise, JSValueConst value, bool is_reject);
 
@@ -79,12 +80,16 @@ void sk_promise_settle(JSContext *ctx, JSValueConst promise, JSValueConst value,
 ",
     },
     Patch {
-        why: "a microtask runs in its async context",
+        why: "a microtask runs in its async context, and what leaves it is reported there",
         old: "    res = e->job_func(e->ctx, e->argc, vc(e->argv));
 ",
         new: "    JSValue sk_outer = sk_context;
     sk_context = e->sk_context;
     res = e->job_func(e->ctx, e->argc, vc(e->argv));
+    if (JS_IsException(res)) {
+        sk_job_error(ctx);
+        res = JS_UNDEFINED;
+    }
     JS_FreeValue(ctx, sk_context);
     sk_context = sk_outer;
 ",

@@ -105,10 +105,7 @@ void sk_drain(JSContext *ctx)
     JSContext *job_context;
     JSRuntime *rt = JS_GetRuntime(ctx);
     for (;;) {
-        int ran = JS_ExecutePendingJob(rt, &job_context);
-        if (ran < 0) {
-            sk_job_error(ctx);
-        } else if (ran == 0) {
+        if (JS_ExecutePendingJob(rt, &job_context) == 0) {
             if (!rejections_seen)
                 return;
             rejections_seen = false;

@@ -394,3 +394,18 @@ test("bytes that a released reader had not been given go to the next one", async
   deepEqual([...(await next).value], [1, 2, 3]);
   deepEqual([...(await second.read()).value], [4]);
 });
+
+test("bytes that a released reader had not been given are there before the end", async () => {
+  const { readable, writable } = new IdentityTransformStream();
+  const writer = writable.getWriter();
+  const first = readable.getReader({ mode: "byob" });
+  const reading = first.readAtLeast(4, new Uint8Array(4));
+  await writer.write(bytes(1, 2, 3));
+  first.releaseLock();
+  await rejects(reading, TypeError);
+  const second = readable.getReader();
+  const next = second.read();
+  await writer.close();
+  deepEqual([...(await next).value], [1, 2, 3]);
+  equal((await second.read()).done, true);
+});

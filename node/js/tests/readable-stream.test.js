@@ -501,3 +501,27 @@ test("streams work when a worker has replaced Promise", async () => {
     globalThis.Promise = NativePromise;
   }
 });
+
+test("a promise of a worker's own class is asked by its own then", async () => {
+  let asked = 0;
+  class Lazy extends Promise {
+    then(onFulfilled, onRejected) {
+      asked++;
+      return super.then(onFulfilled, onRejected);
+    }
+  }
+  let pulls = 0;
+  const stream = new ReadableStream({
+    pull(controller) {
+      controller.enqueue(pulls++);
+      return new Lazy((resolve) => resolve());
+    },
+  }, { highWaterMark: 0 });
+  const reader = stream.getReader();
+  deepEqual([(await reader.read()).value, (await reader.read()).value], [0, 1]);
+  await settle();
+  equal(asked, 2);
+  const writer = new WritableStream({ write: () => new Lazy((resolve) => resolve()) }).getWriter();
+  await writer.write(1);
+  equal(asked, 3);
+});

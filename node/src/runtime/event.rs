@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Uri, Version, header};
+use http::{Request, Uri, Version, header, uri::PathAndQuery};
 
 use super::{
     frame::Writer,
@@ -95,12 +95,13 @@ pub(crate) fn fetch(out: &mut Writer, ops: &mut Ops, id: i32, request: Request<B
 }
 
 fn url(out: &mut Writer, uri: &Uri) {
-    let (Some(scheme), Some(authority), Some(path)) = (uri.scheme_str(), uri.authority(), uri.path_and_query()) else {
+    let path = uri.path_and_query().map(PathAndQuery::as_str).filter(|path| path.starts_with('/'));
+    let (Some(scheme), Some(authority), Some(path)) = (uri.scheme_str(), uri.authority(), path) else {
         out.text(&uri.to_string());
         return;
     };
     let mut text = out.open_text();
-    for part in [scheme, "://", authority.as_str(), path.as_str()] {
+    for part in [scheme, "://", authority.as_str(), path] {
         text.push_text(part);
     }
 }

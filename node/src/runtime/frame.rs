@@ -357,7 +357,7 @@ pub(crate) struct OpenText<'a> {
 }
 
 impl OpenText<'_> {
-    /// Adds text.
+    /// Adds characters that are text already.
     pub(crate) fn push_text(&mut self, text: &str) {
         self.writer.bytes.extend_from_slice(text.as_bytes());
     }

@@ -52,7 +52,8 @@ pub(crate) const TIMERS_MAX: usize = 10_000;
 /// BOUND: one BODY_READ or BODY_WRITE hands over at most this, so that a stream stays a stream.
 pub(crate) const BODY_CHUNK_BYTES_MAX: usize = 64 * 1024;
 /// BOUND: pieces of bodies that one turn of an isolate reads and writes at once; then its next turn is waited for, and others
-/// have theirs. A reader that is as fast as the worker would have it in one turn for as long as its CPU limit allows.
+/// have theirs. A reader that is as fast as the worker would have it in one turn for as long as its CPU limit allows. Two pipes
+/// of small pieces fit, and 1 MiB.
 pub(crate) const PIECES_AT_ONCE_MAX: u32 = 16;
 /// BOUND: a request body that is there already goes in whole up to this size, which saves a round trip; an answer's goes out
 /// whole, and takes no room that a client which reads slowly could hold.

@@ -174,8 +174,7 @@ export class ByteController extends Controller {
   enqueueOwned(chunk) {
     if (!this.canEnqueue) return;
     const { stream } = this;
-    const first = this.pending[0];
-    if (first !== undefined && first.lender === "none") this.returnToQueue(first);
+    this.reclaim();
     if (waitingReads(stream) > 0) {
       this.answerReadsFromQueue();
       if (waitingReads(stream) > 0) {
@@ -213,16 +212,22 @@ export class ByteController extends Controller {
     closeReadable(this.stream);
   }
 
-  /**
-   * As `close`, and gives lent buffers back: for sources that never look at `byobRequest`. Throws nothing: an end inside an
-   * element has errored the stream.
-   */
-  finish() {
+  /** As `close`, but an end inside an element, which errors the stream, is nobody's exception: false then. */
+  end() {
     try {
       this.close();
     } catch {
-      return;
+      return false;
     }
+    return true;
+  }
+
+  /** As `end`, and gives lent buffers back: for sources that never look at `byobRequest`. */
+  finish() {
+    this.reclaim();
+    if (waitingReads(this.stream) > 0) this.answerReadsFromQueue();
+    else if (waitingReadIntos(this.stream) > 0) this.commitAll(this.fillPendingFromQueue());
+    if (!this.end()) return;
     if (this.stream.state === "closed" && this.pending.length > 0) this.respond(0);
   }
 
@@ -289,6 +294,12 @@ export class ByteController extends Controller {
   // Descriptors -------------------------------------------------------------------------------------------------------
 
   /** Whose reader has gone: what was written into it belongs to whoever reads next. */
+  /** What a reader that was released has left behind goes to the next one. */
+  reclaim() {
+    const first = this.pending[0];
+    if (first !== undefined && first.lender === "none") this.returnToQueue(first);
+  }
+
   returnToQueue(first) {
     if (first.filled > 0) {
       this.addChunk(new Uint8Array(first.buffer.slice(first.byteOffset, first.byteOffset + first.filled)));

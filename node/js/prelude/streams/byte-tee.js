@@ -111,11 +111,11 @@ class ByteTee {
       }),
       onClose: (chunk) => {
         this.reading = false;
-        if (this.live(index)) mine.close();
-        if (this.live(1 - index)) other.close();
+        const mineEnds = this.live(index) && mine.end();
+        const otherEnds = this.live(1 - index) && other.end();
         if (chunk !== undefined) {
-          if (this.live(index)) mine.respondWithNewView(chunk);
-          if (this.live(1 - index) && other.pending.length > 0) other.respond(0);
+          if (mineEnds) mine.respondWithNewView(chunk);
+          if (otherEnds && other.pending.length > 0) other.respond(0);
         }
         this.cancellation.settle();
       },

@@ -6,6 +6,8 @@ import { host } from "../host.js";
 
 const { promise, promiseState, react, settle } = host;
 
+const NativePromise = Promise;
+
 const ignore = () => {};
 
 /** Marks a promise as handled: its rejection is an answer somebody may ask for, not an error to report. */
@@ -25,10 +27,10 @@ export function resolvedWith(value) {
 /** Fulfilled with undefined; shared, because a promise costs more than the reaction. */
 export const DONE = Promise.resolve(undefined);
 
-/** A worker's result as a promise, whatever the worker has made of `Promise`. */
+/** A worker's result as a promise, whatever the worker has made of `Promise`. One of a class of its own has a `then` of its own. */
 function toPromise(result) {
   if (result === undefined) return DONE;
-  return promiseState(result) < 0 ? resolvedWith(result) : result;
+  return promiseState(result) >= 0 && result.constructor === NativePromise ? result : resolvedWith(result);
 }
 
 function rejectedWith(reason) {

@@ -4,7 +4,7 @@
 // Response. **Enter at** `pumpToHost`, `pumpConstant`.
 //
 //   Reading --chunk--> Writing --the host has all of it--> Reading
-//      |                  `--nobody reads the body any more--> over
+//      |                  `--failure | nobody reads the body any more--> over
 //      `--end | failure | a chunk that is not bytes--> over
 //
 // - Reading: one read is under way.  - Writing: what is left of the chunk waits for room at the host.  - over: the host has
@@ -51,18 +51,15 @@ class Pump extends ReadLoop {
   }
 
   onChunk(chunk) {
-    try {
-      this.bytes = toBytes(chunk, "The body's chunk");
-    } catch (error) {
-      this.cancel(error);
-      this.onError(error);
-      return;
-    }
-    this.at = 0;
     const outer = getContext();
     setContext(this.context);
     try {
+      this.bytes = toBytes(chunk, "The body's chunk");
+      this.at = 0;
       this.write();
+    } catch (error) {
+      // Whoever enqueues this chunk may enqueue more, and close: that must not fail.
+      react(DONE, () => this.failed(error), undefined);
     } finally {
       setContext(outer);
     }
@@ -70,15 +67,9 @@ class Pump extends ReadLoop {
 
   /** Writes what is left of the chunk, as long as the host has room. */
   write() {
-    try {
-      while (this.at < this.bytes.byteLength) {
-        this.args[1] = this.nextPiece();
-        if (attempt(OP.BODY_WRITE, onWritten, this.args, this) === undefined) return;
-      }
-    } catch (error) {
-      // Whoever enqueues this chunk may enqueue more, and close: that must not fail.
-      react(DONE, () => this.failed(error), undefined);
-      return;
+    while (this.at < this.bytes.byteLength) {
+      this.args[1] = this.nextPiece();
+      if (attempt(OP.BODY_WRITE, onWritten, this.args, this) === undefined) return;
     }
     this.bytes = this.args[1] = undefined;
     this.read();
@@ -91,9 +82,9 @@ class Pump extends ReadLoop {
   }
 
   failed(error) {
-    this.cancel(error);
     if (isDisinterest(error)) settle(this.over, undefined, false);
     else this.onError(error);
+    this.cancel(error);
   }
 
   onClose() {
@@ -108,8 +99,12 @@ class Pump extends ReadLoop {
 }
 
 function onWritten(value, pump) {
-  if (value instanceof Error) pump.failed(value);
-  else pump.write();
+  try {
+    if (value instanceof Error) throw value;
+    pump.write();
+  } catch (error) {
+    pump.failed(error);
+  }
 }
 
 /** Sends a string or bytes into host body `id`, piece by piece, from now on. Resolves as `pumpToHost` does. */

@@ -2,6 +2,7 @@
 //
 // **Owns** the loop. **Must not know** what becomes of the chunks. **Enter at** `ReadLoop`.
 
+import { handled } from "./promises.js";
 import { acquireReader, cancelReadable } from "./readable.js";
 
 /** Locks a stream, and is its own read request, one under way at a time: `onChunk` calls `read` when it wants the next. */
@@ -29,6 +30,6 @@ export class ReadLoop {
   }
 
   cancel(reason) {
-    cancelReadable(this.stream, reason).catch(() => {});
+    handled(cancelReadable(this.stream, reason));
   }
 }

@@ -164,14 +164,12 @@ impl Bodies {
             return Err(OpError::throw("AbortError", "This body has ended."));
         };
         let begun = pipe.write(chunk, granted);
-        if self.at_once < limits::PIECES_AT_ONCE_MAX {
-            self.at_once += 1;
-            return Ok(begun);
+        let Begun::AtOnce(done) = begun else { return Ok(begun) };
+        if self.at_once == limits::PIECES_AT_ONCE_MAX {
+            return Ok(Begun::Operation(Box::pin(std::future::ready(done))));
         }
-        Ok(match begun {
-            Begun::AtOnce(done) => Begun::Operation(Box::pin(std::future::ready(done))),
-            later => later,
-        })
+        self.at_once += 1;
+        Ok(Begun::AtOnce(done))
     }
 
     pub(super) fn end(&mut self, args: &mut Reader<'_>) -> Replied {
@@ -310,3 +308,7 @@ pub(super) fn whole_bytes(value: Option<&Value<'_>>) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+#[path = "body/tests.rs"]
+mod tests;
