@@ -40,12 +40,13 @@ export function workerStack(error) {
     return undefined;
   }
   if (typeof stack !== "string") return undefined;
-  const lines = stack.split("\n").filter((line) => line.trim() !== "" && isWorkerFrame(line));
+  const lines = stack.split("\n").filter(isWorkerFrame);
   return lines.length === 0 ? undefined : lines.join("\n").slice(0, MESSAGE_MAX);
 }
 
 function isWorkerFrame(line) {
-  return /^\s*at /.test(line) && !line.includes("skerry:") && !line.includes("(native)") && !line.includes("<anonymous>)");
+  // Most frames are the prelude's, and every line of a log asks: no regular expression here.
+  return !line.includes("skerry:") && line.trimStart().startsWith("at ") && !line.includes("(native)") && !line.includes("<anonymous>)");
 }
 
 // Logs an exception on behalf of a request (-1: none).
