@@ -5,7 +5,7 @@
 
 import { OP, currentRequestId, now, op } from "./host.js";
 import { cut, inspect } from "./inspect.js";
-import { workerStack } from "./errors-report.js";
+import { workerFrame, workerStack } from "./errors-report.js";
 
 const DEBUG = 0;
 const INFO = 1;
@@ -80,8 +80,12 @@ function write(level, message) {
 
 // Where in the worker's source the call stands, such as `index.js:3:9`.
 function position() {
-  const first = workerStack(new Error())?.split("\n", 1)[0];
-  return first?.match(/\(?([^\s()]+:\d+(?::\d+)?)\)?$/)?.[1];
+  const frame = workerFrame(new Error());
+  if (frame === undefined) return undefined;
+  // `at name (file:line:column)`, or without a name and parentheses.
+  const end = frame.endsWith(")") ? frame.length - 1 : frame.length;
+  const place = frame.slice(Math.max(frame.lastIndexOf(" "), frame.lastIndexOf("(")) + 1, end);
+  return place.includes(":") ? place : undefined;
 }
 
 function labelOf(label) {

@@ -33,15 +33,22 @@ export function errorText(error) {
 
 // The lines of a stack that belong to the worker. A frame of the prelude is named `skerry:`.
 export function workerStack(error) {
-  let stack;
-  try {
-    stack = error?.stack;
-  } catch {
-    return undefined;
-  }
-  if (typeof stack !== "string") return undefined;
-  const lines = stack.split("\n").filter(isWorkerFrame);
+  const lines = stackLines(error).filter(isWorkerFrame);
   return lines.length === 0 ? undefined : lines.join("\n").slice(0, MESSAGE_MAX);
+}
+
+// The first of them.
+export function workerFrame(error) {
+  return stackLines(error).find(isWorkerFrame);
+}
+
+function stackLines(error) {
+  try {
+    const stack = error?.stack;
+    return typeof stack === "string" ? stack.split("\n") : [];
+  } catch {
+    return [];
+  }
 }
 
 function isWorkerFrame(line) {
