@@ -75,17 +75,7 @@ function json(value) {
 
 function write(level, message) {
   const lines = indent === "" ? message : indent + message.replaceAll("\n", `\n${indent}`);
-  op(OP.LOG, level, currentRequestId(), cut(lines, MESSAGE_MAX), position());
-}
-
-// Where in the worker's source the call stands, such as `index.js:3:9`.
-function position() {
-  const frame = workerFrame(new Error());
-  if (frame === undefined) return undefined;
-  // `at name (file:line:column)`, or without a name and parentheses.
-  const end = frame.endsWith(")") ? frame.length - 1 : frame.length;
-  const place = frame.slice(Math.max(frame.lastIndexOf(" "), frame.lastIndexOf("(")) + 1, end);
-  return place.includes(":") ? place : undefined;
+  op(OP.LOG, level, currentRequestId(), cut(lines, MESSAGE_MAX), workerFrame(new Error()));
 }
 
 function labelOf(label) {

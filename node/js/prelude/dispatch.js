@@ -102,7 +102,7 @@ function settle(context, result, then) {
   }
   last(context);
   // Not `then`: nobody waits for what the reaction itself comes to.
-  react(promiseState(result) < 0 ? Promise.resolve(result) : result, then, onFailure);
+  react(result, then, onFailure);
 }
 
 function onResponse(response) {

@@ -52,7 +52,12 @@ impl Ops {
         };
         let request = args.int()?;
         let message = args.text()?;
-        let position = args.optional_text()?.map(position::worker_frames).filter(|text| !text.is_empty());
+        let stack = args.optional_text()?;
+        let position = match level {
+            LogLevel::Exception => stack.map(position::worker_frames),
+            _ => stack.and_then(position::place).map(str::to_owned),
+        };
+        let position = position.filter(|text| !text.is_empty());
         let (message, position) = self.in_sources(|origins| {
             (cut(&origins.stack(message)), position.map(|position| cut(&origins.position(&position))))
         });
