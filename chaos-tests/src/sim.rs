@@ -68,7 +68,7 @@ pub async fn run(seed: u64) -> Result<Survived> {
 }
 
 fn count(record: &Record, network: net::Counts, feed: feed::Figures, coverage: &mut Coverage) {
-    coverage.saw("terms", record.leaders.len() as u64);
+    coverage.saw("terms", record.terms().len() as u64);
     coverage.saw("commands acknowledged", record.acknowledged.len() as u64);
     coverage.saw("deploys served", record.served.len() as u64);
     coverage.saw("deltas taken by edges", feed.deltas);

@@ -7,18 +7,18 @@ use super::record::Record;
 mod converged;
 mod forward;
 mod kept;
-mod one_leader;
+mod newest_leader;
 mod same;
 mod verified;
 
 pub use self::{
-    converged::CONVERGED, forward::FORWARD, kept::KEPT, one_leader::ONE_LEADER, same::SAME, verified::VERIFIED,
+    converged::CONVERGED, forward::FORWARD, kept::KEPT, newest_leader::NEWEST_LEADER, same::SAME, verified::VERIFIED,
 };
 
 type Invariant = (&'static str, fn(&Record) -> Vec<String>);
 
 const ALL: [Invariant; 6] = [
-    (ONE_LEADER, one_leader::broken),
+    (NEWEST_LEADER, newest_leader::broken),
     (KEPT, kept::broken),
     (SAME, same::broken),
     (FORWARD, forward::broken),

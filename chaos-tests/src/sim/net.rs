@@ -214,15 +214,6 @@ impl Net {
         (fate.arrives && fate.answered).then_some(fate.delay)
     }
 
-    /// Whoever sends entries or heartbeats leads the term that it names.
-    fn note(&self, from: NodeId, question: &Question) {
-        let Question::Append(append) = question else { return };
-        let leader = append.vote.as_ref().and_then(|vote| vote.leader_id.as_ref());
-        if let Some(leader) = leader {
-            lock(&self.record).leaders.entry(leader.term).or_default().insert(from);
-        }
-    }
-
     /// The question as it arrives, or the answer that a lie gives to it.
     fn bend(&self, to: NodeId, question: Question) -> Result<Question, Answer> {
         let mut links = lock(&self.links);
@@ -256,6 +247,23 @@ impl Links {
     }
 }
 
+/// Whoever sends entries or heartbeats leads the term that it names.
+fn leader_of(question: &Question) -> Option<(u64, NodeId)> {
+    let Question::Append(append) = question else { return None };
+    let leader = append.vote.as_ref()?.leader_id.as_ref()?;
+    Some((leader.term, NodeId(leader.node_id)))
+}
+
+/// Whether a voter takes the sender for its leader: it may lack entries, but has heard of no newer one.
+fn accepts(answer: &Answer) -> bool {
+    use pb::append_answer::Result::{Conflict, HigherVote, Partial, Success};
+    let Answer::Append(pb::AppendAnswer { result: Some(result) }) = answer else { return false };
+    match result {
+        Success(_) | Partial(_) | Conflict(_) => true,
+        HigherVote(_) => false,
+    }
+}
+
 /// Takes the command out of a log entry, if it has one.
 fn empty(bytes: &mut bytes::Bytes) -> bool {
     let Ok(mut entry) = versioned::decode::<pb::Entry>(Kind::Entry, bytes) else { return false };
@@ -271,7 +279,6 @@ fn empty(bytes: &mut bytes::Bytes) -> bool {
 impl Transport for End {
     async fn ask(&self, to: NodeId, question: Question, within: Duration) -> Result<Answer, TransportError> {
         let lost = |reason: &str| TransportError::Lost { reason: reason.to_owned() };
-        self.net.note(self.from, &question);
         let fate = self.net.fate(self.from, to);
         tokio::time::sleep(fate.delay).await;
         let peer = self.net.node(to);
@@ -283,7 +290,13 @@ impl Transport for End {
             Ok(question) => question,
             Err(answer) => return Ok(answer),
         };
+        let leader = leader_of(&question);
         let answered = tokio::time::timeout(within, peer.answer(question)).await;
+        if let (Some((term, leader)), Ok(Ok(answer))) = (leader, &answered)
+            && accepts(answer)
+        {
+            lock(&self.net.record).follow(to, term, leader);
+        }
         if !fate.answered {
             return Err(lost("the answer is lost"));
         }

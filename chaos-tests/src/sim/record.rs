@@ -10,8 +10,8 @@ use skerry_proto::id::{BundleHash, NodeId, Revision};
 /// A run.
 #[derive(Debug, Clone, Default)]
 pub struct Record {
-    /// Who has sent log entries or heartbeats as the leader of each term.
-    pub leaders: BTreeMap<u64, BTreeSet<NodeId>>,
+    /// Whom each voter took entries or heartbeats from, with the term, one after the other.
+    pub followed: BTreeMap<NodeId, Vec<(u64, NodeId)>>,
     /// What nodes have shown at each revision.
     pub digests: BTreeMap<Revision, BTreeMap<NodeId, Digest>>,
     /// Revisions in the order in which they were shown.
@@ -51,6 +51,20 @@ pub struct Last {
 }
 
 impl Record {
+    /// A voter takes what the leader of a term sends.
+    pub fn follow(&mut self, node: NodeId, term: u64, leader: NodeId) {
+        let followed = self.followed.entry(node).or_default();
+        if followed.last() != Some(&(term, leader)) {
+            followed.push((term, leader));
+        }
+    }
+
+    /// The terms that had a leader.
+    #[must_use]
+    pub fn terms(&self) -> BTreeSet<u64> {
+        self.followed.values().flatten().map(|(term, _)| *term).collect()
+    }
+
     /// A node shows a state.
     pub fn show(&mut self, node: NodeId, revision: Revision, digest: Digest) {
         self.shown.push((node, revision));
