@@ -1,15 +1,20 @@
 //! The audit log: who changed what, when.
 //!
 //! **Owns** filtering and showing audit entries. **Must not know** how they are made. **Enter at** [`mount`].
+//!
+//! An account's log has what was done to it. What was done to no account (nodes, join tokens, the mesh, tokens for all
+//! accounts) is the cluster's log, for tokens that are for all accounts.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use skerry_proto::id::AccountId;
 use utoipa::ToSchema;
 
 use super::{
     account::Account,
     auth::AUDIT_READ,
+    cluster::Operator,
     endpoint::{Endpoint, Endpoints},
     envelope::{Answer, Reply},
     error::ApiError,
@@ -17,7 +22,7 @@ use super::{
     query::Query,
     time::{self, rfc3339},
 };
-use crate::catalog::{AuditAction, AuditEntry};
+use crate::catalog::{AuditAction, AuditEntry, Catalog};
 
 /// One line of the audit log; a command of several changes is several lines.
 #[derive(Debug, Serialize, ToSchema)]
@@ -149,8 +154,14 @@ impl<'a> Filter<'a> {
 /// Adds the calls.
 pub(crate) fn mount(endpoints: &mut Endpoints) {
     let list = Endpoint::get("/accounts/{account}/audit_logs", "listAuditLog", "Who changed what, newest first");
-    let list = list
-        .needs(AUDIT_READ)
+    endpoints.add(filtered(list).lists::<AuditView>(), list_of_account);
+    let summary = "Who changed what of the cluster itself, newest first; needs a token for all accounts";
+    let list = Endpoint::get("/cluster/audit_logs", "listClusterAuditLog", summary);
+    endpoints.add(filtered(list).lists::<AuditView>(), list_of_cluster);
+}
+
+fn filtered(list: Endpoint) -> Endpoint {
+    list.needs(AUDIT_READ)
         .tag("audit")
         .paged()
         .query("since", "RFC 3339; entries from then on.")
@@ -159,13 +170,21 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
         .query("action", "`version.upload`, or `version` for all of its kind.")
         .query("service", "Only this service's.")
         .query("environment", "Only this environment's.")
-        .query("direction", "`desc` (newest first) or `asc`.");
-    endpoints.add(list.lists::<AuditView>(), list_all);
+        .query("direction", "`desc` (newest first) or `asc`.")
 }
 
-async fn list_all(account: Account, query: Query, page: Page) -> Reply<Vec<AuditView>> {
-    let filter = Filter::from_query(&query)?;
-    let entries = account.catalog.audit().filter(|entry| entry.account.as_ref() == Some(&account.id));
+async fn list_of_account(account: Account, query: Query, page: Page) -> Reply<Vec<AuditView>> {
+    list(&account.catalog, Some(&account.id), &query, page)
+}
+
+async fn list_of_cluster(operator: Operator, query: Query, page: Page) -> Reply<Vec<AuditView>> {
+    list(&operator.catalog, None, &query, page)
+}
+
+/// What was done to an account, or to none.
+fn list(catalog: &Catalog, account: Option<&AccountId>, query: &Query, page: Page) -> Reply<Vec<AuditView>> {
+    let filter = Filter::from_query(query)?;
+    let entries = catalog.audit().filter(|entry| entry.account.as_ref() == account);
     let entries: Vec<_> = match query.text("direction") {
         None | Some("desc") => entries.rev().collect(),
         Some("asc") => entries.collect(),

@@ -6,9 +6,13 @@
 
 use super::{envelope::Answer, error::ApiError, query::Query, target::Target, writer::Writer};
 use crate::{
-    catalog::{Annotations, Applied, Base, Change, ConfigEdit, Expectation, WhenShared},
+    catalog::{Annotations, Applied, Base, Change, ConfigEdit, Expectation, Rejection, WhenShared},
     mint,
 };
+
+/// BOUND: how often a change is planned because another one came first. Of those that meet, one gets through each time; what
+/// sets the secrets of a service one by one sends about ten at once.
+const ATTEMPTS_MAX: usize = 32;
 
 /// What the query parameter `force` means to a change of configuration.
 pub(crate) const FORCE: &str = "Whether to go ahead while two versions are live: the gradual rollout ends.";
@@ -36,6 +40,34 @@ pub(crate) fn when_shared(query: &Query) -> Result<WhenShared, ApiError> {
 pub(crate) fn expects(target: &Target) -> Option<Expectation> {
     let nothing = Expectation::Live { environment: target.key.clone(), version: None };
     target.environment.live().is_none().then_some(nothing)
+}
+
+/// Proposes what `plan` makes of an environment, provided that it still is as `plan` saw it: the catalog does not check again
+/// what was checked there. When another change came first it is planned anew, unless the caller has said what it relies on.
+pub(crate) async fn propose_as_seen(
+    writer: &Writer,
+    target: &Target,
+    plan: impl Fn(&Target) -> Result<Vec<Change>, ApiError>,
+) -> Result<Applied, ApiError> {
+    let asked = writer.expects(&target.key);
+    let may_look_again = asked.iter().all(|asked| matches!(asked, Expectation::Present { .. }));
+    let mut seen = target.clone();
+    let mut attempts = 1;
+    loop {
+        let changes = plan(&seen)?;
+        let (environment, revision) = (seen.key.clone(), seen.environment.revision);
+        let mut expects = asked.clone();
+        expects.push(Expectation::Unchanged { environment, revision });
+        let outcome = writer.propose(&seen.key.service.account, expects, changes).await;
+        let came_late = matches!(outcome, Err(ApiError::Rejected(Rejection::Stale { .. })));
+        if !came_late || !may_look_again || attempts == ATTEMPTS_MAX {
+            return outcome;
+        }
+        // What has gone meanwhile is as stale as what has changed.
+        let Ok(newer) = writer.again(seen) else { return outcome };
+        seen = newer;
+        attempts += 1;
+    }
 }
 
 /// The answer to a change; it says so when the change is not live.

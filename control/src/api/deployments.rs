@@ -230,11 +230,15 @@ async fn roll_back(target: Target, writer: Writer, request: Request) -> Reply<De
     deploy(&target, &writer, vec![Share::all(version)], annotations).await
 }
 
-/// The version of the newest deployment that was whole and of another version than the live one.
+/// The version of the newest deployment that was whole and of another version than the one that is live alone. Out of a
+/// gradual rollout the way back is to what was whole before it, as for wrangler.
 fn previous(environment: &Environment) -> Result<skerry_proto::id::VersionId, ApiError> {
-    let live = environment.live().map(|deployment| deployment.primary().clone());
+    let alone = environment.live().and_then(|live| match live.shares.as_slice() {
+        [only] => Some(&only.version),
+        _ => None,
+    });
     let earlier = environment.deployments.iter().skip(1).find_map(|deployment| match deployment.shares.as_slice() {
-        [only] if Some(&only.version) != live.as_ref() => Some(only.version.clone()),
+        [only] if Some(&only.version) != alone => Some(only.version.clone()),
         _ => None,
     });
     earlier.ok_or_else(|| ApiError::field("version", "there is no earlier version to go back to; name one"))

@@ -16,7 +16,7 @@ use super::{
     endpoint::{Endpoint, Endpoints},
     envelope::{Answer, Reply},
     error::{ApiError, Thing},
-    page::Page,
+    page::{self, Extent},
     params::Params,
     paths,
     query::Query,
@@ -25,7 +25,7 @@ use super::{
     zones,
 };
 use crate::{
-    catalog::{Catalog, Change, Domain, EnvironmentKey, HostPattern, ServiceKey},
+    catalog::{Catalog, Change, Domain, EnvironmentKey, HostPattern, Noun, Rejection, ServiceKey},
     mint,
 };
 
@@ -123,7 +123,8 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     let all = "/accounts/{account}/workers/domains";
     let records = "/accounts/{account}/workers/domains/records";
     let list = Endpoint::get(all, "listDomains", "Custom domains").also(records).needs(ROUTES_READ).tag("domains");
-    let list = list.paged().query("hostname", "Only this host.").query("service", "Only this service's.");
+    let list = list.query("page", page::PAGE_OF_WHOLE).query("per_page", page::PER_PAGE_OF_WHOLE);
+    let list = list.query("hostname", "Only this host.").query("service", "Only this service's.");
     endpoints.add(list.query("environment", "Only this environment's.").lists::<DomainView>(), list_all);
     let set = Endpoint::put(all, "putDomain", "Adds a custom domain or gives it to another environment");
     let set = set.needs(ROUTES_WRITE).tag("domains").conditional();
@@ -144,7 +145,8 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     endpoints.add(plan.takes_list::<Origin>().answers::<ChangesetView>(), plan_records);
 }
 
-async fn list_all(account: Account, query: Query, page: Page) -> Reply<Vec<DomainView>> {
+// BOUND: without a page, the domains of one account, of which there are `limits::DOMAINS_MAX` at most.
+async fn list_all(account: Account, query: Query, extent: Extent) -> Reply<Vec<DomainView>> {
     let catalog = &account.catalog;
     let wanted = |name: &str, value: &str| query.text(name).is_none_or(|text| text == value);
     let all: Vec<_> = catalog
@@ -155,7 +157,7 @@ async fn list_all(account: Account, query: Query, page: Page) -> Reply<Vec<Domai
         .filter(|domain| wanted("environment", domain.environment.environment.as_str()))
         .collect();
     let total = all.len();
-    let (items, info) = page.cut(all, total);
+    let (items, info) = extent.cut(all, total);
     Ok(Answer::ok(items.into_iter().map(|domain| DomainView::of(catalog, domain)).collect()).with_info(info))
 }
 
@@ -224,6 +226,17 @@ fn refuse_taken(catalog: &Catalog, key: &EnvironmentKey, host: &Hostname) -> Res
     }
 }
 
+/// Fails when the host is a domain of another account, as the catalog does when it is set. Whose it is and what answers there
+/// is nobody's business here.
+fn refuse_foreign(catalog: &Catalog, account: &AccountId, host: &Hostname) -> Result<(), ApiError> {
+    match catalog.domain(host) {
+        Some(domain) if domain.environment.service.account != *account => {
+            Err(Rejection::Exists { noun: Noun::Domain, name: host.to_string() }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Each host with the certificate that it answers under.
 fn put_changes(
     deps: &Deps,
@@ -286,6 +299,8 @@ async fn plan_records(target: Target, JsonBody(origins): JsonBody<Vec<Origin>>) 
     let mut view =
         ChangesetView { added: Vec::new(), removed: Vec::new(), updated: Vec::new(), conflicting: Vec::new() };
     for host in hosts(&origins)? {
+        // Not as `conflicting`: wrangler would offer to take it over, and then be refused.
+        refuse_foreign(&target.catalog, &target.key.service.account, &host)?;
         match target.catalog.domain(&host) {
             Some(domain) => view.updated.push(UpdatedView {
                 modified: domain.environment != target.key,

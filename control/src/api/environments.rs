@@ -186,7 +186,7 @@ async fn create(
     };
     let missing = clone.as_ref().map(|clone| clone::missing_secrets(&named.service, clone)).unwrap_or_default();
     let mut expects = writer.expects_service(&named.service.key);
-    let source = clone.as_ref().map(|clone| clone.environment.clone());
+    let source = clone.clone();
     let mut changes = vec![Change::CreateEnvironment { environment: key.clone(), id, parent: Some(parent), clone }];
     if let Some(source) = source
         && writer.replay(&key.service.account)?.is_none()

@@ -125,6 +125,9 @@ pub(crate) enum ApiError {
         /// What it lacks.
         problem: String,
     },
+    /// A binding's name stands for something else already. State: unchanged. Retry: under another name.
+    #[error("Binding name '{0}' already in use. Please use a different name and try again.")]
+    NameTaken(String),
     /// `type: inherit` or a kept name without anything to inherit. State: unchanged. Retry: no.
     #[error("inherit binding '{name}' is invalid: {problem}")]
     Inherit {
@@ -305,6 +308,7 @@ impl ApiError {
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, 10027),
             Self::Stalled { .. } => (StatusCode::REQUEST_TIMEOUT, 10408),
             Self::NoHandlers { .. } => (StatusCode::BAD_REQUEST, 10068),
+            Self::NameTaken(_) => (StatusCode::BAD_REQUEST, 10053),
             Self::BindingTarget { .. } => (StatusCode::BAD_REQUEST, 10056),
             Self::Inherit { .. } => (StatusCode::BAD_REQUEST, 10057),
             Self::Migration => (StatusCode::BAD_REQUEST, 10211),

@@ -1,6 +1,9 @@
 //! How far a change has come.
 //!
 //! **Owns** the answer to "is it live everywhere?". **Must not know** how nodes acknowledge. **Enter at** [`mount`].
+//!
+//! A node refuses a revision as a whole, and says why of the first part of it that failed, whosever that is. So the reason
+//! is for tokens for all accounts; others hear it only of their own deployment.
 
 use axum::extract::State;
 use serde::Serialize;
@@ -9,7 +12,8 @@ use utoipa::ToSchema;
 
 use super::{
     Deps,
-    auth::{CLUSTER_READ, WORKERS_READ},
+    auth::{CLUSTER_READ, Caller, WORKERS_READ},
+    cluster::Operator,
     endpoint::{Endpoint, Endpoints},
     envelope::{Answer, Reply},
     error::{ApiError, Thing},
@@ -18,6 +22,9 @@ use super::{
     query::Query,
     target::Target,
 };
+
+/// What a caller hears who is bound to an account, where something else failed than what it asks about.
+const FAILED_ELSEWHERE: &str = "the node does not serve this revision yet: another part of it failed there";
 
 /// Which nodes serve a revision.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,7 +60,7 @@ pub(crate) struct RefusalView {
     pub id: u64,
     /// Its name.
     pub name: String,
-    /// Why not.
+    /// Why not; of a deployment, a token for one account is told no more than that another part of the revision failed.
     pub reason: String,
 }
 
@@ -67,16 +74,32 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     endpoints.add(show.on_leader().needs(CLUSTER_READ).tag("cluster").answers::<PropagationView>(), of_revision);
 }
 
-async fn of_deployment(State(deps): State<Deps>, target: Target, params: Params) -> Reply<PropagationView> {
+async fn of_deployment(
+    State(deps): State<Deps>,
+    caller: Caller,
+    target: Target,
+    params: Params,
+) -> Reply<PropagationView> {
     let text = params.text("deployment")?;
     let found = target.environment.deployments.iter().find(|deployment| deployment.id.as_str() == text);
-    match found {
-        Some(deployment) => Ok(Answer::ok(view(&deps, deployment.revision))),
-        None => Err(ApiError::not_found(Thing::Deployment, format!("{text:.80}"))),
+    let found = found.ok_or_else(|| ApiError::not_found(Thing::Deployment, format!("{text:.80}")))?;
+    let mut view = view(&deps, found.revision);
+    if caller.account.is_some() {
+        for refusal in view.refused.iter_mut().filter(|refusal| !is_about(&target, &refusal.reason)) {
+            FAILED_ELSEWHERE.clone_into(&mut refusal.reason);
+        }
     }
+    Ok(Answer::ok(view))
 }
 
-async fn of_revision(State(deps): State<Deps>, query: Query) -> Reply<PropagationView> {
+/// Whether a node's reason is about this environment. A reason begins with `service/environment: `, which another account may
+/// have under the same names, and goes on with a version's id, which nobody else has.
+fn is_about(target: &Target, reason: &str) -> bool {
+    let Some(what) = reason.strip_prefix(&format!("{}: ", target.key)) else { return false };
+    target.environment.versions.values().any(|version| what.contains(version.id.as_str()))
+}
+
+async fn of_revision(State(deps): State<Deps>, _: Operator, query: Query) -> Reply<PropagationView> {
     let newest = deps.control.catalog().revision();
     let revision = match query.text("revision") {
         None => newest,

@@ -33,6 +33,9 @@ pub(crate) struct RouteView {
     /// The zone of its host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone_id: Option<String>,
+    /// That zone's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone_name: Option<String>,
     /// The environment as wrangler names it; absent: no worker answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
@@ -63,6 +66,7 @@ impl RouteView {
             id: route.id.to_string(),
             pattern: route.pattern.to_string(),
             zone_id: route.pattern.host().name().map(|host| zones::id_of(catalog, host)),
+            zone_name: route.pattern.host().name().map(ToString::to_string),
             script,
             service: route.target.as_ref().map(|key| key.service.to_string()),
             environment: route.target.as_ref().map(|key| key.environment.to_string()),

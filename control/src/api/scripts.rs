@@ -11,7 +11,7 @@ use super::{
     auth::WORKERS_READ,
     endpoint::{Endpoint, Endpoints},
     envelope::{Answer, Reply},
-    page::Page,
+    page::{self, Extent},
     time::rfc3339,
 };
 use crate::catalog::{Environment, Service};
@@ -100,17 +100,20 @@ impl ScriptView {
 pub(crate) fn mount(endpoints: &mut Endpoints) {
     let path = "/accounts/{account}/workers/scripts";
     let list = Endpoint::get(path, "listScripts", "Every environment that has a version, as a script");
-    endpoints.add(list.needs(WORKERS_READ).tag("services").paged().lists::<ScriptView>(), list_all);
+    let list = list.query("page", page::PAGE_OF_WHOLE).query("per_page", page::PER_PAGE_OF_WHOLE);
+    endpoints.add(list.needs(WORKERS_READ).tag("services").lists::<ScriptView>(), list_all);
 }
 
-async fn list_all(account: Account, page: Page) -> Reply<Vec<ScriptView>> {
+// BOUND: without a page, the environments of one account: `limits::SERVICES_MAX` services of `limits::ENVIRONMENTS_MAX` each.
+// All of them are in memory already, and what is said of one here is smaller than it.
+async fn list_all(account: Account, extent: Extent) -> Reply<Vec<ScriptView>> {
     let mut all = Vec::new();
     for service in account.catalog.services(&account.id) {
         let deployed = service.environments.values().filter(|environment| !environment.versions.is_empty());
         all.extend(deployed.map(|environment| (service, environment)));
     }
     let total = all.len();
-    let (items, info) = page.cut(all, total);
+    let (items, info) = extent.cut(all, total);
     let scripts = items.into_iter().map(|(service, environment)| ScriptView::of(service, environment)).collect();
     Ok(Answer::ok(scripts).with_info(info))
 }

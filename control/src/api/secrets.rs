@@ -1,7 +1,7 @@
 //! Secrets: write-only values of an environment.
 //!
-//! **Owns** sealing secrets on their way into the catalog, and listing their names. **Must not know** the cluster's key.
-//! **Enter at** [`mount`].
+//! **Owns** sealing secrets on their way into the catalog, listing their names, and that none takes the name of another
+//! binding. **Must not know** the cluster's key. **Enter at** [`mount`].
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ use super::{
     target::{Place, Target},
     writer::Writer,
 };
-use crate::catalog::{Binding, ConfigEdit, SealScope, Sealed, VersionConfig};
+use crate::catalog::{Binding, Change, ConfigEdit, SealScope, Sealed, VersionConfig};
 
 /// A secret as shown: its value never is.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -140,11 +140,17 @@ async fn put_one(
     if body.kind.as_deref().is_some_and(|kind| kind != "secret_text") {
         return Err(ApiError::field("type", "use secret_text"));
     }
-    let edit = set(&deps, &target, body.name.clone(), &body.text);
+    if let Some(applied) = writer.replay(&target.key.service.account)? {
+        return Ok(configure::answer(SecretView::of(&body.name), &applied));
+    }
     let message = format!("Set secret {:?}", body.name);
     let shared = configure::when_shared(&query)?;
-    let configuration = Configuration { edits: vec![edit], triggered_by: "secret", message: &message, shared };
-    let applied = configuration.propose(&writer, &target).await?;
+    let plan = |seen: &Target| -> Result<Vec<Change>, ApiError> {
+        let edits = vec![set(&deps, seen, &body.name, &body.text)?];
+        let configuration = Configuration { edits, triggered_by: "secret", message: &message, shared };
+        Ok(vec![configuration.change(&writer, seen)])
+    };
+    let applied = configure::propose_as_seen(&writer, &target, plan).await?;
     Ok(configure::answer(SecretView::of(&body.name), &applied))
 }
 
@@ -176,29 +182,47 @@ async fn patch_all(
     if body.secrets.is_empty() {
         return Err(ApiError::field("secrets", "is empty; name at least one secret"));
     }
-    let mut edits = Vec::with_capacity(body.secrets.len());
-    for (name, value) in body.secrets {
-        edits.push(match value {
-            Some(SecretValue::Text(text) | SecretValue::Body(SecretBody { text, .. })) => {
-                set(&deps, &target, name, &text)
-            }
-            None => {
-                require(&target, &name)?;
-                ConfigEdit::Unset { name }
-            }
-        });
-    }
-    let message = format!("Bulk updated {} secrets", edits.len());
+    let message = format!("Bulk updated {} secrets", body.secrets.len());
     let shared = configure::when_shared(&query)?;
-    let configuration = Configuration { edits, triggered_by: "secret", message: &message, shared };
-    let applied = configuration.propose(&writer, &target).await?;
+    let plan = |seen: &Target| -> Result<Vec<Change>, ApiError> {
+        let edits = body.secrets.iter().map(|(name, value)| bulk_edit(&deps, seen, name, value.as_ref()));
+        let edits = edits.collect::<Result<Vec<_>, ApiError>>()?;
+        let configuration = Configuration { edits, triggered_by: "secret", message: &message, shared };
+        Ok(vec![configuration.change(&writer, seen)])
+    };
+    let applied = configure::propose_as_seen(&writer, &target, plan).await?;
     let after = writer.again(target)?;
     Ok(configure::answer(SecretView::list(after.environment.config()), &applied))
 }
 
-fn set(deps: &Deps, target: &Target, name: String, text: &str) -> ConfigEdit {
-    let sealed = seal(deps, &target.key.service.account, &target.environment.id, &name, text);
-    ConfigEdit::Set { name, binding: Binding::Secret(sealed) }
+fn bulk_edit(deps: &Deps, seen: &Target, name: &str, value: Option<&SecretValue>) -> Result<ConfigEdit, ApiError> {
+    match value {
+        Some(SecretValue::Text(text) | SecretValue::Body(SecretBody { text, .. })) => set(deps, seen, name, text),
+        None => {
+            require(seen, name)?;
+            Ok(ConfigEdit::Unset { name: name.to_owned() })
+        }
+    }
+}
+
+fn set(deps: &Deps, seen: &Target, name: &str, text: &str) -> Result<ConfigEdit, ApiError> {
+    require_free(seen, name)?;
+    let sealed = seal(deps, &seen.key.service.account, &seen.environment.id, name, text);
+    Ok(ConfigEdit::Set { name: name.to_owned(), binding: Binding::Secret(sealed) })
+}
+
+/// Fails when the environment's own binding of this name is no secret: a secret would take its place, and go live with that,
+/// without a word.
+pub(crate) fn require_free(seen: &Target, name: &str) -> Result<(), ApiError> {
+    match seen.environment.config().bindings.get(name) {
+        None | Some(Binding::Secret(_)) => Ok(()),
+        Some(_) => Err(name_taken(name)),
+    }
+}
+
+/// The refusal of a name that stands for something else already, in Cloudflare's words.
+pub(crate) fn name_taken(name: &str) -> ApiError {
+    ApiError::NameTaken(name.chars().take(80).collect())
 }
 
 fn require(target: &Target, name: &str) -> Result<(), ApiError> {

@@ -3,6 +3,8 @@
 //! **Owns** the `settings` and `script-settings` calls. **Must not know** how a configuration is inherited. **Enter at**
 //! [`mount`].
 
+use std::collections::BTreeSet;
+
 use axum::extract::{FromRequestParts, Request, State};
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
@@ -24,12 +26,13 @@ use super::{
     params::Params,
     paths,
     query::Query,
+    secrets::{name_taken, require_free},
     target::Target,
     upload::{BindingScene, RawBinding, RawLimits, UploadForm, check_tags},
     versions::LimitsView,
     writer::Writer,
 };
-use crate::catalog::{Change, ConfigEdit, LimitsConfig};
+use crate::catalog::{Change, ConfigEdit, LimitsConfig, WhenShared};
 
 /// What an environment is set to.
 #[derive(Debug, Serialize, ToSchema)]
@@ -55,10 +58,11 @@ pub(crate) struct SettingsView {
     pub tail_consumers: Vec<Value>,
 }
 
-/// What to change: a new version, deployed where one is live.
+/// What to change: a new version, deployed where one is live. What comes with code is accepted as it is and else refused.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(crate) struct SettingsBody {
-    /// All bindings; one without a value keeps its value, one that is not named is removed.
+    /// All bindings, each name once; one without a value keeps its value, one that is not named is removed. A secret takes the
+    /// place of no other binding.
     #[serde(default)]
     #[schema(value_type = Option<Vec<Object>>)]
     pub bindings: Option<Vec<RawBinding>>,
@@ -69,6 +73,18 @@ pub(crate) struct SettingsBody {
     /// Free words.
     #[serde(default)]
     pub tags: Option<Vec<String>>,
+    /// `YYYY-MM-DD`; the one that is set.
+    #[serde(default)]
+    pub compatibility_date: Option<String>,
+    /// Flags; those that are set, in any order.
+    #[serde(default)]
+    pub compatibility_flags: Option<Vec<String>>,
+    /// Durable Object migrations; must be empty.
+    #[serde(default)]
+    pub migrations: Option<Value>,
+    /// Workers that receive the logs; must be empty.
+    #[serde(default)]
+    pub tail_consumers: Option<Vec<Value>>,
 }
 
 /// Settings that no version holds.
@@ -161,26 +177,15 @@ async fn patch_settings(
     request: Request,
 ) -> Reply<SettingsView> {
     let body = read_settings(request).await?;
-    let (account, mut expects) = (target.key.service.account.clone(), writer.expects(&target.key));
-    if let Some(applied) = writer.replay(&account)? {
+    if let Some(applied) = writer.replay(&target.key.service.account)? {
         return Ok(Answer::ok(settings(&target)).changed_at(applied.revision));
     }
-    let edits = edits(&deps, &target, &body)?;
-    let shared = configure::when_shared(&query)?;
-    let mut changes = Vec::new();
-    if !edits.is_empty() {
-        let configuration = Configuration { edits, triggered_by: "secret", message: "Changed settings", shared };
-        changes.push(configuration.change(&writer, &target));
-        expects.extend(configure::expects(&target));
-    }
-    if let Some(tags) = body.tags {
-        check_tags("tags", &tags)?;
-        changes.push(Change::SetTags { environment: target.key.clone(), tags });
-    }
-    if changes.is_empty() {
+    refuse_what_comes_with_code(&target, &body)?;
+    let patch = Patch { deps: &deps, writer: &writer, body: &body, shared: configure::when_shared(&query)? };
+    if patch.changes(&target)?.is_empty() {
         return Ok(Answer::ok(settings(&target)).with_etag(target.environment.revision));
     }
-    let applied = writer.propose(&account, expects, changes).await?;
+    let applied = configure::propose_as_seen(&writer, &target, |seen| patch.changes(seen)).await?;
     let after = writer.again(target)?;
     Ok(configure::answer(settings(&after), &applied))
 }
@@ -198,14 +203,90 @@ async fn read_settings(request: Request) -> Result<SettingsBody, ApiError> {
     parse_json("settings", &json)
 }
 
-/// The differences between what is set and what shall be.
-fn edits(deps: &Deps, target: &Target, body: &SettingsBody) -> Result<Vec<ConfigEdit>, ApiError> {
-    let own = &target.environment.config().bindings;
-    let mut edits = Vec::new();
-    if let Some(wanted) = &body.bindings {
+/// Fails when it asks for something else of what comes with code than there is: to answer that it was done would be wrong.
+fn refuse_what_comes_with_code(target: &Target, body: &SettingsBody) -> Result<(), ApiError> {
+    let code = target.environment.live_or_latest_version().map(|version| &version.code);
+    let set = code.map(|code| (code.compatibility_date.as_str(), code.compatibility_flags.as_slice()));
+    let (date, flags) = set.unwrap_or_default();
+    let unordered = |flags: &[String]| flags.iter().cloned().collect::<BTreeSet<String>>();
+    let refused = |field: &str| {
+        ApiError::Unsupported(format!("{field}: it comes with the code, so deploy to change it; changing it here"))
+    };
+    if body.compatibility_date.as_deref().is_some_and(|wanted| wanted != date) {
+        return Err(refused("compatibility_date"));
+    }
+    if body.compatibility_flags.as_deref().is_some_and(|wanted| unordered(wanted) != unordered(flags)) {
+        return Err(refused("compatibility_flags"));
+    }
+    // As an upload says it, which does not take them either.
+    if body.migrations.as_ref().is_some_and(|migrations| !holds_nothing(migrations)) {
+        return Err(ApiError::Unsupported("migrations: Durable Objects".into()));
+    }
+    if body.tail_consumers.as_ref().is_some_and(|list| !list.is_empty()) {
+        return Err(ApiError::Unsupported("tail_consumers".into()));
+    }
+    Ok(())
+}
+
+fn holds_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
+}
+
+/// A change of settings as it was asked for.
+struct Patch<'a> {
+    deps: &'a Deps,
+    writer: &'a Writer,
+    body: &'a SettingsBody,
+    shared: WhenShared,
+}
+
+impl Patch<'_> {
+    /// What it changes of the environment as it is seen; nothing where all is so already.
+    fn changes(&self, seen: &Target) -> Result<Vec<Change>, ApiError> {
+        let edits = self.edits(seen)?;
+        let mut changes = Vec::new();
+        if !edits.is_empty() {
+            let (triggered_by, message) = ("secret", "Changed settings");
+            let configuration = Configuration { edits, triggered_by, message, shared: self.shared };
+            changes.push(configuration.change(self.writer, seen));
+        }
+        if let Some(tags) = &self.body.tags {
+            check_tags("tags", tags)?;
+            changes.push(Change::SetTags { environment: seen.key.clone(), tags: tags.clone() });
+        }
+        Ok(changes)
+    }
+
+    /// The differences between what is set and what shall be.
+    fn edits(&self, seen: &Target) -> Result<Vec<ConfigEdit>, ApiError> {
+        let mut edits = match &self.body.bindings {
+            Some(wanted) => self.binding_edits(seen, wanted)?,
+            None => Vec::new(),
+        };
+        if let Some(limits) = self.body.limits {
+            edits.push(ConfigEdit::Limits(LimitsConfig { cpu_ms: limits.cpu_ms, subrequests: limits.subrequests }));
+        }
+        Ok(edits)
+    }
+
+    fn binding_edits(&self, seen: &Target, wanted: &[RawBinding]) -> Result<Vec<ConfigEdit>, ApiError> {
+        let own = &seen.environment.config().bindings;
+        let (mut edits, mut names) = (Vec::new(), BTreeSet::new());
         let scene =
-            BindingScene { deps, catalog: &target.catalog, key: &target.key, environment: &target.environment.id };
+            BindingScene { deps: self.deps, catalog: &seen.catalog, key: &seen.key, environment: &seen.environment.id };
         for raw in wanted {
+            // `wrangler secret bulk` names everything there is, and beside it each secret that it sets.
+            if !names.insert(raw.name.as_str()) {
+                return Err(name_taken(&raw.name));
+            }
+            if raw.kind == "secret_text" {
+                require_free(seen, &raw.name)?;
+            }
             // `version_metadata` has no value; everything else without one is kept as it is.
             let keeps = raw.kind == "inherit" || raw.fields.values().all(Value::is_null);
             let is_kept = own.contains_key(&raw.name);
@@ -218,13 +299,10 @@ fn edits(deps: &Deps, target: &Target, body: &SettingsBody) -> Result<Vec<Config
                 _ => edits.push(ConfigEdit::Set { name: raw.name.clone(), binding: scene.binding(raw)? }),
             }
         }
-        let gone = own.keys().filter(|name| !wanted.iter().any(|raw| raw.name == **name));
+        let gone = own.keys().filter(|name| !names.contains(name.as_str()));
         edits.extend(gone.map(|name| ConfigEdit::Unset { name: name.clone() }));
+        Ok(edits)
     }
-    if let Some(limits) = body.limits {
-        edits.push(ConfigEdit::Limits(LimitsConfig { cpu_ms: limits.cpu_ms, subrequests: limits.subrequests }));
-    }
-    Ok(edits)
 }
 
 fn script_settings(tags: &[String]) -> ScriptSettingsView {

@@ -23,6 +23,7 @@ use skerry_proto::{
 use utoipa::ToSchema;
 
 use self::{
+    before::Unsaid,
     bindings::{Bindings, Scene, Titles},
     code::Code,
     form::Form,
@@ -49,12 +50,13 @@ use super::{
 use crate::{
     bundles::Bundles,
     catalog::{
-        Annotations, Applied, Base, BundleRef, Catalog, Change, EnvironmentKey, LimitsConfig, NewDeployment,
-        NewVersion, Noun, Rejection, Share, service_certificate_names,
+        Annotations, Applied, Base, BundleRef, Catalog, Change, EnvironmentKey, Expectation, NewDeployment, NewVersion,
+        Noun, Rejection, Share, service_certificate_names,
     },
     mint,
 };
 
+mod before;
 mod bindings;
 mod code;
 mod form;
@@ -220,6 +222,7 @@ struct Draft {
     bundle: Bundle,
     bytes: Bytes,
     before: Vec<Change>,
+    expects: Option<Expectation>,
     version: NewVersion,
     deployment: Option<NewDeployment>,
     tags: Option<Vec<String>>,
@@ -266,7 +269,8 @@ impl Draft {
         }
         let mut annotations = Annotations { entries: metadata.annotations() };
         annotations.entries.entry(Annotations::TRIGGERED_BY.to_owned()).or_insert_with(|| "upload".to_owned());
-        let limits = metadata.limits.unwrap_or_default();
+        let known = place.catalog.environment(&place.key).map(|environment| &**environment);
+        let unsaid = Unsaid::of(purpose, (&place.key, known), &metadata, &bindings);
         let source = writer.caller.source.to_owned();
         let version = NewVersion {
             id: mint::version_id(),
@@ -275,13 +279,13 @@ impl Draft {
                 syntax: code.syntax,
                 main_module: code.bundle.main_module.clone(),
                 handlers: Vec::new(),
-                compatibility_date: metadata.compatibility_date.clone().unwrap_or_default(),
-                compatibility_flags: metadata.compatibility_flags.clone(),
+                compatibility_date: unsaid.compatibility_date,
+                compatibility_flags: unsaid.compatibility_flags,
                 startup_ms: 0,
             },
             bindings: bindings.set,
-            removed: metadata.removed_bindings.iter().cloned().collect(),
-            limits: LimitsConfig { cpu_ms: limits.cpu_ms, subrequests: limits.subrequests },
+            removed: unsaid.removed,
+            limits: unsaid.limits,
             keep: bindings.keep,
             // As on Cloudflare: a deploy follows what is live, an upload what was uploaded last.
             base: if purpose == Purpose::Version { Base::Latest } else { Base::Live },
@@ -295,6 +299,7 @@ impl Draft {
             bundle: code.bundle,
             bytes,
             before,
+            expects: unsaid.expects,
             version,
             deployment: (purpose != Purpose::Version).then_some(deployment),
             tags: metadata.tags,
@@ -336,8 +341,8 @@ impl Draft {
         &self.key.service.account
     }
 
-    fn expects(&self, writer: &Writer) -> Vec<crate::catalog::Expectation> {
-        writer.expects(&self.key)
+    fn expects(&self, writer: &Writer) -> Vec<Expectation> {
+        writer.expects(&self.key).into_iter().chain(self.expects.clone()).collect()
     }
 
     fn changes(&self) -> Vec<Change> {

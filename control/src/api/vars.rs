@@ -23,7 +23,7 @@ use super::{
     target::Target,
     writer::Writer,
 };
-use crate::catalog::{Binding, ConfigEdit};
+use crate::catalog::{Binding, Change, ConfigEdit};
 
 /// Variables to set and remove in one version.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -70,13 +70,16 @@ async fn patch_all(
     if body.vars.is_empty() {
         return Err(ApiError::field("vars", "is empty; name at least one variable"));
     }
-    let shown = variables(&target);
-    let edits: Vec<_> =
-        body.vars.into_iter().map(|(name, value)| edit(&target, &shown, name, value)).collect::<Result<_, _>>()?;
-    let message = body.message.unwrap_or_else(|| format!("Changed {} variables", edits.len()));
+    let message = body.message.unwrap_or_else(|| format!("Changed {} variables", body.vars.len()));
     let shared = configure::when_shared(&query)?;
-    let configuration = Configuration { edits, triggered_by: "variable", message: &message, shared };
-    let applied = configuration.propose(&writer, &target).await?;
+    let plan = |seen: &Target| -> Result<Vec<Change>, ApiError> {
+        let shown = variables(seen);
+        let edits = body.vars.iter().map(|(name, value)| edit(seen, &shown, name.clone(), value.clone()));
+        let edits = edits.collect::<Result<Vec<_>, ApiError>>()?;
+        let configuration = Configuration { edits, triggered_by: "variable", message: &message, shared };
+        Ok(vec![configuration.change(&writer, seen)])
+    };
+    let applied = configure::propose_as_seen(&writer, &target, plan).await?;
     let after = writer.again(target)?;
     Ok(configure::answer(variables(&after), &applied))
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 
 use skerry_proto::id::{EnvironmentName, VersionId};
 
-use super::{Binding, Catalog, Code, Effective, EnvironmentKey, Noun, Origin, Rejection, Version, effective};
+use super::{
+    Binding, Catalog, Code, Effective, Environment, EnvironmentKey, Noun, Origin, Rejection, Share, Version, effective,
+};
 
 /// What differs between two environments.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +36,7 @@ impl EnvironmentDiff {
 /// One field with its two values; the value of a secret is never shown, only that there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The field: `bundle`, `bindings.API_URL`, `limits.cpu_ms`, ...
+    /// The field: `bundle`, `versions` (of a gradual rollout), `bindings.API_URL`, `limits.cpu_ms`, ...
     pub field: String,
     /// On the left; `None` when it has none.
     pub left: Option<Side>,
@@ -77,6 +79,7 @@ pub fn diff_between(
         ..EnvironmentDiff::default()
     };
     diff_code(left_version.map(|version| &version.code), right_version.map(|version| &version.code), &mut out.code);
+    diff_shares(&left_env, &right_env, &mut out.code);
     let left_config = config_of(left_catalog, left, left_version);
     let right_config = config_of(right_catalog, right, right_version);
     diff_config(&left_config, &right_config, &mut out.config);
@@ -94,6 +97,25 @@ fn diff_code(left: Option<&Code>, right: Option<&Code>, out: &mut Vec<Difference
     field("compatibility_date", |code| code.compatibility_date.clone());
     field("compatibility_flags", |code| code.compatibility_flags.join(", "));
     field("handlers", |code| code.handlers.join(", "));
+}
+
+/// What is live on each side, where it is more than the one version that is compared: a promotion ends a gradual rollout.
+fn diff_shares(left: &Environment, right: &Environment, out: &mut Vec<Difference>) {
+    let live = |environment: &'_ Environment| environment.live().map(|live| live.shares.clone()).unwrap_or_default();
+    let (left_shares, right_shares) = (live(left), live(right));
+    if left_shares.len() < 2 && right_shares.len() < 2 {
+        return;
+    }
+    let text = |environment: &Environment, shares: &[Share]| {
+        let one = |share: &Share| {
+            let version = environment.version(&share.version)?;
+            let hash = version.code.bundle.hash.to_string();
+            Some(format!("#{} ({:.12}) at {}", version.number, hash, share.percentage))
+        };
+        let all: Vec<String> = shares.iter().filter_map(one).collect();
+        (!all.is_empty()).then(|| own(all.join(", ")))
+    };
+    push(out, "versions", text(left, &left_shares), text(right, &right_shares));
 }
 
 /// What differs between two effective configurations.

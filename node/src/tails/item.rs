@@ -75,16 +75,16 @@ impl Trace {
         Self { channel, source, info, began_at_ms, progress: Mutex::default() }
     }
 
-    /// Adds a line; sends it at once when the event has been sent already.
+    /// Adds a line; sends it at once when the event has been sent already. An exception after the answer, as of a body
+    /// that breaks, is the event's outcome from then on.
     pub fn log(&self, record: LogRecord) {
         let mut progress = self.lock();
         if progress.outcome.is_some() {
-            let late = Progress {
-                lines: vec![record],
-                outcome: progress.outcome,
-                status: progress.status,
-                ..Progress::default()
-            };
+            if record.level == LogLevel::Exception && progress.outcome == Some("ok") {
+                progress.outcome = Some("exception");
+            }
+            let wall_ms = self.since_begin_ms(record.at_ms);
+            let late = Progress { lines: vec![record], wall_ms, dropped: 0, ..*progress };
             drop(progress);
             return self.send(&late);
         }
@@ -104,12 +104,16 @@ impl Trace {
         if progress.outcome.is_none() {
             progress.outcome = Some(outcome);
             progress.status = status;
-            progress.wall_ms = u64::try_from(now_ms - self.began_at_ms).unwrap_or(0);
+            progress.wall_ms = self.since_begin_ms(now_ms);
             let sent = std::mem::take(&mut progress.lines);
             let first = Progress { lines: sent, outcome: Some(outcome), ..*progress };
             drop(progress);
             self.send(&first);
         }
+    }
+
+    fn since_begin_ms(&self, now_ms: i64) -> u64 {
+        u64::try_from(now_ms - self.began_at_ms).unwrap_or(0)
     }
 
     fn lock(&self) -> MutexGuard<'_, Progress> {
@@ -235,8 +239,20 @@ mod tests {
         assert_eq!(first["exceptions"][0]["name"], "TypeError");
         assert_eq!((&first["outcome"], &first["event"]["response"]["status"]), (&json!("exception"), &json!(500)));
         assert_eq!(first["wallTime"], 5);
-        assert_eq!(heard.try_recv().unwrap()["logs"][0]["message"][0], "late");
+        let late = heard.try_recv().unwrap();
+        assert_eq!((&late["logs"][0]["message"][0], &late["wallTime"]), (&json!("late"), &json!(1)));
         assert!(heard.try_recv().is_err());
+    }
+
+    #[test]
+    fn an_event_that_fails_after_its_answer_is_an_exception_from_then_on() {
+        let (channel, mut heard) = broadcast::channel(8);
+        let trace = trace(channel);
+        trace.answered("ok", Some(200), 1000);
+        trace.log(line(LogLevel::Exception, "Error: half way"));
+        trace.log(line(LogLevel::Log, "later"));
+        let outcomes: Vec<Value> = (0..3).map(|_| heard.try_recv().unwrap()["outcome"].clone()).collect();
+        assert_eq!(outcomes, ["ok", "exception", "exception"]);
     }
 
     #[test]

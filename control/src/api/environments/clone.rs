@@ -60,11 +60,20 @@ pub(super) fn source(
 pub(super) fn configure(
     writer: &Writer,
     service: &Service,
-    (source, clone): (&EnvironmentName, &EnvironmentKey),
+    (from, clone): (&CloneSource, &EnvironmentKey),
     expects: &mut Vec<Expectation>,
     changes: &mut Vec<Change>,
 ) -> Result<(), ApiError> {
-    let Some(found) = service.environment(source).filter(|found| found.live().is_none()) else { return Ok(()) };
+    let source = &from.environment;
+    let Some(found) = service.environment(source) else { return Ok(()) };
+    if !from.replace.is_empty() {
+        // They were sealed again as they are in what is live now.
+        let version = found.live_version().map(|live| live.id.clone());
+        expects.push(Expectation::Live { environment: service.key.environment(source.clone()), version });
+    }
+    if found.live().is_some() {
+        return Ok(());
+    }
     let Some(latest) = found.latest_version() else { return Ok(()) };
     // The edits are good for exactly this state of the service.
     expects.push(Expectation::ServiceUnchanged { service: service.key.clone(), revision: service.revision });

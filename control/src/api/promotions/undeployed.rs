@@ -48,7 +48,8 @@ pub(super) fn changes(catalog: &Catalog, promote: &Change) -> Option<(Expectatio
         annotations,
         source: SOURCE.to_owned(),
     };
-    let expectation = Expectation::Unchanged { environment: key.clone(), revision: to.revision };
+    // Of the service, whose pipeline was asked here: the catalog does not ask it of an upload.
+    let expectation = Expectation::ServiceUnchanged { service: source.service.clone(), revision: service.revision };
     let upload = Change::UploadVersion { environment: key.clone(), version };
     Some((expectation, [upload, Change::Deploy { environment: key, deployment }]))
 }

@@ -30,7 +30,7 @@ pub(crate) struct Metadata {
     pub compatibility_date: Option<String>,
     /// Flags by name.
     #[serde(default)]
-    pub compatibility_flags: Vec<String>,
+    pub compatibility_flags: Option<Vec<String>>,
     /// Binding types that the version before gives though they are not sent; secrets when absent, as on Cloudflare.
     #[serde(default)]
     pub keep_bindings: Option<Vec<String>>,
@@ -43,9 +43,9 @@ pub(crate) struct Metadata {
     /// What the worker may use.
     #[serde(default)]
     pub limits: Option<RawLimits>,
-    /// Ours: inherited bindings that this environment takes away.
+    /// Ours: inherited bindings that this environment takes away; those of the version before when absent.
     #[serde(default)]
-    pub removed_bindings: Vec<String>,
+    pub removed_bindings: Option<Vec<String>>,
     /// Durable Object migrations.
     #[serde(default)]
     pub migrations: Option<Value>,
@@ -104,7 +104,7 @@ impl Metadata {
         {
             return Err(ApiError::upload("compatibility_date", format!("{date:?} is not a date; use YYYY-MM-DD")));
         }
-        if self.compatibility_flags.len() > COMPATIBILITY_FLAGS_MAX {
+        if self.compatibility_flags.as_ref().is_some_and(|flags| flags.len() > COMPATIBILITY_FLAGS_MAX) {
             let problem = format!("has more than {COMPATIBILITY_FLAGS_MAX} entries");
             return Err(ApiError::upload("compatibility_flags", problem));
         }

@@ -37,11 +37,13 @@ impl Step {
         if let Some(old) = &old {
             self.catalog.route_patterns.remove(&old.pattern.to_string());
         }
-        let created_at_ms = old.map_or(self.at_ms, |old| old.created_at_ms);
+        let created_at_ms = old.as_ref().map_or(self.at_ms, |old| old.created_at_ms);
         let (id, account) = (new.id.clone(), new.account.clone());
         let route = Route { id, account, pattern: new.pattern.clone(), target: new.target.clone(), created_at_ms };
         self.catalog.route_patterns.insert(pattern.clone(), new.id.clone());
         self.catalog.routes.insert(new.id.clone(), Arc::new(route));
+        self.touch(old.as_ref().and_then(|old| old.target.as_ref()))?;
+        self.touch(new.target.as_ref())?;
         let target = new.target.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
         self.log("route.put", &pattern, [("id", new.id.to_string()), ("target", target)]);
         Ok(())
@@ -49,9 +51,11 @@ impl Step {
 
     pub(super) fn delete_route(&mut self, account: &AccountId, id: &RouteId) -> Result<(), Rejection> {
         let owned = self.catalog.routes.get(id).filter(|route| route.account == *account);
-        let pattern = owned.ok_or_else(|| Rejection::not_found(Noun::Route, id))?.pattern.to_string();
+        let owned = owned.cloned().ok_or_else(|| Rejection::not_found(Noun::Route, id))?;
+        let pattern = owned.pattern.to_string();
         self.catalog.routes.remove(id);
         self.catalog.route_patterns.remove(&pattern);
+        self.touch(owned.target.as_ref())?;
         self.log("route.delete", &pattern, [("id", id.to_string())]);
         Ok(())
     }
@@ -108,21 +112,28 @@ impl Step {
             let rule = format!("an account has at most {} custom domains", limits::DOMAINS_MAX);
             return Err(Rejection::invalid("hostname", rule));
         }
-        let (id, created_at_ms) = old.map_or((id.clone(), self.at_ms), |old| (old.id.clone(), old.created_at_ms));
+        let known = old.as_ref().map(|old| (old.id.clone(), old.created_at_ms));
+        let (id, created_at_ms) = known.unwrap_or_else(|| (id.clone(), self.at_ms));
         let domain = Domain { id, hostname: hostname.clone(), environment: key.clone(), created_at_ms };
         self.catalog.domains.insert(hostname.clone(), Arc::new(domain));
+        self.touch(old.as_ref().map(|old| &old.environment))?;
+        self.touch(Some(key))?;
         self.log("domain.put", hostname, [("target", key.to_string())]);
         Ok(())
     }
 
     pub(super) fn delete_domain(&mut self, account: &AccountId, hostname: &Hostname) -> Result<(), Rejection> {
-        let found = self.catalog.domains.get(hostname);
-        if found.is_none_or(|domain| domain.environment.service.account != *account) {
-            return Err(Rejection::not_found(Noun::Domain, hostname));
-        }
+        let owned = self.catalog.domains.get(hostname).filter(|found| found.environment.service.account == *account);
+        let owned = owned.cloned().ok_or_else(|| Rejection::not_found(Noun::Domain, hostname))?;
         self.catalog.domains.remove(hostname);
+        self.touch(Some(&owned.environment))?;
         self.log("domain.delete", hostname, []);
         Ok(())
+    }
+
+    /// What leads to an environment is part of it: whoever saw it before must not change it unseen.
+    fn touch(&mut self, key: Option<&EnvironmentKey>) -> Result<(), Rejection> {
+        key.map_or(Ok(()), |key| self.environment_mut(key).map(|_touched| ()))
     }
 
     /// Routes and domains follow what they lead to when `rename` gives it a new name.

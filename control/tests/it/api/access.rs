@@ -1,8 +1,11 @@
 //! Who may call, and what a caller is told when it may not.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use http::Request;
 use serde_json::json;
+use skerry_proto::id::Revision;
 
 use super::node::{HELLO, Node};
 
@@ -199,6 +202,120 @@ async fn lists_are_paged() {
         envelope["result_info"],
         json!({ "page": 2, "per_page": 2, "count": 1, "total_count": 3, "total_pages": 2 })
     );
-    node.call("GET", "/accounts/:a/workers/services?page=0").await.fails(400, 10001, "page");
+    // As `wrangler init --from-dash` asks for the first one.
+    let first = node.call("GET", "/accounts/:a/workers/services?page=0&per_page=2").await.envelope();
+    assert_eq!((&first["result"][0]["id"], &first["result_info"]["page"]), (&json!("a"), &json!(1)));
+    node.call("GET", "/accounts/:a/workers/services?page=-1").await.fails(400, 10001, "page");
     node.call("GET", "/accounts/:a/workers/services?per_page=x").await.fails(400, 10001, "per_page");
+}
+
+#[tokio::test]
+async fn scripts_and_domains_are_listed_whole_unless_a_page_is_asked_for() {
+    let node = Node::start().await;
+    for number in 0..21 {
+        node.deploy(&format!("app-{number}"), "production", HELLO, json!({})).await.ok();
+    }
+    let origins: Vec<serde_json::Value> =
+        (0..21).map(|number| json!({ "hostname": format!("h{number}.example") })).collect();
+    let records = "/accounts/:a/workers/services/app-0/environments/production/domains/records";
+    node.json("PUT", records, json!({ "origins": origins })).await.ok();
+    for path in ["/accounts/:a/workers/scripts", "/accounts/:a/workers/domains"] {
+        let whole = node.call("GET", path).await.envelope();
+        assert_eq!(whole["result"].as_array().unwrap().len(), 21);
+        let info = json!({ "page": 1, "per_page": 21, "count": 21, "total_count": 21, "total_pages": 1 });
+        assert_eq!(whole["result_info"], info);
+        let second = node.call("GET", &format!("{path}?page=2")).await.envelope();
+        let info = json!({ "page": 2, "per_page": 20, "count": 1, "total_count": 21, "total_pages": 2 });
+        assert_eq!(second["result_info"], info);
+        let few = node.call("GET", &format!("{path}?per_page=5")).await.envelope();
+        assert_eq!((&few["result_info"]["count"], &few["result_info"]["total_pages"]), (&json!(5), &json!(5)));
+    }
+    // What `wrangler init --from-dash` asks for.
+    let found = node.get("/accounts/:a/workers/domains/records?page=0&per_page=5&service=app-0&environment=production");
+    assert_eq!(found.await.as_array().unwrap().len(), 5);
+    let none = node.call("GET", "/accounts/:a/workers/domains?hostname=none.example").await.envelope();
+    assert_eq!((&none["result"], &none["result_info"]["total_count"]), (&json!([]), &json!(0)));
+}
+
+#[tokio::test]
+async fn what_is_done_to_the_cluster_is_logged_for_tokens_for_all_accounts() {
+    let node = Node::start().await;
+    let make = |name: &str, scope: &str| {
+        node.json("POST", "/accounts/:a/tokens", json!({ "name": name, "scopes": [scope], "account": null }))
+    };
+    let reader = make("reader", "cluster:read").await.ok();
+    let auditor = make("auditor", "audit:read").await.ok();
+    let tenant = token(&node, json!(["admin"])).await;
+    let text = auditor["value"].as_str().unwrap();
+    let names = |log: &serde_json::Value| -> Vec<String> {
+        let lines = log.as_array().unwrap().iter();
+        lines.map(|line| line["resource"]["id"].as_str().unwrap().to_owned()).collect()
+    };
+
+    let log = with_token(&node, text, "GET", "/cluster/audit_logs?action=token.create").await.ok();
+    assert_eq!(names(&log), ["auditor", "reader"]);
+    assert_eq!((&log[0]["actor"]["name"], &log[0]["metadata"]["id"]), (&json!("admin"), &auditor["id"]));
+    let page = with_token(&node, text, "GET", "/cluster/audit_logs?direction=asc&page=2&per_page=1").await.envelope();
+    assert_eq!(names(&page["result"]), ["auditor"]);
+    assert_eq!((&page["result_info"]["count"], &page["result_info"]["total_count"]), (&json!(1), &json!(2)));
+    let own = node.get("/accounts/:a/audit_logs?action=token.create").await;
+    assert_eq!(names(&own), ["ci", "admin"], "an account's log is about the account");
+
+    let refused = [(&tenant, "for all accounts"), (&reader, "audit:read")];
+    for (token, words) in refused {
+        let text = token["value"].as_str().unwrap();
+        with_token(&node, text, "GET", "/cluster/audit_logs").await.fails(403, 9109, words);
+    }
+}
+
+#[tokio::test]
+async fn how_far_a_revision_of_the_cluster_is_is_for_tokens_for_all_accounts() {
+    let node = Node::start().await;
+    let tenant = token(&node, json!(["admin"])).await;
+    let text = tenant["value"].as_str().unwrap();
+    with_token(&node, text, "GET", "/cluster/propagation").await.fails(403, 9109, "for all accounts");
+    with_token(&node, text, "GET", "/cluster/propagation?revision=1").await.fails(403, 9109, "for all accounts");
+    assert_eq!(node.get("/cluster/propagation").await["total"], 1);
+}
+
+/// The node does not serve a revision, and knows it.
+async fn refuse(node: &Node, revision: Revision, reason: &str) {
+    node.control.refused(revision, reason);
+    let is_known = || node.control.propagation(revision).refused.iter().any(|(_, known)| known == reason);
+    let known = async {
+        while !is_known() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), known).await.expect("the node hears of what it refuses");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_hears_why_its_own_deployment_is_not_served_and_nothing_of_others() {
+    let node = Node::start_meshed().await;
+    let made = node.deploy("app", "production", HELLO, json!({})).await.ok();
+    let tenant = token(&node, json!(["workers:read"])).await;
+    let text = tenant["value"].as_str().unwrap();
+    let (deployment, version) = (made["deployment"].as_str().unwrap(), made["version_id"].as_str().unwrap());
+    let app = "/accounts/:a/workers/services/app/environments/production";
+    let path = format!("{app}/deployments/{deployment}/propagation");
+    let revision = Revision(node.get(&path).await["revision"].as_u64().unwrap());
+
+    let own = format!("app/production: the code of version {version} can not be had: the disk is full");
+    let another = "0b2f1a52-6a0e-4a57-9c1d-3f0a4d5e6f70";
+    let elsewhere = "the node does not serve this revision yet: another part of it failed there";
+    for (reason, heard) in [
+        (own.clone(), own.as_str()),
+        // Another account has the same names.
+        (format!("app/production: the secret KEY of version {another} can not be opened"), elsewhere),
+        (format!("shop/production: the code of version {version} can not be had"), elsewhere),
+        ("the node crashed twice after it".to_owned(), elsewhere),
+    ] {
+        refuse(&node, revision, &reason).await;
+        assert_eq!(node.get(&path).await["refused"][0]["reason"], reason);
+        let seen = with_token(&node, text, "GET", &path).await.ok();
+        assert_eq!(seen["refused"][0]["reason"], heard);
+        assert_eq!(seen["refused"][0]["name"], "n1");
+    }
+    node.control.shutdown().await;
 }

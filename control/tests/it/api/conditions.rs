@@ -201,3 +201,34 @@ async fn the_description_says_which_calls_keep_conditions() {
     assert_eq!(headers(&call("/accounts/{account}/workers/promotions", "post")), ["Idempotency-Key"]);
     assert!(headers(&call(environment, "get")).is_empty());
 }
+
+#[tokio::test]
+async fn who_saw_an_environment_before_a_route_or_domain_of_it_changed_is_stale() {
+    let node = app().await;
+    let routes = format!("{APP}/routes");
+    let domain = json!({ "hostname": "shop.example", "service": "app", "environment": "production" });
+    let mut seen = node.call("GET", APP).await.etag();
+    let mut added = Value::Null;
+    for step in ["add a route", "remove it", "add a domain", "move it"] {
+        match step {
+            "add a route" => added = node.json("POST", &routes, json!({ "pattern": "example.com/*" })).await.ok(),
+            "remove it" => {
+                node.call("DELETE", &format!("{routes}/{}", added["id"].as_str().unwrap())).await.ok();
+            }
+            "add a domain" => {
+                node.json("PUT", "/accounts/:a/workers/domains", domain.clone()).await.ok();
+            }
+            _ => {
+                let mut moved = domain.clone();
+                moved["environment"] = json!("staging");
+                moved["override_existing_origin"] = json!(true);
+                node.json("PUT", "/accounts/:a/workers/domains", moved).await.ok();
+            }
+        }
+        let stale = [("if-match", seen.as_str()), ("content-type", "application/json")];
+        node.with("PUT", &routes, &stale, "[]").await.fails(412, 10412, "app/production");
+        let now = node.call("GET", APP).await.etag();
+        assert_ne!(now, seen, "{step}");
+        seen = now;
+    }
+}

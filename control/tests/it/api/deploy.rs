@@ -145,6 +145,39 @@ async fn variables_and_secrets_are_versions_and_roll_back_together() {
 }
 
 #[tokio::test]
+async fn a_rollout_is_rolled_back_to_what_was_whole_before_it() {
+    let node = Node::start().await;
+    let mut versions = Vec::new();
+    for code in [HELLO, "export default { two() {} }"] {
+        versions.push(node.deploy("app", "production", code, json!({})).await.ok()["version_id"].clone());
+    }
+    let three = node.upload("POST", &format!("{APP}/versions"), "export default { three() {} }", json!({})).await.ok();
+    let share = |id: &Value, percentage: u8| json!({ "version_id": id, "percentage": percentage });
+    let rollout = json!({ "strategy": "percentage", "versions": [share(&versions[1], 90), share(&three["id"], 10)] });
+    node.json("POST", &format!("{APP}/deployments"), rollout).await.ok();
+
+    node.json(
+        "POST",
+        "/accounts/:a/workers/services/app/environments",
+        json!({ "name": "twin", "clone_from": "production" }),
+    )
+    .await
+    .ok();
+    let diff = node.get(&format!("{APP}/diff?against=twin")).await;
+    let entry = diff["code"].as_array().unwrap().iter().find(|entry| entry["field"] == "versions").unwrap().clone();
+    assert!(
+        entry["source"].to_string().contains("at 90 %") && entry["target"].to_string().contains("at 100 %"),
+        "{entry}"
+    );
+    assert_eq!(diff["identical"], false);
+
+    let back = node.call("POST", &format!("{APP}/rollback")).await.ok();
+    assert_eq!((&back["versions"][0]["number"], &back["versions"][1]), (&json!(2), &Value::Null));
+    let back = node.call("POST", &format!("{APP}/rollback")).await.ok();
+    assert_eq!(back["versions"][0]["number"], 1);
+}
+
+#[tokio::test]
 async fn a_secrets_value_is_never_given_back() {
     let node = Node::start().await;
     let bindings = json!([{ "type": "secret_text", "name": "KEY", "text": "hush-hush" }]);

@@ -1,11 +1,14 @@
 //! What is not done by accident, and what is not said by accident.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::node::{HELLO, Node};
 
 const SERVICES: &str = "/accounts/:a/workers/services";
 const APP: &str = "/accounts/:a/workers/services/app/environments/production";
+/// A binding's name stands for something else already.
+const NAME_TAKEN: u64 = 10053;
 
 #[tokio::test]
 async fn a_services_path_means_what_it_says() {
@@ -213,4 +216,136 @@ async fn a_dry_run_takes_the_title_of_a_namespace_that_does_not_exist_yet() {
     let real = node.json("POST", "/accounts/:a/storage/kv/namespaces", json!({ "title": "app-cache" })).await.ok();
     let made = node.upload("PUT", &format!("{APP}?dry_run=true"), HELLO, metadata).await.ok();
     assert_eq!(made["config"]["bindings"][0]["namespace_id"], real["id"]);
+}
+
+#[tokio::test]
+async fn a_secret_takes_the_name_of_no_other_binding() {
+    let node = Node::start().await;
+    let cache = node.json("POST", "/accounts/:a/storage/kv/namespaces", json!({ "title": "cache" })).await.ok();
+    let bindings = json!([
+        { "type": "kv_namespace", "name": "CACHE", "namespace_id": cache["id"] },
+        { "type": "service", "name": "AUTH", "service": "auth" },
+        { "type": "plain_text", "name": "COLOR", "text": "red" },
+        { "type": "secret_text", "name": "KEY", "text": "x" },
+    ]);
+    node.deploy("app", "production", HELLO, json!({ "bindings": bindings })).await.ok();
+    let before = node.call("GET", APP).await.etag();
+    let (one, many) = (format!("{APP}/secrets"), format!("{APP}/secrets-bulk"));
+    for name in ["CACHE", "AUTH", "COLOR"] {
+        let words = format!("Binding name '{name}' already in use. Please use a different name and try again.");
+        node.json("PUT", &one, json!({ "name": name, "text": "y" })).await.fails(400, NAME_TAKEN, &words);
+        let bulk = json!({ "secrets": { "NEW": "x", name: "y" } });
+        node.json("PATCH", &many, bulk).await.fails(400, NAME_TAKEN, &words);
+    }
+    assert_eq!(node.call("GET", APP).await.etag(), before);
+    node.json("PUT", &one, json!({ "name": "KEY", "text": "y" })).await.ok();
+    node.json("PATCH", &many, json!({ "secrets": { "KEY": "z", "NEW": "x" } })).await.ok();
+
+    // What comes from the parent is no binding of its own.
+    node.json("POST", &format!("{SERVICES}/app/environments"), json!({ "name": "staging" })).await.ok();
+    let staging = format!("{SERVICES}/app/environments/staging");
+    node.json("PUT", &format!("{staging}/secrets"), json!({ "name": "COLOR", "text": "x" })).await.ok();
+    // A variable that waits for the first upload is one.
+    node.json("PATCH", &format!("{staging}/vars"), json!({ "vars": { "SIZE": "1" } })).await.ok();
+    let put = node.json("PUT", &format!("{staging}/secrets"), json!({ "name": "SIZE", "text": "x" })).await;
+    put.fails(400, NAME_TAKEN, "Binding name 'SIZE' already in use");
+}
+
+#[tokio::test]
+async fn secrets_that_are_set_at_the_same_time_are_all_set() {
+    let node = Node::start().await;
+    node.deploy("app", "production", HELLO, json!({})).await.ok();
+    let path = format!("{APP}/secrets");
+    let set = (0..10).map(|number| node.json("PUT", &path, json!({ "name": format!("KEY_{number}"), "text": "x" })));
+    for reply in join_all(set).await {
+        reply.ok();
+    }
+    assert_eq!(node.get(&path).await.as_array().unwrap().len(), 10);
+    assert_eq!(node.get(APP).await["version_count"], 11);
+}
+
+#[tokio::test]
+async fn settings_name_each_binding_once_and_put_no_secret_in_anothers_place() {
+    let node = Node::start().await;
+    let bindings = json!([
+        { "type": "plain_text", "name": "COLOR", "text": "red" },
+        { "type": "secret_text", "name": "KEY", "text": "x" },
+        { "type": "version_metadata", "name": "META" },
+    ]);
+    node.deploy("app", "production", HELLO, json!({ "bindings": bindings })).await.ok();
+    let path = format!("{APP}/settings");
+    let patch = |bindings: Value| node.json("PATCH", &path, json!({ "bindings": bindings }));
+    let entry = |kind: &str, name: &str| json!({ "type": kind, "name": name });
+    let secret = |name: &str| json!({ "type": "secret_text", "name": name, "text": "y" });
+    let (color, key) = (entry("plain_text", "COLOR"), entry("secret_text", "KEY"));
+    let meta = entry("version_metadata", "META");
+    let before = node.call("GET", APP).await.etag();
+    let words = |name: &str| format!("Binding name '{name}' already in use");
+    // `wrangler secret bulk` with a secret that has the name of a variable.
+    patch(json!([color, key, meta, secret("COLOR")])).await.fails(400, NAME_TAKEN, &words("COLOR"));
+    patch(json!([key, meta, secret("COLOR")])).await.fails(400, NAME_TAKEN, &words("COLOR"));
+    patch(json!([key, meta, entry("secret_text", "COLOR")])).await.fails(400, NAME_TAKEN, &words("COLOR"));
+    patch(json!([color, key, secret("META")])).await.fails(400, NAME_TAKEN, &words("META"));
+    patch(json!([color, meta, key, secret("KEY")])).await.fails(400, NAME_TAKEN, &words("KEY"));
+    assert_eq!(node.call("GET", APP).await.etag(), before);
+
+    patch(json!([color, meta, secret("KEY"), secret("NEW")])).await.ok();
+    let kept = patch(json!([entry("inherit", "COLOR"), meta, key, entry("secret_text", "NEW")])).await.ok();
+    assert_eq!(kept["bindings"].as_array().unwrap().len(), 4);
+    assert_eq!(node.get(&format!("{APP}/vars")).await[0]["text"], "red");
+}
+
+#[tokio::test]
+async fn settings_do_not_ignore_what_only_an_upload_can_change() {
+    let node = Node::start().await;
+    let metadata = json!({
+        "compatibility_date": "2026-01-01",
+        "compatibility_flags": ["nodejs_compat", "global_navigator"],
+    });
+    node.deploy("app", "production", HELLO, metadata).await.ok();
+    let path = format!("{APP}/settings");
+    let before = node.call("GET", APP).await.etag();
+    for (field, other, words) in [
+        ("compatibility_date", json!("2026-02-02"), "deploy to change it"),
+        ("compatibility_flags", json!(["nodejs_compat"]), "deploy to change it"),
+        ("migrations", json!({ "new_tag": "v1" }), "Durable Objects"),
+        ("tail_consumers", json!([{ "service": "logs" }]), "not supported"),
+    ] {
+        let reply = node.json("PATCH", &path, json!({ field: other, "tags": ["a"] })).await;
+        reply.fails(400, 10099, field);
+        reply.fails(400, 10099, words);
+    }
+    assert_eq!(node.call("GET", APP).await.etag(), before);
+
+    let same = json!({
+        "compatibility_date": "2026-01-01",
+        "compatibility_flags": ["global_navigator", "nodejs_compat"],
+        "migrations": null,
+        "tail_consumers": [],
+        "tags": ["a"],
+    });
+    assert_eq!(node.json("PATCH", &path, same).await.ok()["tags"], json!(["a"]));
+}
+
+#[tokio::test]
+async fn a_changeset_says_nothing_of_another_accounts_domain() {
+    let node = Node::start().await;
+    node.deploy("app", "production", HELLO, json!({})).await.ok();
+    let tenant = node.json("POST", "/accounts", json!({ "name": "Tenant", "label": "tenant" })).await.ok();
+    let account = format!("/accounts/{}/workers", tenant["id"].as_str().unwrap());
+    node.upload("PUT", &format!("{account}/services/hidden/environments/production"), HELLO, json!({})).await.ok();
+    let theirs = json!({ "hostname": "theirs.example", "service": "hidden" });
+    let made = node.json("PUT", &format!("{account}/domains"), theirs).await.ok();
+
+    let changeset = format!("{APP}/domains/changeset?replace_state=true");
+    let wanted = json!([{ "hostname": "new.example" }, { "hostname": "theirs.example" }]);
+    let plan = node.json("POST", &changeset, wanted).await;
+    plan.fails(409, 10040, "theirs.example");
+    let text = String::from_utf8_lossy(&plan.body).into_owned();
+    assert!(!text.contains("hidden") && !text.contains(made["id"].as_str().unwrap()), "{text}");
+    let records = json!({ "override_existing_origin": true, "origins": [{ "hostname": "theirs.example" }] });
+    let put = node.json("PUT", &format!("{APP}/domains/records"), records).await;
+    assert_eq!(put.failure(), plan.failure(), "as when it is set");
+    let plan = node.json("POST", &changeset, json!([{ "hostname": "new.example" }])).await.ok();
+    assert_eq!(plan["added"][0]["hostname"], "new.example");
 }

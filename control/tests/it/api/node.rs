@@ -14,7 +14,7 @@ use skerry_control::{
         self, ApiConfig, ApiDeps,
         ports::{NodeView, Peer},
     },
-    config::{Bootstrap, ControlConfig},
+    config::{Bootstrap, ControlConfig, MeshSettings},
     control::{self, Control},
 };
 use skerry_proto::id::{Hostname, NodeId};
@@ -47,10 +47,21 @@ pub(crate) struct Reply {
 impl Node {
     /// A fresh cluster of one node.
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// The same with a mesh, and so with a feed that hears of what the node refuses.
+    pub(crate) async fn start_meshed() -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::start_with(Some(MeshSettings { listen, advertise: None })).await
+    }
+
+    async fn start_with(mesh: Option<MeshSettings>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let domain = Hostname::new("workers.localhost").unwrap();
         let path = folder.path().join("data");
         let config = ControlConfig::new(path.clone(), "n1".into(), domain, Bootstrap::IfEmpty);
+        let config = ControlConfig { mesh, ..config };
         let control = control::build(config).await.unwrap();
         let (tails, clock) = (Arc::new(FakeTails::default()), Arc::new(FakeClock::default()));
         let kv = Arc::new(FakeKv::default());

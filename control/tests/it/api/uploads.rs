@@ -216,3 +216,45 @@ async fn bad_names_are_refused_as_on_cloudflare() {
     node.deploy("app", "-x", HELLO, json!({})).await.fails(400, 10016, "environment name");
     node.upload("POST", "/accounts/:a/workers/scripts/none/versions", HELLO, json!({})).await.fails(404, 10007, "none");
 }
+
+#[tokio::test]
+async fn code_alone_keeps_the_configuration_and_an_upload_keeps_what_is_hidden_from_the_parent() {
+    let node = Node::start().await;
+    let text = |name: &str, text: &str| json!({ "type": "plain_text", "name": name, "text": text });
+    node.deploy("app", "production", HELLO, json!({ "bindings": [text("SIZE", "1"), text("KEPT", "1")] })).await.ok();
+    let metadata = json!({
+        "bindings": [text("COLOR", "blue")],
+        "removed_bindings": ["SIZE"],
+        "limits": { "cpu_ms": 7 },
+        "compatibility_date": "2026-01-01",
+        "compatibility_flags": ["nodejs_compat"],
+    });
+    node.deploy("app", "staging", HELLO, metadata).await.ok();
+    let staging = "/accounts/:a/workers/services/app/environments/staging";
+    let (settings_path, config_path) = (format!("{staging}/settings"), format!("{staging}/config"));
+    let (settings, config) = (|| node.get(&settings_path), || node.get(&config_path));
+
+    node.upload("PUT", &format!("{staging}/content"), "export default { two() {} }", json!({})).await.ok();
+    let (kept, hidden) = (settings().await, config().await);
+    assert_eq!((&kept["limits"]["cpu_ms"], &kept["compatibility_date"]), (&json!(7), &json!("2026-01-01")), "{kept}");
+    assert_eq!((&kept["compatibility_flags"], &hidden["removed"]), (&json!(["nodejs_compat"]), &json!(["SIZE"])));
+    let more = json!({ "compatibility_date": "2026-02-02" });
+    node.upload("PUT", &format!("{staging}/content"), HELLO, more).await.ok();
+    assert_eq!(settings().await["compatibility_date"], "2026-02-02");
+
+    // wrangler has never heard of hidden names: neither its secrets nor its deploys show production's again.
+    let secret = json!({ "bindings": [{ "type": "secret_text", "name": "KEY", "text": "x" }] });
+    let version = node.upload("POST", &format!("{staging}/versions"), HELLO, secret).await.ok();
+    let share = json!({ "strategy": "percentage", "versions": [{ "version_id": version["id"], "percentage": 100 }] });
+    node.json("POST", &format!("{staging}/deployments"), share).await.ok();
+    assert_eq!(config().await["removed"], json!(["SIZE"]));
+    node.deploy("app", "staging", HELLO, json!({})).await.ok();
+    let deployed = config().await;
+    assert_eq!(deployed["removed"], json!(["SIZE"]));
+    assert_eq!(settings().await["compatibility_date"], Value::Null, "a deploy says everything else anew");
+    node.deploy("app", "staging", HELLO, json!({ "bindings": [text("SIZE", "2")] })).await.ok();
+    assert_eq!(config().await["removed"], json!([]), "a name of its own hides nothing any more");
+    node.deploy("app", "staging", HELLO, json!({ "removed_bindings": ["KEPT"] })).await.ok();
+    node.deploy("app", "staging", HELLO, json!({ "removed_bindings": [] })).await.ok();
+    assert_eq!(config().await["removed"], json!([]));
+}
