@@ -8,6 +8,8 @@ mod plain;
 
 mod syntax;
 
+mod builtins;
+
 mod command;
 
 #[cfg(test)]
@@ -76,9 +78,26 @@ pub(crate) enum BundleError {
     /// A WebAssembly module beside JavaScript, which would fail when it runs.
     #[error("{}: {WASM_BESIDE_JS}, or keep the file out with `find_additional_modules = false`", path.display())]
     WasmModule { path: PathBuf },
+    /// Another of these, with the files that had been read by then: `dev` watches them until the code is mended.
+    #[error("{error}")]
+    Read { error: Box<BundleError>, sources: BTreeSet<PathBuf> },
     /// More than the API takes.
     #[error("the modules are {bytes} bytes together; at most {MAX_UPLOAD_BYTES} can be uploaded")]
     TooLarge { bytes: usize },
+}
+
+impl BundleError {
+    /// What had been read, if that is known.
+    pub(crate) fn sources(&self) -> Option<&BTreeSet<PathBuf>> {
+        match self {
+            Self::Read { sources, .. } => Some(sources),
+            _ => None,
+        }
+    }
+
+    fn after_reading(self, sources: BTreeSet<PathBuf>) -> Self {
+        if sources.is_empty() { self } else { Self::Read { error: Box::new(self), sources } }
+    }
 }
 
 /// What to build, and how.
@@ -110,7 +129,9 @@ pub(crate) async fn build(request: BuildRequest<'_>) -> Result<Built, BundleErro
     } else if request.settings.no_bundle == Some(true) {
         plain::files(request, &entry)?
     } else {
-        rolldown::bundle(request, &entry).await?
+        let mut sources = BTreeSet::new();
+        let bundled = rolldown::bundle(request, &entry, &mut sources).await;
+        bundled.map_err(|error| error.after_reading(sources))?
     };
     match built.bundle.size() {
         bytes if bytes > MAX_UPLOAD_BYTES => Err(BundleError::TooLarge { bytes }),

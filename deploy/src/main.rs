@@ -27,6 +27,7 @@ mod bundle;
 
 mod project;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -34,11 +35,16 @@ use clap::Parser as _;
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = cmd::Cli::parse();
-    match cmd::run(cli).await {
+    let outcome = cmd::run(cli).await.and_then(|()| match output::unwritten() {
+        None => Ok(()),
+        Some(error) => Err(anyhow::anyhow!("the output could not be written whole: {error}")),
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The whole chain, once, on one line where it fits: `{:#}` joins causes with colons.
-            eprintln!("error: {error:#}");
+            // The whole chain, once, on one line where it fits: `{:#}` joins causes with colons. Whoever reads errors may be
+            // gone, too.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::from(exit::code(&error))
         }
     }

@@ -4,10 +4,11 @@
 //! [`Output`].
 //!
 //! Results go to standard output; notes, progress and questions to standard error, so that pipes see results only. A
-//! reader that went away (`| head`) is no error.
+//! reader that went away (`| head`) is no error; a full disk is one, and [`unwritten`] has it.
 
 use std::fmt::Display;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, ErrorKind, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -52,13 +53,13 @@ impl Output {
 
     /// Bytes as they are, whatever the format.
     pub(crate) fn bytes(self, bytes: &[u8]) {
-        let _ = write(bytes);
+        let _is_read = write(bytes);
     }
 
     /// A line of an output that has no end, whatever the format. Whether somebody still reads.
     #[must_use]
     pub(crate) fn flow(self, line: impl Display) -> bool {
-        write(format!("{line}\n").as_bytes()).is_ok()
+        write(format!("{line}\n").as_bytes())
     }
 
     /// A list: `raw` for programs, a table for people, `none` where it is empty.
@@ -121,7 +122,11 @@ impl Output {
         if !self.interactive {
             return Err(Usage(format!("{question} There is nobody to ask: give --yes.")).into());
         }
-        let agreed = dialoguer::Confirm::new().with_prompt(question).default(false).interact()?;
+        // A line is read, and no key waited for: Ctrl-C then leaves the terminal as it was.
+        let _ = write!(std::io::stderr(), "{question} [y/N] ");
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        let agreed = ["y", "yes"].contains(&answer.trim().to_lowercase().as_str());
         if agreed { Ok(()) } else { Err(anyhow::anyhow!("nothing was changed")) }
     }
 
@@ -153,14 +158,31 @@ impl Drop for Progress {
     }
 }
 
-fn print(text: &str) {
-    // Nobody is left to tell that printing failed.
-    let _ = write(text.as_bytes());
+/// The first write to standard output that failed though somebody still reads.
+static UNWRITTEN: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Why a part of the output is missing; the command has done what it was asked for, and can not be called a success.
+pub(crate) fn unwritten() -> Option<&'static std::io::Error> {
+    UNWRITTEN.get()
 }
 
-fn write(bytes: &[u8]) -> std::io::Result<()> {
+fn print(text: &str) {
+    let _is_read = write(text.as_bytes());
+}
+
+/// Whether it was written.
+fn write(bytes: &[u8]) -> bool {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush())
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => true,
+        // Nobody is left to read.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => false,
+        Err(error) => {
+            // Only the first one is told.
+            let _later = UNWRITTEN.set(error);
+            false
+        }
+    }
 }
 
 /// Bytes as people read them.

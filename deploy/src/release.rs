@@ -79,8 +79,22 @@ pub(crate) struct Release {
     pub(crate) account_id: Option<AccountId>,
 }
 
+/// Whether the parents of the project's environment are live where a release goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parents {
+    /// They are, and the cluster adds what is inherited.
+    Live,
+    /// Nothing is: everything goes along.
+    None,
+}
+
 /// Reads the project, combines it with the command line, and builds the code.
-pub(crate) async fn prepare(context: &Context, args: &UploadArgs, mode: Mode) -> anyhow::Result<Release> {
+pub(crate) async fn prepare(
+    context: &Context,
+    args: &UploadArgs,
+    mode: Mode,
+    parents: Parents,
+) -> anyhow::Result<Release> {
     let project = context.project()?;
     let (dir, mut file, path) = match project {
         Some(project) => {
@@ -103,8 +117,12 @@ pub(crate) async fn prepare(context: &Context, args: &UploadArgs, mode: Mode) ->
     };
     file.keep_vars |= args.keep_vars;
     let service = context.given_service()?;
-    let mut plan =
-        Plan::of(&file, service.as_ref(), &context.environment()?).map_err(|error| Usage(error.to_string()))?;
+    let environment = context.environment()?;
+    let plan = match parents {
+        Parents::Live => Plan::of(&file, service.as_ref(), &environment),
+        Parents::None => Plan::alone(&file, service.as_ref(), &environment),
+    };
+    let mut plan = plan.map_err(|error| Usage(error.to_string()))?;
     plan.build.minify = args.minify.then_some(true).or(plan.build.minify);
     plan.build.no_bundle = args.no_bundle.then_some(true).or(plan.build.no_bundle);
     plan.compatibility_date = args.compatibility_date.clone().or(plan.compatibility_date);
@@ -117,6 +135,7 @@ pub(crate) async fn prepare(context: &Context, args: &UploadArgs, mode: Mode) ->
         message: args.message.clone(),
         tag: args.tag.clone(),
         secrets: args.secrets_file.as_deref().map(secrets_in).transpose()?.unwrap_or_default(),
+        ..Extras::default()
     };
 
     let built = {

@@ -9,7 +9,11 @@ use serde_json::Value;
 /// The lines of one trace event: what happened, then each log line, then each exception.
 pub(crate) fn lines(event: &Value) -> Vec<String> {
     let time = clock(&event["eventTimestamp"]);
-    let mut lines = vec![format!("{time} {} - {}", what(event), outcome(event))];
+    let first = match notice(event) {
+        Some(notice) => format!("{time} {notice}"),
+        None => format!("{time} {} - {}", what(event), outcome(event)),
+    };
+    let mut lines = vec![first];
     for log in list(&event["logs"]) {
         let level = log["level"].as_str().unwrap_or("log");
         lines.push(format!("  {} [{level}] {}", clock(&log["timestamp"]), message(&log["message"])));
@@ -24,6 +28,13 @@ pub(crate) fn lines(event: &Value) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What the node itself has to say of the log, as that events were left out (`overload` in control/src/api/tails.rs).
+/// Nothing ran, so there is no outcome.
+fn notice(event: &Value) -> Option<String> {
+    let (kind, text) = (event["event"]["type"].as_str()?, event["event"]["message"].as_str()?);
+    Some(format!("{kind}: {text}"))
 }
 
 fn what(event: &Value) -> String {
@@ -90,6 +101,16 @@ mod tests {
                 "    at fetch (index.ts:3:5)",
             ]
         );
+    }
+
+    #[test]
+    fn what_the_node_says_of_the_log_is_shown() {
+        let message = "this client is too slow: 3 events were left out";
+        let event = json!({
+            "outcome": "unknown", "scriptName": null, "logs": [], "exceptions": [], "eventTimestamp": 1_000,
+            "event": { "type": "overload", "message": message },
+        });
+        assert_eq!(lines(&event), [format!("00:00:01.000 overload: {message}")]);
     }
 
     #[test]

@@ -19,14 +19,19 @@ use rolldown_common::{Output, OutputChunk, ResolvedExternal};
 use rolldown_error::{BuildDiagnostic, DiagnosticOptions};
 use skerry_proto::id::BundleHash;
 
+use super::builtins::{NONE_HERE, is_builtin};
 use super::{BuildRequest, Built, Bundle, BundleError, Mode, Module, WASM_BESIDE_JS, read};
 use crate::project::{BuildSettings, ModuleKind, Rules};
 
 /// The newest syntax that the engine is sure to have; anything newer (`using`, decorators) is rewritten.
 const TARGET: &str = "es2023";
 
-/// Bundles `entry` and everything it imports.
-pub(super) async fn bundle(request: BuildRequest<'_>, entry: &Path) -> Result<Built, BundleError> {
+/// Bundles `entry` and everything it imports. `read_files` gets what was read, even when it cannot be bundled.
+pub(super) async fn bundle(
+    request: BuildRequest<'_>,
+    entry: &Path,
+    read_files: &mut BTreeSet<PathBuf>,
+) -> Result<Built, BundleError> {
     if !entry.is_file() {
         read(entry)?;
     }
@@ -36,7 +41,8 @@ pub(super) async fn bundle(request: BuildRequest<'_>, entry: &Path) -> Result<Bu
     let mut bundler = Bundler::with_plugins(options(request, entry), vec![plugin])
         .map_err(|errors| refused(errors.into_vec(), &shown))?;
     let generated = bundler.generate().await;
-    let sources = bundler.watch_files().iter().map(|path| PathBuf::from(path.as_str())).collect();
+    let watched = bundler.watch_files().iter().map(|path| PathBuf::from(path.as_str())).collect();
+    *read_files = files(watched, collector.sources());
     let closed = bundler.close().await;
     collector.refusals()?;
     let output = generated.map_err(|errors| refused(errors.into_vec(), &shown))?;
@@ -45,7 +51,7 @@ pub(super) async fn bundle(request: BuildRequest<'_>, entry: &Path) -> Result<Bu
     let (fatal, warnings): (Vec<_>, Vec<_>) =
         output.warnings.into_iter().partition(|warning| warning.kind().to_string() == "UNRESOLVED_IMPORT");
     if !fatal.is_empty() {
-        return Err(BundleError::Code(format!("{}\nis the package installed? (npm install)", render(&fatal, &shown))));
+        return Err(unresolved(&render(&fatal, &shown)));
     }
     let chunk = output.assets.iter().find_map(|asset| match asset {
         Output::Chunk(chunk) if chunk.is_entry => Some(chunk),
@@ -55,8 +61,15 @@ pub(super) async fn bundle(request: BuildRequest<'_>, entry: &Path) -> Result<Bu
     Ok(Built {
         bundle: assemble(chunk, request.settings, collector.modules()),
         warnings: warnings.iter().map(|warning| render(std::slice::from_ref(warning), &shown)).collect(),
-        sources: files(sources, collector.sources()),
+        sources: read_files.clone(),
     })
+}
+
+/// The error for imports that lead nowhere, with the likeliest reason.
+fn unresolved(shown: &str) -> BundleError {
+    let mut specifiers = shown.split("Could not resolve '").skip(1).filter_map(|rest| rest.split('\'').next());
+    let hint = if specifiers.any(is_builtin) { NONE_HERE } else { "is the package installed? (npm install)" };
+    BundleError::Code(format!("{shown}\n{hint}"))
 }
 
 /// Only real files: rolldown lists its own virtual modules too.
@@ -108,7 +121,9 @@ fn options(request: BuildRequest<'_>, entry: &Path) -> BundlerOptions {
         platform: Some(Platform::Browser),
         resolve: Some(ResolveOptions {
             condition_names: Some(["workerd", "worker", "browser", "module"].map(str::to_owned).to_vec()),
-            alias: Some(settings.alias.iter().map(|(from, to)| (from.clone(), vec![Some(to.clone())])).collect()),
+            alias: Some(
+                settings.alias.iter().map(|(from, to)| (from.clone(), vec![Some(aliased(&cwd, to))])).collect(),
+            ),
             ..ResolveOptions::default()
         }),
         tsconfig: Some(match &settings.tsconfig {
@@ -132,6 +147,12 @@ fn options(request: BuildRequest<'_>, entry: &Path) -> BundlerOptions {
         log_level: Some(LogLevel::Silent),
         ..BundlerOptions::default()
     }
+}
+
+/// Paths of the project file are relative to it, whoever imports.
+fn aliased(cwd: &Path, to: &str) -> String {
+    let is_relative = to.starts_with("./") || to.starts_with("../");
+    if is_relative { cwd.join(to).to_string_lossy().into_owned() } else { to.to_owned() }
 }
 
 fn refused(errors: Vec<BuildDiagnostic>, shown: &DiagnosticOptions) -> BundleError {
@@ -175,10 +196,7 @@ impl Collector {
         }
         if let Some(module) = specifier.strip_prefix("node:") {
             let importer = importer.unwrap_or("the entry");
-            self.found().refusals.insert(format!(
-                "{importer} imports \"node:{module}\": this version of Skerry has no Node.js modules; use the web \
-                 platform's, or a package with a \"worker\" or \"browser\" build"
-            ));
+            self.found().refusals.insert(format!("{importer} imports \"node:{module}\": {NONE_HERE}"));
             return Ok(Some(external(specifier)));
         }
         match self.rules.kind_of(specifier) {

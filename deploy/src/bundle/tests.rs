@@ -124,6 +124,9 @@ async fn mistakes_in_code_are_named_with_file_and_line() {
     let node = project(&[("index.js", "import fs from \"node:fs\";\nexport default { fetch: () => fs };")]);
     let error = built(&node, "index.js", &settings).await.unwrap_err().to_string();
     assert!(error.contains("index.js imports \"node:fs\""), "{error}");
+    let bare = project(&[("index.js", "import { Buffer } from \"buffer\";\nexport default { fetch: () => Buffer };")]);
+    let error = built(&bare, "index.js", &BuildSettings::default()).await.unwrap_err().to_string();
+    assert!(error.contains("'buffer'") && error.contains("has no Node.js modules"), "{error}");
     let error = built(&node, "absent.js", &settings).await.unwrap_err();
     assert!(matches!(error, BundleError::Unreadable { .. }), "{error}");
 }
@@ -209,4 +212,25 @@ async fn only_components_are_taken_as_wasm_entries() {
     assert_eq!(built(&dir, "component.wasm", &settings).await.unwrap().bundle.main_kind(), ModuleKind::Component);
     assert!(built(&dir, "core.wasm", &settings).await.unwrap_err().to_string().contains("a core module"));
     assert!(built(&dir, "text.wasm", &settings).await.unwrap_err().to_string().contains("not WebAssembly"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alias_is_relative_to_the_project_whoever_imports() {
+    let dir = project(&[
+        ("src/deep/index.js", "import shim from \"node-fetch\"; export default { fetch: () => shim };"),
+        ("shims/fetch.js", "export default 'from the shim';"),
+    ]);
+    let alias = [("node-fetch".to_owned(), "./shims/fetch.js".to_owned())].into();
+    let built = built(&dir, "src/deep/index.js", &BuildSettings { alias, ..BuildSettings::default() }).await.unwrap();
+    assert!(code(&built).contains("from the shim"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_knows_what_had_been_read() {
+    let dir = project(&[("index.js", "import \"./lib/a.js\";\nexport default {};"), ("lib/a.js", "export default {")]);
+    let error = built(&dir, "index.js", &BuildSettings::default()).await.unwrap_err();
+    let sources = error.sources().unwrap();
+    for name in ["index.js", "lib/a.js"] {
+        assert!(sources.iter().any(|path| path.ends_with(name)), "{name}: {sources:?}");
+    }
 }

@@ -12,14 +12,14 @@ use std::time::Duration;
 use clap::Args;
 use skerry_proto::id::EnvironmentName;
 
-pub(crate) use self::publish::{path_of, publish};
+pub(crate) use self::publish::{path_of, publish, upload_version};
 pub(crate) use self::triggers::reaches_today;
 use crate::bundle::Mode;
 use crate::client::path::EnvironmentPath;
 use crate::client::{Call, model};
 use crate::context::Context;
 use crate::project::Plan;
-use crate::release::{self, UploadArgs};
+use crate::release::{self, Parents, UploadArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct DeployArgs {
@@ -32,7 +32,7 @@ pub(crate) struct DeployArgs {
 }
 
 pub(crate) async fn run(context: &Context, args: DeployArgs) -> anyhow::Result<()> {
-    let release = release::prepare(context, &args.upload, Mode::Production).await?;
+    let release = release::prepare(context, &args.upload, Mode::Production, Parents::Live).await?;
     release::report(context, &release.built);
     release::tell_account(context, &release).await?;
     let path = path_of(context, &release.plan).await?;
@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &Context, args: DeployArgs) -> anyhow::Result<(
         context.out.line(format!("Deployed {service} to {environment}: version {number}, start-up {startup_ms} ms"));
     }
     if let Some(config) = &deployed.result.config {
-        effective(context, &path, config).await?;
+        effective(context, &path, config).await;
         if let Some(before) = &before {
             lost(context, before, config);
         }
@@ -93,18 +93,14 @@ fn lost(context: &Context, before: &model::Effective, after: &model::Effective) 
 }
 
 /// Shows what code finds in `env`, where each entry comes from, what it overrides, and what state is shared.
-pub(crate) async fn effective(
-    context: &Context,
-    path: &EnvironmentPath,
-    config: &model::Effective,
-) -> anyhow::Result<()> {
+pub(crate) async fn effective(context: &Context, path: &EnvironmentPath, config: &model::Effective) {
     let parent = match config.parent.as_deref().map(EnvironmentName::new) {
         Some(Ok(environment)) => Some(EnvironmentPath { environment, ..path.clone() }),
         _ => None,
     };
     let inherited = match &parent {
-        Some(parent) => self::config(context, parent).await?.unwrap_or_default().bindings,
-        None => Vec::new(),
+        Some(parent) if !context.out.is_json() => inherited(context, parent).await,
+        _ => Vec::new(),
     };
     if !config.bindings.is_empty() {
         context.out.line("");
@@ -118,7 +114,21 @@ pub(crate) async fn effective(
         let with = shared.with.join(", ");
         context.out.line(format!("Shared state: {} {} {id} is also used by {with}", shared.kind, shared.name));
     }
-    Ok(())
+}
+
+/// What the parent gives. Only shown: what was deployed is live, whether or not this can be read.
+async fn inherited(context: &Context, parent: &EnvironmentPath) -> Vec<model::Binding> {
+    match config(context, parent).await {
+        Ok(Some(found)) => found.bindings,
+        Ok(None) => {
+            context.out.note(format!("Nothing is live in {}, so nothing is inherited from it", parent.environment));
+            Vec::new()
+        }
+        Err(error) => {
+            context.out.note(format!("What {} gives can not be shown: {error:#}", parent.environment));
+            Vec::new()
+        }
+    }
 }
 
 /// A table of bindings.

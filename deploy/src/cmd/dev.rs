@@ -7,7 +7,9 @@
 //! Starting --ready--> Building --ok--> Serving --change--> Building
 //!                        `--error--> Waiting --change--> Building
 //! ```
-//! - error: shown, and whatever was live stays live.
+//! - change: contents differ from those that were built ([`Watch`]); a save of the same is none.
+//! - error: shown, and whatever was live stays live. Whatever may be its cause is watched from then on.
+//! - the log's connection breaks, in any state: told, and opened again while waiting.
 //! - Ctrl-C (or SIGTERM, SIGHUP) in any state: what goes on is dropped, the node is stopped, the command ends; a second
 //!   one does not wait for the node.
 //! - the node ends: the command fails, for there is nothing left to serve from.
@@ -19,19 +21,30 @@ mod own;
 
 mod watch;
 
+mod baseline;
+
+mod contents;
+
+mod scope;
+
+mod vars;
+
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::deploy;
-use super::tail::Tail;
+use super::tail::Log;
 use crate::bundle::Mode;
 use crate::client::path::EnvironmentPath;
 use crate::client::{Call, model};
 use crate::context::Context;
 use crate::exit::Usage;
-use crate::release::{self, Release, UploadArgs};
+use crate::release::{self, Parents, Release, UploadArgs};
 use crate::signals::Signals;
 use crate::trace;
 use own::OwnNode;
@@ -87,7 +100,7 @@ async fn agree(context: &Context) -> anyhow::Result<()> {
 
 /// Serves until a signal comes, then puts everything away.
 async fn run_at(context: &Context, args: &DevArgs, node: Option<OwnNode>, signals: &mut Signals) -> anyhow::Result<()> {
-    let mut session = Session { node, tail: None };
+    let mut session = Session { node, log: None };
     let served = signals.race(session.serve(context, args)).await;
     // A second signal ends this too; a node that is dropped is killed.
     signals.race(session.end(context)).await;
@@ -97,24 +110,49 @@ async fn run_at(context: &Context, args: &DevArgs, node: Option<OwnNode>, signal
 /// What is open while the project is served.
 struct Session {
     node: Option<OwnNode>,
-    tail: Option<Tail>,
+    log: Option<Log>,
 }
 
 impl Session {
     /// Builds, deploys and prints logs; comes back only with an error.
     async fn serve(&mut self, context: &Context, args: &DevArgs) -> anyhow::Result<()> {
-        let mut watch = Watch::new()?;
+        let mut watch = Watch::new(args.data_dir.as_deref())?;
         loop {
-            match round(context, args, self.node.as_ref(), &mut self.tail).await {
-                Ok(release) => watch.follow(&release),
-                Err(error) => {
-                    context.out.note(format!("error: {error:#}"));
-                    watch.follow_project(context);
-                }
+            let built = build(context, args, self.node.is_some()).await;
+            let live = match &built {
+                Ok(release) => self.go_live(context, release).await,
+                Err(_) => Ok(()),
+            };
+            let failure = built.as_ref().err().or(live.as_ref().err());
+            if let Some(error) = failure {
+                context.out.note(format!("error: {error:#}"));
             }
+            watch.follow(context, args.script.as_deref(), built.as_ref().ok(), failure);
             context.out.note("Waiting for a change; Ctrl-C ends");
             self.wait(context, &mut watch).await?;
         }
+    }
+
+    /// Deploys once, and sees to it that the log is followed.
+    async fn go_live(&mut self, context: &Context, release: &Release) -> anyhow::Result<()> {
+        let deployed = deploy::publish(context, release, false).await?.result;
+        let path = deploy::path_of(context, &release.plan).await?;
+        if self.log.is_none() {
+            self.log = Some(Log::open(context, &path, json!([])).await?);
+        }
+        context.out.note(format!("Version {} is live", deployed.version_number));
+        match &self.node {
+            Some(node) => {
+                answer_at_localhost(context, &path).await?;
+                let port = node.http.rsplit(':').next().unwrap_or_default();
+                context.out.note(format!("  http://localhost:{port}/"));
+                for hostname in &deployed.hostnames {
+                    context.out.note(format!("  http://{hostname}:{port}/"));
+                }
+            }
+            None => deploy::urls(context, &deployed.hostnames).await,
+        }
+        Ok(())
     }
 
     /// Prints logs until something changes.
@@ -122,21 +160,18 @@ impl Session {
         loop {
             tokio::select! {
                 () = watch.changed() => return Ok(()),
-                event = next(&mut self.tail) => match event {
-                    Some(event) => for line in trace::lines(&event) {
-                        context.out.line(line);
-                    },
-                    // It is opened again with the next deploy.
-                    None => self.tail = None,
-                },
+                refusal = print(context, &mut self.log) => {
+                    context.out.note(format!("The log is not followed until the next deploy: {refusal:#}"));
+                    self.log = None;
+                }
                 ended = ended(&mut self.node) => anyhow::bail!(ended),
             }
         }
     }
 
     async fn end(self, context: &Context) {
-        if let Some(tail) = self.tail {
-            tail.close(context).await;
+        if let Some(log) = self.log {
+            log.close(context).await;
         }
         if let Some(node) = self.node {
             node.stop().await;
@@ -144,39 +179,21 @@ impl Session {
     }
 }
 
-/// Builds and deploys once, and sees to it that the log is followed.
-async fn round(
-    context: &Context,
-    args: &DevArgs,
-    node: Option<&OwnNode>,
-    tail: &mut Option<Tail>,
-) -> anyhow::Result<Release> {
+/// Builds once, for a node of our own or for a cluster.
+async fn build(context: &Context, args: &DevArgs, is_own: bool) -> anyhow::Result<Release> {
     let upload = UploadArgs { script: args.script.clone(), var: args.var.clone(), ..UploadArgs::default() };
-    let mut release = release::prepare(context, &upload, Mode::Development).await?;
-    // wrangler's file for secrets of local development.
-    let dev_vars = release.dir.join(".dev.vars");
-    if dev_vars.is_file() {
-        release.extras.secrets.extend(release::secrets_in(&dev_vars)?);
-    }
-    if node.is_some() {
+    // Nothing but this project is live on a node of our own.
+    let parents = if is_own { Parents::None } else { Parents::Live };
+    let mut release = release::prepare(context, &upload, Mode::Development, parents).await?;
+    let env = context.global.env.as_deref();
+    vars::add(&mut release, env, &args.var)?;
+    if is_own {
         release.plan.name_namespaces_by_title();
-    }
-    let deployed = deploy::publish(context, &release, false).await?.result;
-    let path = deploy::path_of(context, &release.plan).await?;
-    if tail.is_none() {
-        *tail = Some(Tail::open(context, &path, &json!([])).await?);
-    }
-    context.out.note(format!("Version {} is live", deployed.version_number));
-    match node {
-        Some(node) => {
-            answer_at_localhost(context, &path).await?;
-            let port = node.http.rsplit(':').next().unwrap_or_default();
-            context.out.note(format!("  http://localhost:{port}/"));
-            for hostname in &deployed.hostnames {
-                context.out.note(format!("  http://{hostname}:{port}/"));
-            }
+        // This node's secrets come from the file alone, so a line that was taken out of it is gone.
+        release.extras.keep_secrets = false;
+        if let Some(missing) = vars::go_without(&mut release, env) {
+            context.out.note(missing);
         }
-        None => deploy::urls(context, &deployed.hostnames).await,
     }
     Ok(release)
 }
@@ -201,10 +218,18 @@ async fn answer_at_localhost(context: &Context, path: &EnvironmentPath) -> anyho
     Ok(())
 }
 
-async fn next(tail: &mut Option<Tail>) -> Option<Value> {
-    match tail {
-        Some(tail) => tail.next().await,
-        None => std::future::pending().await,
+/// Prints what is logged, over as many connections as it takes, until the API refuses another.
+async fn print(context: &Context, log: &mut Option<Log>) -> anyhow::Error {
+    let Some(log) = log else { return std::future::pending().await };
+    loop {
+        match log.next(context, "The log's connection broke; events meanwhile are not shown").await {
+            Ok(event) => {
+                for line in trace::lines(&event) {
+                    context.out.line(line);
+                }
+            }
+            Err(refusal) => return refusal,
+        }
     }
 }
 

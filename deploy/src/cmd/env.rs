@@ -214,7 +214,7 @@ async fn show(context: &Context, name: EnvironmentName) -> anyhow::Result<()> {
         context.out.line(format!("  crons     {}", crons.join(", ")));
     }
     match config {
-        Ok(config) => super::deploy::effective(context, &path, &config.result).await?,
+        Ok(config) => super::deploy::effective(context, &path, &config.result).await,
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error.into()),
     }

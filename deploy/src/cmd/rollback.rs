@@ -52,15 +52,17 @@ pub(crate) async fn run(context: &Context, args: RollbackArgs) -> anyhow::Result
     Ok(())
 }
 
-/// The version of the newest deployment that was whole and of another version than the live one. The newest come first.
+/// The version of the newest deployment that was whole and of another version than the one that is live alone, as for the
+/// API. The newest come first.
 fn before(deployments: &[model::Deployment]) -> Option<&model::DeployedVersion> {
     let (live, earlier) = deployments.split_first()?;
-    // Of two equal shares the first counts, as for the API.
-    let main = live.versions.iter().reduce(|best, one| if one.percentage > best.percentage { one } else { best })?;
-    earlier.iter().find_map(|deployment| match deployment.versions.as_slice() {
-        [only] if only.version_id != main.version_id => Some(only),
+    let whole = |deployment: &'_ model::Deployment| match deployment.versions.as_slice() {
+        [only] => Some(only.version_id.clone()),
         _ => None,
-    })
+    };
+    let alone = whole(live);
+    let found = earlier.iter().find(|deployment| whole(deployment).is_some_and(|only| Some(only) != alone))?;
+    found.versions.first()
 }
 
 #[cfg(test)]
@@ -82,7 +84,12 @@ mod tests {
         let found = |all: &[model::Deployment]| before(all).map(|version| version.version_id.clone());
         assert_eq!(found(&[whole("c"), whole("c"), whole("b"), whole("a")]).as_deref(), Some("b"));
         assert_eq!(found(&[whole("c"), deployment(&[("b", 90.0), ("c", 10.0)]), whole("a")]).as_deref(), Some("a"));
-        assert_eq!(found(&[deployment(&[("c", 10.0), ("b", 90.0)]), whole("b"), whole("a")]).as_deref(), Some("a"));
+        assert_eq!(found(&[deployment(&[("c", 10.0), ("b", 90.0)]), whole("b"), whole("a")]).as_deref(), Some("b"));
+        assert_eq!(
+            found(&[deployment(&[("d", 10.0), ("c", 90.0)]), deployment(&[("d", 5.0), ("c", 95.0)]), whole("a")])
+                .as_deref(),
+            Some("a")
+        );
         assert_eq!((found(&[whole("a")]), found(&[])), (None, None));
     }
 }

@@ -12,7 +12,8 @@ use crate::client::{Call, model};
 use crate::context::Context;
 use crate::exit::Usage;
 use crate::output::{cell, time};
-use crate::release::{self, UploadArgs};
+use crate::project::Plan;
+use crate::release::{self, Parents, UploadArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum VersionsCommand {
@@ -110,27 +111,19 @@ async fn find(
 }
 
 async fn upload(context: &Context, args: &UploadArgs) -> anyhow::Result<()> {
-    let release = release::prepare(context, args, Mode::Production).await?;
+    let release = release::prepare(context, args, Mode::Production, Parents::Live).await?;
     release::report(context, &release.built);
     if args.dry_run {
         context.out.document(&json!({ "dry_run": true, "main_module": release.built.bundle.main }));
         context.out.line("Nothing was uploaded (--dry-run)");
         return Ok(());
     }
-    let path = super::deploy::path_of(context, &release.plan).await?;
     release::tell_account(context, &release).await?;
-    let namespaces = release::namespaces(context, &release.plan).await?;
-    let namespaces = release::make_namespaces(context, namespaces).await?;
-    let parts = release::parts(&release.plan, &release.built.bundle, &namespaces, &release.extras);
-    let sent = {
-        let _progress = context.out.progress(format!("Uploading {}", path.service));
-        context.client().await?.send::<model::Version>(Call::post(path.below(&["versions"])).form(parts)).await?
-    };
+    let sent = super::deploy::upload_version(context, &release).await?;
     context.out.document(&sent.raw);
     let version = sent.result;
-    context
-        .out
-        .line(format!("Uploaded version {} ({}) of {} {}", version.number, version.id, path.service, path.environment));
+    let Plan { service, environment, .. } = &release.plan;
+    context.out.line(format!("Uploaded version {} ({}) of {service} {environment}", version.number, version.id));
     for url in &version.urls {
         context.out.line(format!("  {url}"));
     }

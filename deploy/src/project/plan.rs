@@ -37,7 +37,8 @@ pub(crate) struct Plan {
     pub(crate) kv_namespaces: Vec<KvPlan>,
     pub(crate) services: Vec<ServiceSetting>,
     pub(crate) version_metadata: Option<String>,
-    pub(crate) removed: Vec<String>,
+    /// `None` where the file does not speak of the environment: what was hidden by hand, or by a clone, stays hidden.
+    pub(crate) removed: Option<Vec<String>>,
     pub(crate) required_secrets: Vec<String>,
     pub(crate) keep_vars: bool,
 }
@@ -102,7 +103,7 @@ impl Plan {
             vars: own.vars,
             services: own.services,
             version_metadata: own.version_metadata,
-            removed: own.skerry.remove,
+            removed: file.environments.contains_key(environment).then_some(own.skerry.remove),
             required_secrets: inherited(&chain, |level| {
                 (!level.required_secrets.is_empty()).then(|| level.required_secrets.clone())
             })
@@ -111,6 +112,34 @@ impl Plan {
             kv_namespaces,
             service,
             environment: environment.clone(),
+        })
+    }
+
+    /// As [`Plan::of`], for a cluster in which no parent is live, such as a fresh node of one's own: what the parents of the file
+    /// would give is the environment's own there.
+    pub(crate) fn alone(
+        file: &File,
+        service: Option<&ServiceName>,
+        environment: &EnvironmentName,
+    ) -> Result<Self, PlanError> {
+        let plan = Self::of(file, service, environment)?;
+        let levels = chain(file, environment)?;
+        let whole = levels.iter().rev().fold(Settings::default(), |below, level| {
+            let kept = without(below, &level.skerry.remove);
+            overlay(&kept, level)
+        });
+        let kv = |kv: &KvSetting| KvPlan {
+            binding: kv.binding.clone(),
+            namespace: namespace(kv, &plan.service, environment),
+        };
+        Ok(Self {
+            parent: None,
+            kv_namespaces: whole.kv_namespaces.iter().map(kv).collect(),
+            limits: whole.limits,
+            vars: whole.vars,
+            services: whole.services,
+            version_metadata: whole.version_metadata,
+            ..plan
         })
     }
 
@@ -156,6 +185,15 @@ fn overlay(base: &Settings, over: &Settings) -> Settings {
     merged.limits.cpu_ms = merged.limits.cpu_ms.or(base.limits.cpu_ms);
     merged.limits.subrequests = merged.limits.subrequests.or(base.limits.subrequests);
     merged
+}
+
+fn without(mut settings: Settings, names: &[String]) -> Settings {
+    let stays = |name: &String| !names.contains(name);
+    settings.vars.retain(|name, _| stays(name));
+    settings.kv_namespaces.retain(|kv| stays(&kv.binding));
+    settings.services.retain(|service| stays(&service.binding));
+    settings.version_metadata = settings.version_metadata.filter(stays);
+    settings
 }
 
 /// The levels from which `environment` takes its code settings, nearest first; the last is the top level.

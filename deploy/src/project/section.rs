@@ -192,9 +192,14 @@ impl<'a> Section<'a> {
     pub(crate) fn ignore(&mut self, key: &'static str, why: &str) {
         self.asked.push(key);
         if self.has(key) {
-            let problem = Problem { line: self.line_of(key), key: self.path_of(key), text: why.to_owned() };
-            self.findings.notices.borrow_mut().push(problem);
+            self.notice(key, why.to_owned());
         }
+    }
+
+    /// Says something of `key` that is no mistake.
+    pub(crate) fn notice(&self, key: &'static str, text: String) {
+        let problem = Problem { line: self.line_of(key), key: self.path_of(key), text };
+        self.findings.notices.borrow_mut().push(problem);
     }
 
     /// Refuses `key` when it is there, with a better reason than that it is unknown.

@@ -192,7 +192,7 @@ fn read_level(mut section: Section<'_>, level: Level) -> Settings {
     let settings = Settings {
         main: section.text("main").map(str::to_owned),
         compatibility_date: section.parsed("compatibility_date", date),
-        compatibility_flags: section.texts("compatibility_flags"),
+        compatibility_flags: read_flags(&mut section),
         workers_dev: section.flag("workers_dev"),
         preview_urls: section.flag("preview_urls"),
         routes: read_routes(&mut section),
@@ -220,6 +220,16 @@ fn read_level(mut section: Section<'_>, level: Level) -> Settings {
     }
     section.finish();
     settings
+}
+
+/// Flags go along with the version, as everywhere; code that needs one should not fail without a word.
+fn read_flags(section: &mut Section<'_>) -> Option<Vec<String>> {
+    let flags = section.texts("compatibility_flags")?;
+    for flag in &flags {
+        let why = if flag.starts_with("nodejs_") { ": there are no Node.js modules" } else { "" };
+        section.notice("compatibility_flags", format!("{flag:?} has no effect in this version of Skerry{why}"));
+    }
+    Some(flags)
 }
 
 fn read_limits(section: &mut Section<'_>) -> Limits {

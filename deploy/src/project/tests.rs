@@ -64,7 +64,7 @@ fn routes_and_crons_stay_with_the_environment_that_names_them() {
 fn isolate_gives_an_environment_its_own_namespaces() {
     let plan = Plan::of(&toml(SHOP).unwrap(), None, &environment("preview")).unwrap();
     assert_eq!(plan.parent, Some(environment("staging")));
-    assert_eq!(plan.removed, ["AUTH"]);
+    assert_eq!(plan.removed, Some(vec!["AUTH".to_owned()]));
     assert_eq!(plan.kv_namespaces[0].binding, "CART");
     assert_eq!(plan.kv_namespaces[0].namespace, NamespacePlan::Titled("shop-preview-cart".to_owned()));
     assert_eq!(plan.build.define["FLAG"], "true");
@@ -95,6 +95,21 @@ fn an_environment_that_the_file_does_not_mention_runs_the_same_code() {
 fn parents_in_a_circle_are_refused() {
     let file = toml("name = \"a\"\n[env.x.skerry]\nparent = \"y\"\n[env.y.skerry]\nparent = \"x\"").unwrap();
     assert_eq!(Plan::of(&file, None, &environment("x")), Err(PlanError::Circle(environment("x"))));
+}
+
+#[test]
+fn where_no_parent_is_live_an_environment_has_everything_itself() {
+    let file = toml(
+        "name = \"shop\"\n[vars]\nA = \"top\"\nB = \"top\"\nC = \"top\"\n[limits]\ncpu_ms = 7\n[[kv_namespaces]]\nbinding = \"CACHE\"\n\
+         [[services]]\nbinding = \"AUTH\"\nservice = \"auth\"\n[env.staging.vars]\nB = \"staging\"\n[env.staging.skerry]\nremove = [\"C\"]\n\
+         [env.preview.vars]\nC = \"again\"\n[env.preview.skerry]\nparent = \"staging\"\nremove = [\"AUTH\"]",
+    )
+    .unwrap();
+    let plan = Plan::alone(&file, None, &environment("preview")).unwrap();
+    let vars: Vec<_> = plan.vars.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+    assert_eq!(vars, [("A", "top"), ("B", "staging"), ("C", "again")]);
+    assert_eq!((plan.services.len(), plan.limits.cpu_ms, plan.parent), (0, Some(7), None));
+    assert_eq!(plan.kv_namespaces[0].binding, "CACHE");
 }
 
 #[test]
@@ -130,6 +145,12 @@ fn keys_without_effect_are_told_and_accepted() {
     let text = "{ \"$schema\": \"x\", \"name\": \"a\", \"observability\": { \"enabled\": true } }";
     let (_, notices) = read(text, Path::new("wrangler.jsonc")).unwrap();
     assert_eq!(notices[0].key, "observability");
+    let (file, notices) = read("compatibility_flags = [\"nodejs_compat\"]", Path::new("wrangler.toml")).unwrap();
+    assert_eq!(file.base.compatibility_flags, Some(vec!["nodejs_compat".to_owned()]));
+    assert_eq!(
+        notices[0].text,
+        "\"nodejs_compat\" has no effect in this version of Skerry: there are no Node.js modules"
+    );
 }
 
 #[test]

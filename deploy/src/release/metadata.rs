@@ -12,12 +12,20 @@ use crate::client::Part;
 use crate::project::{ModuleKind, Plan};
 
 /// What an upload carries beside the plan.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Extras {
     pub(crate) message: Option<String>,
     pub(crate) tag: Option<String>,
     /// Secrets to set with this version.
     pub(crate) secrets: BTreeMap<String, String>,
+    /// Whether secrets that were set before stay.
+    pub(crate) keep_secrets: bool,
+}
+
+impl Default for Extras {
+    fn default() -> Self {
+        Self { message: None, tag: None, secrets: BTreeMap::new(), keep_secrets: true }
+    }
 }
 
 /// The KV namespace of a binding.
@@ -56,7 +64,7 @@ fn metadata(plan: &Plan, bundle: &Bundle, namespaces: &BTreeMap<String, Namespac
     let mut metadata = json!({
         "bindings": bindings(plan, namespaces, extras),
         "compatibility_flags": plan.compatibility_flags,
-        "keep_bindings": keep(plan),
+        "keep_bindings": keep(plan, extras),
         "source": "cli",
     });
     // A script without exports is named differently: it has a body, not a main module.
@@ -75,15 +83,15 @@ fn metadata(plan: &Plan, bundle: &Bundle, namespaces: &BTreeMap<String, Namespac
     for (name, limit) in limits.into_iter().filter_map(|(name, limit)| Some((name, limit?))) {
         metadata["limits"][name] = json!(limit);
     }
-    if !plan.removed.is_empty() {
-        metadata["removed_bindings"] = json!(plan.removed);
+    if let Some(removed) = &plan.removed {
+        metadata["removed_bindings"] = json!(removed);
     }
     metadata
 }
 
-/// Bindings that stay although the upload does not mention them. Secrets always do: they are not in the file.
-fn keep(plan: &Plan) -> Vec<&'static str> {
-    let mut kinds = vec!["secret_text", "secret_key"];
+/// Bindings that stay although the upload does not mention them; the API keeps secrets when it gets no list at all.
+fn keep(plan: &Plan, extras: &Extras) -> Vec<&'static str> {
+    let mut kinds = if extras.keep_secrets { vec!["secret_text", "secret_key"] } else { Vec::new() };
     if plan.keep_vars {
         kinds.extend(["plain_text", "json"]);
     }

@@ -34,27 +34,79 @@ pub(super) fn values(text: &str) -> Result<BTreeMap<String, String>, String> {
     read(text)?.into_iter().map(given).collect()
 }
 
+/// The syntax of the npm package `dotenv`, by which wrangler reads these files, save for one thing: a `#` in the midst of a
+/// value without quotes is an error here, for there it silently cuts the value off.
 fn lines(text: &str) -> Result<BTreeMap<String, Option<String>>, String> {
     let mut secrets = BTreeMap::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let number = 1 + text[..text.len() - rest.len()].matches('\n').count();
+        let at_line = |what| format!("line {number}: {what}");
+        let line = rest.lines().next().unwrap_or_default();
+        if line.trim_start().is_empty() || line.trim_start().starts_with('#') {
+            rest = after_line(rest);
             continue;
         }
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        let (name, value) = line.split_once('=').ok_or_else(|| format!("line {}: must be NAME=VALUE", number + 1))?;
-        secrets.insert(name.trim().to_owned(), Some(unquote(value.trim())));
+        let (name, value) = name_of(line)
+            .and_then(|name| rest.split_once('=').map(|(_, value)| (name, value)))
+            .ok_or_else(|| at_line("must be NAME=VALUE, with letters, digits, `_`, `.` and `-` in the name"))?;
+        let (value, after) = value_of(value).map_err(at_line)?;
+        secrets.insert(name.to_owned(), Some(value));
+        rest = after;
     }
     Ok(secrets)
 }
 
-fn unquote(value: &str) -> String {
-    for quote in ['"', '\''] {
-        if let Some(inner) = value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
-            return if quote == '"' { inner.replace("\\n", "\n").replace("\\\"", "\"") } else { inner.to_owned() };
+fn name_of(line: &str) -> Option<&str> {
+    let (name, _) = line.split_once('=')?;
+    let name = name.trim();
+    let name = name.strip_prefix("export ").map_or(name, str::trim_start);
+    let fits = |letter: char| letter.is_alphanumeric() || "_.-".contains(letter);
+    (!name.is_empty() && name.chars().all(fits)).then_some(name)
+}
+
+/// A value, and the lines after it.
+fn value_of(text: &str) -> Result<(String, &str), &'static str> {
+    let text = text.trim_start_matches([' ', '\t']);
+    match text.chars().next() {
+        Some(quote @ ('"' | '\'' | '`')) => {
+            let inner = &text[1..];
+            let end = end_of(inner, quote).ok_or("the quote is never closed")?;
+            let tail = inner[end + 1..].lines().next().unwrap_or_default().trim_start();
+            if !(tail.is_empty() || tail.starts_with('#')) {
+                return Err("something follows the closing quote");
+            }
+            Ok((unescape(&inner[..end], quote), after_line(&inner[end + 1..])))
+        }
+        _ => {
+            let line = text.lines().next().unwrap_or_default();
+            let value = match line.find('#') {
+                Some(at) if line[..at].trim_end().len() < at || at == 0 => &line[..at],
+                Some(_) => return Err("put quotes around a value with a `#`, or a space before a comment"),
+                None => line,
+            };
+            Ok((value.trim_end().to_owned(), after_line(text)))
         }
     }
-    value.to_owned()
+}
+
+/// Where the quote is closed. A backslash keeps it open.
+fn end_of(inner: &str, quote: char) -> Option<usize> {
+    let mut is_escaped = false;
+    inner.char_indices().find_map(|(at, letter)| {
+        let closes = letter == quote && !is_escaped;
+        is_escaped = letter == '\\' && !is_escaped;
+        closes.then_some(at)
+    })
+}
+
+fn unescape(inner: &str, quote: char) -> String {
+    let inner = inner.replace("\r\n", "\n").replace(&format!("\\{quote}"), &quote.to_string());
+    if quote == '"' { inner.replace("\\n", "\n").replace("\\r", "\r") } else { inner }
+}
+
+fn after_line(text: &str) -> &str {
+    text.split_once('\n').map_or("", |(_, after)| after)
 }
 
 #[cfg(test)]
@@ -69,6 +121,40 @@ mod tests {
         assert_eq!(values("{\"A\": \"1\"}").unwrap()["A"], "1");
         assert_eq!(read("{\"A\": null}").unwrap()["A"], None);
         assert!(values("A=1\nnonsense").unwrap_err().contains("line 2"));
+    }
+
+    #[test]
+    fn lines_are_read_as_dotenv_reads_them() {
+        let text = "A=abc # note\r\nB=\"abc\" # note\nC=\"-----BEGIN KEY-----\nx=y\n-----END KEY-----\"\nD='a # b'\nE=\nF=#\n\
+                    G=`it's \"so\"`\nH=\"say \\\"hi\\\"\"\nI=  spaced  \nJ.K-L=a=b\n";
+        let found = values(text).unwrap();
+        let expected = [
+            ("A", "abc"),
+            ("B", "abc"),
+            ("C", "-----BEGIN KEY-----\nx=y\n-----END KEY-----"),
+            ("D", "a # b"),
+            ("E", ""),
+            ("F", ""),
+            ("G", "it's \"so\""),
+            ("H", "say \"hi\""),
+            ("I", "spaced"),
+            ("J.K-L", "a=b"),
+        ];
+        assert_eq!(found, BTreeMap::from(expected.map(|(name, value)| (name.to_owned(), value.to_owned()))));
+    }
+
+    #[test]
+    fn a_line_that_could_be_read_in_two_ways_is_refused_by_its_number() {
+        for (text, wrong) in [
+            ("A=1\nB=secret#7777", "line 2: put quotes"),
+            ("A=\"7777\nB=1", "line 1: the quote is never closed"),
+            ("A=\"1\n2\"\nB='77' 77", "line 3: something follows"),
+            ("A B=7777", "line 1: must be NAME=VALUE"),
+            ("=7777", "line 1: must be NAME=VALUE"),
+        ] {
+            let error = values(text).unwrap_err();
+            assert!(error.starts_with(wrong) && !error.contains("77"), "{text:?}: {error}");
+        }
     }
 
     #[test]

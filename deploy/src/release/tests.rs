@@ -33,6 +33,7 @@ fn an_upload_names_every_binding_of_the_plan() {
         message: Some("first".to_owned()),
         tag: None,
         secrets: BTreeMap::from([("TOKEN".to_owned(), "hidden".to_owned())]),
+        ..Extras::default()
     };
     let metadata = metadata_of(&plan(FILE, "production"), ModuleKind::Esm, &extras);
     assert_eq!(metadata["main_module"], "index.js");
@@ -69,6 +70,10 @@ fn an_environment_uploads_only_its_differences() {
     assert_eq!(metadata["removed_bindings"], json!(["AUTH"]));
     assert_eq!(metadata["compatibility_date"], "2026-01-01");
     assert_eq!(metadata.get("limits"), None);
+    let unmentioned = metadata_of(&plan(FILE, "trial"), ModuleKind::Esm, &Extras::default());
+    assert_eq!(unmentioned.get("removed_bindings"), None, "what a clone hides stays hidden");
+    let forgetful = Extras { keep_secrets: false, ..Extras::default() };
+    assert_eq!(metadata_of(&plan(FILE, "trial"), ModuleKind::Esm, &forgetful)["keep_bindings"], json!([]));
     assert_eq!((&metadata["body_part"], metadata.get("main_module")), (&json!("index.js"), None));
 }
 

@@ -259,6 +259,7 @@ fn a_parent_that_does_not_exist_stops_the_deploy() {
 #[test]
 fn a_version_can_be_uploaded_without_becoming_live() {
     let fake = Fake::start(|call| match call.what().as_str() {
+        "GET /workers/services/shop/environments/production" => Some(Reply::Result(json!({ "name": "production" }))),
         "POST /workers/services/shop/environments/production/versions" => {
             Some(Reply::Result(json!({ "id": "v", "number": 8, "urls": ["https://v-shop.workers.localhost"] })))
         }
@@ -270,10 +271,15 @@ fn a_version_can_be_uploaded_without_becoming_live() {
         "{}",
         outcome.stdout
     );
-    assert_eq!(
-        fake.writes(),
-        ["POST /storage/kv/namespaces", "POST /workers/services/shop/environments/production/versions"]
-    );
+    let base = "/workers/services/shop/environments/production";
+    let writes = [format!("PUT {base}"), "POST /storage/kv/namespaces".to_owned(), format!("POST {base}/versions")];
+    assert_eq!(fake.writes(), writes);
+    assert_eq!(fake.last(&writes[0]).query, "dry_run=true");
+
+    let nothing = Fake::start(cluster);
+    let upload = Workspace::talking_to(&nothing.url, &FILES);
+    upload.run(&["versions", "upload"]).fails(1, "shop production does not exist yet; `skerry deploy` makes it");
+    assert_eq!(nothing.writes(), Vec::<String>::new());
 }
 
 #[test]

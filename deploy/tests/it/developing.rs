@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
@@ -27,6 +28,8 @@ fn node(call: &Recorded) -> Option<Reply> {
         "POST /storage/kv/namespaces" => Some(Reply::Result(json!({ "id": "ef".repeat(16), "title": "shop-cart" }))),
         what if what.ends_with("/tails") => Some(Reply::Result(json!({ "id": "one" }))),
         what if what.starts_with("PUT ") => Some(Reply::Result(json!({ "version_number": 1 }))),
+        what if what.starts_with("GET ") && what.ends_with("/routes") => Some(Reply::Result(json!([]))),
+        what if what.starts_with("POST ") && what.ends_with("/routes") => Some(Reply::Result(json!({ "id": "r" }))),
         _ => None,
     }
 }
@@ -139,6 +142,94 @@ fn ctrl_c_stops_the_node_while_it_starts_and_during_the_first_build() {
         assert!(end(&mut child).success());
         gone(&pid(&workspace));
     }
+}
+
+#[test]
+fn a_failed_build_is_tried_again_once_its_cause_is_mended_wherever_it_lies() {
+    let own = Fake::start(node);
+    let shop = workspace(&own.url, PROJECT);
+    shop.write("index.js", "import \"./lib/new.js\"; export default {};");
+    shop.write(".dev.vars", "KEY\n");
+    let mut child = dev(&shop);
+    let lines = follow(child.stderr.take().unwrap());
+    let waits = || until(&lines, |line| line.contains("Waiting for a change"));
+    until(&lines, |line| line.contains("lib/new.js"));
+    waits();
+    // A folder that did not exist, then a file that no bundler reads.
+    shop.write("lib/new.js", "export {};");
+    until(&lines, |line| line.contains(".dev.vars"));
+    waits();
+    shop.write(".dev.vars", "KEY=1\n");
+    until(&lines, |line| line.contains("Version 1 is live"));
+    waits();
+    // Away with the folder, and back.
+    std::fs::remove_dir_all(shop.path("lib")).unwrap();
+    until(&lines, |line| line.contains("lib/new.js"));
+    waits();
+    shop.write("lib/new.js", "export {};");
+    until(&lines, |line| line.contains("Version 1 is live"));
+    send(&child, "-INT");
+    assert!(end(&mut child).success());
+}
+
+#[test]
+fn beside_a_build_command_the_bundled_files_are_watched_too() {
+    let own = Fake::start(node);
+    let build = "[build]\ncommand = \"echo >> builds; date +%N > src/made.txt\"\n";
+    let shop = workspace(&own.url, &format!("{PROJECT}{build}"));
+    shop.write("src/made.txt", "");
+    let mut child = dev(&shop);
+    let lines = follow(child.stderr.take().unwrap());
+    until(&lines, |line| line.contains("Waiting for a change"));
+    shop.write("index.js", "export default { a: 1 };");
+    until(&lines, |line| line.contains("Version 1 is live"));
+    send(&child, "-INT");
+    assert!(end(&mut child).success());
+    let upload = own.last("PUT /workers/services/shop/environments/production");
+    assert!(upload.part("index.js").unwrap().contains("a: 1"));
+}
+
+#[test]
+fn dev_takes_its_secrets_from_the_environments_file_and_goes_without_the_others() {
+    let own = Fake::start(node);
+    let secrets = "[env.mine.secrets]\nrequired = [\"KEY\", \"OTHER\"]\n";
+    let shop = workspace(&own.url, &format!("{PROJECT}{secrets}"));
+    shop.write(".dev.vars", "ONLY_THERE=all\n");
+    shop.write(".dev.vars.mine", "KEY=of-mine\nCOLOR=of-mine\n");
+    let args = ["dev", "--data-dir", "data", "--env", "mine", "--var", "COLOR=red"];
+    let mut child = shop.command(&args).spawn().unwrap();
+    let lines = follow(child.stderr.take().unwrap());
+    until(&lines, |line| line.contains("OTHER is missing") && line.contains(".dev.vars.mine"));
+    until(&lines, |line| line.contains("Version 1 is live"));
+    send(&child, "-INT");
+    assert!(end(&mut child).success());
+    let upload = own.last("PUT /workers/services/shop/environments/mine");
+    let metadata: serde_json::Value = serde_json::from_str(&upload.part("metadata").unwrap()).unwrap();
+    let bindings = metadata["bindings"].as_array().unwrap();
+    assert!(bindings.contains(&json!({ "type": "secret_text", "name": "KEY", "text": "of-mine" })), "{bindings:?}");
+    assert!(bindings.contains(&json!({ "type": "plain_text", "name": "COLOR", "text": "red" })), "{bindings:?}");
+    assert!(!bindings.iter().any(|binding| binding["name"] == "ONLY_THERE"), "{bindings:?}");
+    assert_eq!(metadata["keep_bindings"], json!([]));
+}
+
+#[test]
+fn dev_opens_the_log_again_when_its_connection_breaks() {
+    let was_opened = AtomicBool::new(false);
+    let own = Fake::start(move |call| match call.what() {
+        what if what.starts_with("POST ") && what.ends_with("/tails") => {
+            let id = if was_opened.swap(true, Ordering::SeqCst) { "one" } else { "gone" };
+            Some(Reply::Result(json!({ "id": id })))
+        }
+        _ => node(call),
+    });
+    let shop = workspace(&own.url, PROJECT);
+    let mut child = dev(&shop);
+    let lines = follow(child.stderr.take().unwrap());
+    let logs = follow(child.stdout.take().unwrap());
+    until(&lines, |line| line.contains("The log's connection broke"));
+    until(&logs, |line| line.contains("hello 1"));
+    send(&child, "-INT");
+    assert!(end(&mut child).success());
 }
 
 /// The tie between the two is the kernel's, and Linux's.

@@ -70,6 +70,27 @@ pub(crate) async fn publish(
     Ok(deployed)
 }
 
+/// Uploads the release as a version that waits. Nothing is made before the API has agreed to all of it.
+pub(crate) async fn upload_version(context: &Context, release: &Release) -> anyhow::Result<Answer<model::Version>> {
+    let client = context.client().await?;
+    let plan = &release.plan;
+    let path = path_of(context, plan).await?;
+    if look(client, &path).await?.is_none() {
+        let (service, environment) = (&plan.service, &plan.environment);
+        let option = if environment.is_production() { String::new() } else { format!(" --env {environment}") };
+        anyhow::bail!("{service} {environment} does not exist yet; `skerry deploy{option}` makes it");
+    }
+    require_secrets(client, &path, release, true).await?;
+    let namespaces = release::namespaces(context, plan).await?;
+    if namespaces.values().any(|namespace| matches!(namespace, Namespace::Missing(_))) {
+        upload(context, &path, release, &namespaces, None, true).await?;
+    }
+    let namespaces = release::make_namespaces(context, namespaces).await?;
+    let parts = release::parts(plan, &release.built.bundle, &namespaces, &release.extras);
+    let _progress = context.out.progress(format!("Uploading {}", path.service));
+    Ok(client.send::<model::Version>(Call::post(path.below(&["versions"])).form(parts)).await?)
+}
+
 /// What is set once the version is live.
 async fn settle(
     client: &Client,

@@ -1,128 +1,136 @@
-//! What `dev` watches.
+//! When something that counts changed.
 //!
-//! **Owns** which files count and when a change is over. **Must not know** what a change leads to. **Enter at**
-//! [`Watch`].
+//! **Owns** hearing of events, and when a change is over. **Must not know** which paths count, nor what a change leads
+//! to. **Enter at** [`Watch`].
+//!
+//! An event is only the reason to look: what decides is whether contents differ from those that were built. So no event
+//! has to be kept, and it does no harm to hear of our own writes.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
+use super::baseline::Baseline;
+use super::contents::{self, Contents, MAX_FILES, MAX_FOLDERS};
+use super::scope::Scope;
 use crate::context::Context;
 use crate::release::Release;
 
 /// BOUND: an editor writes a file in several steps within a few milliseconds; a person does not notice this.
 const SETTLE: Duration = Duration::from_millis(80);
-/// BOUND: paths waiting to be looked at. A full queue only means that something changed, which is already known.
-const QUEUE: usize = 256;
 
-/// The files whose change means to build again.
+/// Tells when to build again.
 pub(super) struct Watch {
     watcher: RecommendedWatcher,
-    changes: mpsc::Receiver<PathBuf>,
-    folders: BTreeSet<PathBuf>,
-    files: BTreeSet<PathBuf>,
-    /// Everything below these counts.
-    trees: Vec<PathBuf>,
-    /// A change has been seen, and its last write may still be on its way.
+    events: Arc<Events>,
+    baseline: Baseline,
+    /// An event has been heard, and its last write may still be on its way.
     is_settling: bool,
 }
 
 impl Watch {
-    pub(super) fn new() -> anyhow::Result<Self> {
-        let (sender, changes) = mpsc::channel(QUEUE);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            if event.kind.is_access() {
+    /// Watches nothing yet. What lies in `data_dir` never counts as the project's.
+    pub(super) fn new(data_dir: Option<&Path>) -> anyhow::Result<Self> {
+        let events = Arc::new(Events { scope: Mutex::new(Arc::new(Scope::new(data_dir))), stirred: Notify::new() });
+        let heard = events.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| heard.hear(event))?;
+        Ok(Self { watcher, events, baseline: Baseline::default(), is_settling: false })
+    }
+
+    /// After a build: watches what went into the release and, after a failure, everything in which the cause may lie.
+    /// Without a release, what was watched before still is.
+    pub(super) fn follow(
+        &mut self,
+        context: &Context,
+        script: Option<&Path>,
+        release: Option<&Release>,
+        failure: Option<&anyhow::Error>,
+    ) {
+        let before = self.events.scope();
+        let built = release.map(|release| before.of_release(release, context.global.env.as_deref()));
+        let scope = built.unwrap_or_else(|| Scope::clone(&before));
+        let scope = match failure {
+            Some(error) => scope.of_failure(context, script, error),
+            None => scope,
+        };
+        self.turn_to(context, scope);
+    }
+
+    /// Completes once what counts differs from what was built. Safe to drop and call again: what was heard while
+    /// another branch of a `select!` won is remembered.
+    pub(super) async fn changed(&mut self) {
+        loop {
+            if !self.is_settling {
+                self.events.stirred.notified().await;
+                self.is_settling = true;
+            }
+            tokio::time::sleep(SETTLE).await;
+            self.is_settling = false;
+            let (now, _) = self.read();
+            if self.baseline.look(now) {
                 return;
             }
-            for path in event.paths {
-                // Full: a change is waiting already.
-                let _ = sender.try_send(path);
-            }
-        })?;
-        Ok(Self {
-            watcher,
-            changes,
-            folders: BTreeSet::new(),
-            files: BTreeSet::new(),
-            trees: Vec::new(),
-            is_settling: false,
-        })
-    }
-
-    /// Watches what went into this release.
-    pub(super) fn follow(&mut self, release: &Release) {
-        self.trees.clear();
-        self.files =
-            release.file.iter().cloned().chain([release.dir.join(".dev.vars")]).map(|path| absolute(&path)).collect();
-        match &release.plan.build.command {
-            // What the command makes is not watched: each build would start the next.
-            Some(command) => {
-                let dirs =
-                    if command.watch_dirs.is_empty() { vec!["src".to_owned()] } else { command.watch_dirs.clone() };
-                self.trees = dirs.iter().map(|dir| absolute(&release.dir.join(dir))).collect();
-            }
-            None => self.files.extend(release.built.sources.iter().map(|path| absolute(path))),
         }
-        self.subscribe();
     }
 
-    /// After a failed build: the files of the last good one, and everything in the project that may be the cause.
-    pub(super) fn follow_project(&mut self, context: &Context) {
-        let project = context
-            .global
-            .config
-            .clone()
-            .or_else(|| std::env::current_dir().ok().and_then(|here| crate::project::Project::find(&here)));
-        if let Some(path) = project {
-            let path = absolute(&path);
-            let dir = path.parent().map(Path::to_owned).unwrap_or_default();
-            self.trees.push(dir.join("src"));
-            self.files.insert(path);
-            self.trees.dedup();
+    fn turn_to(&mut self, context: &Context, scope: Scope) {
+        let scope = Arc::new(scope);
+        let before = self.events.turn_to(scope.clone());
+        let (now, is_whole) = self.read();
+        let was_known = |path: &Path| before.counts(path) && scope.counts(path);
+        self.baseline.built(now, before.has_command || scope.has_command, was_known);
+        if self.baseline.is_due() {
+            self.events.stirred.notify_one();
         }
-        self.subscribe();
-    }
-
-    /// Completes once something changed and has settled. Safe to drop and call again: a change that was seen while another
-    /// branch of a `select!` won (a line of the log, say) is remembered.
-    pub(super) async fn changed(&mut self) {
-        while !self.is_settling {
-            let Some(path) = self.changes.recv().await else { return std::future::pending().await };
-            self.is_settling = self.counts(&path);
+        if !is_whole {
+            context.out.note(format!(
+                "Only a part of the project is watched, from the top: it has more than {MAX_FOLDERS} folders or \
+                 {MAX_FILES} files"
+            ));
         }
-        tokio::time::sleep(SETTLE).await;
-        while self.changes.try_recv().is_ok() {}
-        self.is_settling = false;
     }
 
-    fn counts(&self, path: &Path) -> bool {
-        self.files.contains(path) || self.trees.iter().any(|tree| path.starts_with(tree))
-    }
-
-    /// Folders rather than files, because editors replace files.
-    fn subscribe(&mut self) {
-        let folders = self
-            .files
-            .iter()
-            .filter_map(|path| path.parent())
-            .map(|path| (path.to_owned(), RecursiveMode::NonRecursive));
-        let wanted: Vec<_> =
-            folders.chain(self.trees.iter().map(|tree| (tree.clone(), RecursiveMode::Recursive))).collect();
-        for (path, mode) in wanted {
-            let recursive = mode == RecursiveMode::Recursive;
-            let known = self.folders.contains(&path) && !recursive;
-            // A folder that does not exist, or a system limit on watches: the others still work.
-            if !known && path.is_dir() && self.watcher.watch(&path, mode).is_ok() {
-                self.folders.insert(path);
-            }
-        }
+    /// What counts as it is now, and whether that is all. Each folder is watched anew: the system forgets one that is
+    /// deleted, and watching twice is watching once.
+    fn read(&mut self) -> (Contents, bool) {
+        let scope = self.events.scope();
+        let found = contents::find(&scope, |folder| {
+            // It vanished meanwhile, or the system grants no more watches: the others still work.
+            let _ = self.watcher.watch(folder, RecursiveMode::NonRecursive);
+        });
+        (contents::read(&found.files), found.is_whole)
     }
 }
 
-fn absolute(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+/// What the thread that hears of events shares with us.
+struct Events {
+    scope: Mutex<Arc<Scope>>,
+    /// Remembers one event until it is asked for; more than one say no more.
+    stirred: Notify,
+}
+
+impl Events {
+    fn hear(&self, event: notify::Result<notify::Event>) {
+        let Ok(event) = event else { return };
+        let scope = self.scope();
+        // Where the system dropped events, they may have been of any path.
+        let concerns = || event.need_rescan() || event.paths.iter().any(|path| scope.concerns(path));
+        if !event.kind.is_access() && concerns() {
+            self.stirred.notify_one();
+        }
+    }
+
+    fn scope(&self) -> Arc<Scope> {
+        self.scope.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes another scope count; the one before.
+    fn turn_to(&self, scope: Arc<Scope>) -> Arc<Scope> {
+        // One assignment is all that happens under the lock, so a panic elsewhere cannot have left it half done.
+        let mut current = self.scope.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *current, scope)
+    }
 }
