@@ -151,23 +151,38 @@ pub struct Visited {
 /// Starts one visitor for each offender.
 #[must_use]
 pub fn visit_all(address: SocketAddr) -> Visited {
-    visit(address, OFFENDERS.map(|offender| format!("{}.{DOMAIN}", offender.name)))
+    visit(address, OFFENDERS.map(|offender| (format!("{}.{DOMAIN}", offender.name), Connection::Kept)))
 }
 
 /// Starts as many visitors to workers that behave: what the offenders' visitors are compared with.
 #[must_use]
 pub fn visit_quietly(address: SocketAddr) -> Visited {
-    visit(address, OFFENDERS.map(|_| quiet_host()))
+    visit(address, OFFENDERS.map(|_| (quiet_host(), Connection::Kept)))
 }
 
-fn visit(address: SocketAddr, hosts: [String; OFFENDERS.len()]) -> Visited {
+/// The same, with a new connection for each visit where an offender's answer ends its own: what of the difference is the
+/// connections'.
+#[must_use]
+pub fn visit_quietly_anew(address: SocketAddr) -> Visited {
+    let connection = |answer| if matches!(answer, Expected::CutOff) { Connection::New } else { Connection::Kept };
+    visit(address, OFFENDERS.map(|offender| (quiet_host(), connection(offender.answer))))
+}
+
+/// Whether a visitor comes again on the connection that it has, as long as that lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    Kept,
+    New,
+}
+
+fn visit(address: SocketAddr, hosts: [(String, Connection); OFFENDERS.len()]) -> Visited {
     let mut visitors = JoinSet::new();
-    for host in hosts {
+    for (host, connection) in hosts {
         visitors.spawn(async move {
             // An offender's connection may be closed under its visitor: it comes back until the measurement is over.
             loop {
                 if let Ok(mut visitor) = Visitor::connect(address).await {
-                    while visitor.get(&host, "/").await.is_ok() {
+                    while visitor.get(&host, "/").await.is_ok() && connection == Connection::Kept {
                         tokio::time::sleep(PAUSE).await;
                     }
                 }

@@ -1,6 +1,6 @@
 //! Measures Skerry beside its peers and prints a table; see README.md for what each figure means.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
@@ -13,7 +13,7 @@ use skerry_chaos_tests::{
         throughput::{Measured, Plan, Server, compare},
     },
     node::{DOMAIN, Node},
-    offenders,
+    offenders::{self, Visited},
     programs::Programs,
 };
 
@@ -247,21 +247,31 @@ async fn neighbours(report: &mut Report, node: &Node, api: &Api) -> Result<()> {
     offenders::deploy(api).await?;
     let address = node.addresses.http;
     offenders::quiet_p99(address, 500).await?;
-    let mut rounds = Vec::with_capacity(NEIGHBOUR_ROUNDS);
+    let (mut compared, mut anew) = (Vec::new(), Vec::new());
     for _ in 0..NEIGHBOUR_ROUNDS {
-        let quiet = offenders::visit_quietly(address);
-        let behaving = offenders::quiet_p99(address, NEIGHBOUR_REQUESTS).await?;
-        drop(quiet);
-        let visited = offenders::visit_all(address);
-        let offending = offenders::quiet_p99(address, NEIGHBOUR_REQUESTS).await?;
-        drop(visited);
-        rounds.push((behaving.as_secs_f64() * 1e3, offending.as_secs_f64() * 1e3));
+        let behaving = quiet_beside(address, offenders::visit_quietly).await?;
+        compared.push((behaving, quiet_beside(address, offenders::visit_all).await?));
+        anew.push((behaving, quiet_beside(address, offenders::visit_quietly_anew).await?));
     }
-    rounds.sort_by(|(a, b), (c, d)| (b / a).total_cmp(&(d / c)));
-    let (behaving, offending) = rounds[NEIGHBOUR_ROUNDS / 2];
     let what = "quiet worker's p99 beside eight offenders, ms";
+    let (behaving, offending) = middle(compared);
     report.beside(what, offending, "eight that behave", behaving, Target::RatioAtMost(1.2));
+    let what = "the same beside seven that behave and one on new connections, ms";
+    let (behaving, connecting) = middle(anew);
+    report.beside(what, connecting, "eight that behave", behaving, Target::None);
     Ok(())
+}
+
+/// The quiet worker's p99 in milliseconds, while these visitors are about.
+async fn quiet_beside(address: SocketAddr, visitors: fn(SocketAddr) -> Visited) -> Result<f64> {
+    let _visited = visitors(address);
+    Ok(offenders::quiet_p99(address, NEIGHBOUR_REQUESTS).await?.as_secs_f64() * 1e3)
+}
+
+/// The pair in the middle, by its ratio.
+fn middle(mut pairs: Vec<(f64, f64)>) -> (f64, f64) {
+    pairs.sort_by(|(a, b), (c, d)| (b / a).total_cmp(&(d / c)));
+    pairs[pairs.len() / 2]
 }
 
 fn beside(
