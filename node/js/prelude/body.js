@@ -12,11 +12,11 @@
 // ```
 
 import { OP, currentRequestId, host, op } from "./host.js";
-import { concat, copyOf, isBufferSource, utf8, utf8Decode, utf8Length } from "./bytes.js";
+import { copyOf, isBufferSource, utf8, utf8Decode, utf8Length } from "./bytes.js";
 import { blobBytes, blobFrom, isBlob } from "./blob.js";
-import { openZlib, zlib } from "./codec.js";
 import { encodeFormData, isFormData } from "./form-data.js";
-import { createDecodedReadable, encodeStream, encodeWhole, takeCoded } from "./content-coding.js";
+import { createDecodedReadable, decodeWhole, decoderOf, encodeStream, encodeWhole, takeCoded } from "./content-coding.js";
+import { extractMimeType, serializeMimeType } from "./mime-type.js";
 import { parseFormData } from "./multipart.js";
 import { webClass } from "./errors.js";
 import { URLSearchParams } from "./url.js";
@@ -31,7 +31,7 @@ import {
   isLocked,
   knownLength,
   readAllBytes,
-  readHostBody,
+  readAllOfHostBody,
   takeConstant,
   takeHostBody,
 } from "./streams/host-body.js";
@@ -144,13 +144,12 @@ export class Body {
   }
 
   async blob() {
-    const type = contentType(this);
-    return blobFrom(await takeBytes(this), type);
+    const type = mimeTypeOf(this);
+    return blobFrom(await takeBytes(this), type === undefined ? "" : serializeMimeType(type));
   }
 
   async formData() {
-    const type = contentType(this);
-    const parse = parseFormData(type);
+    const parse = parseFormData(mimeTypeOf(this));
     return parse(await takeBytes(this));
   }
 
@@ -167,8 +166,8 @@ export class Body {
 
 webClass(Body);
 
-function contentType(body) {
-  return body.headers.get("content-type") ?? "";
+function mimeTypeOf(body) {
+  return extractMimeType(body.headers.get("content-type") ?? "");
 }
 
 function stripMark(text) {
@@ -203,24 +202,11 @@ async function readSource(source) {
   if (source === undefined) return new Uint8Array(0);
   if (typeof source === "string") return utf8(source);
   if (source instanceof Uint8Array) return source;
-  if (source instanceof HostBody) return readWhole(source);
-  return readAllBytes(source);
-}
-
-async function readWhole({ id, format }) {
-  const chunks = [];
-  const decoder = format === undefined ? undefined : openZlib(format, false);
-  for (;;) {
-    const chunk = await readHostBody(id);
-    const last = chunk === null;
-    if (decoder !== undefined) {
-      chunks.push(zlib(decoder, last ? new Uint8Array(0) : chunk, last));
-    } else if (!last) {
-      chunks.push(new Uint8Array(chunk));
-    }
-    if (last) break;
+  if (source instanceof HostBody) {
+    const { id, format } = source;
+    return readAllOfHostBody(id, format === undefined ? undefined : decoderOf(format));
   }
-  return concat(chunks);
+  return readAllBytes(source);
 }
 
 // The content type that a body brings along, set by `initBody`; null when it brings none.
@@ -272,7 +258,13 @@ function extract(input) {
 export function hostSource(content, format) {
   if (content === undefined) return undefined;
   if (typeof content === "number") return host.stamp(HOST_BODY, content, format);
-  return format === undefined ? new Uint8Array(content) : zlib(openZlib(format, false), content, true);
+  return format === undefined ? new Uint8Array(content) : decodeWhole(content, format);
+}
+
+// Whether a source is known to hold nothing: of a stream nobody knows.
+export function isEmpty(source) {
+  if (typeof source === "object") return source instanceof Uint8Array && source.byteLength === 0;
+  return source === undefined || source === "";
 }
 
 // What `sendable` found out besides its result: a promise for the end of a pump, or undefined.
@@ -283,7 +275,7 @@ export let pump;
 export function sendable(body, format) {
   pump = undefined;
   let source = takeSource(body);
-  if (source === undefined || (typeof source === "string" && format === undefined)) return source;
+  if (source === undefined || (typeof source === "string" && (format === undefined || source === ""))) return source;
   if (source instanceof HostBody) {
     if (source.format === format) return source.id;
     source = streamOf(source);
@@ -293,7 +285,8 @@ export function sendable(body, format) {
     if (constant === undefined) return sendStream(source, format);
     source = constant;
   }
-  return format === undefined ? source : encodeWhole(source, format);
+  // Nothing stays nothing: compressed, it would be a few bytes.
+  return format === undefined || isEmpty(source) ? source : encodeWhole(source, format);
 }
 
 function sendStream(stream, format) {

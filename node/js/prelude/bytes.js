@@ -1,6 +1,6 @@
 // Pure. Small conversions between strings and bytes.
 //
-// **Owns** nothing. **Must not know** bodies or streams. **Enter at** `utf8`, `utf8Decode`, `concat`.
+// **Owns** nothing. **Must not know** bodies or streams. **Enter at** `utf8`, `utf8Decode`, `percentDecode`, `concat`.
 
 import { host } from "./host.js";
 
@@ -33,6 +33,31 @@ export function pieceEnd(text, end) {
 // The text of UTF-8 bytes, without a byte order mark, malformed parts as U+FFFD.
 export function utf8Decode(bytes) {
   return host.utf8Decode(bytes.buffer, bytes.byteOffset, bytes.byteLength, false, false);
+}
+
+const PERCENT = 0x25;
+
+// What `bytes`, which are overwritten, are with each `%XX` as one byte (URL standard, "percent-decode").
+export function percentDecode(bytes) {
+  let to = bytes.indexOf(PERCENT);
+  if (to === -1) return bytes;
+  for (let from = to; from < bytes.length; from++, to++) {
+    const high = bytes[from] === PERCENT ? hexValue(bytes[from + 1]) : -1;
+    const low = high < 0 ? -1 : hexValue(bytes[from + 2]);
+    if (low < 0) {
+      bytes[to] = bytes[from];
+    } else {
+      bytes[to] = high * 16 + low;
+      from += 2;
+    }
+  }
+  return bytes.subarray(0, to);
+}
+
+function hexValue(byte) {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const lower = byte | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }
 
 // One array of several.

@@ -1,7 +1,7 @@
 // Bodies that are compressed on the wire.
 //
 // **Owns** the decoding of a body on its way in and the encoding of one on its way out. **Must not know** headers or requests.
-// **Enter at** `codingOf`, `createDecodedReadable`, `takeCoded`, `encodeWhole`, `encodeStream`.
+// **Enter at** `codingOf`, `createDecodedReadable`, `takeCoded`, `decodeWhole`, `decoderOf`, `encodeWhole`, `encodeStream`.
 //
 // A compressed body that nobody reads is handed on as it is: its stream remembers the host's body id.
 
@@ -9,7 +9,7 @@ import { OP, op } from "./host.js";
 import { utf8 } from "./bytes.js";
 import { openZlib, zlib } from "./codec.js";
 import { ReadableStream } from "./streams/index.js";
-import { isDisturbed, isLocked, readHostBody } from "./streams/host-body.js";
+import { describe, isDisturbed, isLocked, readHostBody } from "./streams/host-body.js";
 
 const FORMATS = new Map([
   ["gzip", "gzip"],
@@ -17,6 +17,8 @@ const FORMATS = new Map([
   ["br", "brotli"],
   ["deflate", "deflate"],
 ]);
+
+const NOTHING = new Uint8Array(0);
 
 // Streams that decode a host body: stream -> { bodyId, format }.
 const coded = new WeakMap();
@@ -37,7 +39,7 @@ export function createDecodedReadable(bodyId, format) {
         for (;;) {
           const chunk = await readHostBody(bodyId);
           const last = chunk === null;
-          const out = zlib(decoder, last ? new Uint8Array(0) : chunk, last);
+          const out = zlib(decoder, chunk ?? NOTHING, last);
           if (out.byteLength > 0) controller.enqueue(out);
           if (last) {
             controller.close();
@@ -49,7 +51,7 @@ export function createDecodedReadable(bodyId, format) {
       },
       cancel(reason) {
         if (decoder !== undefined) op(OP.DROP, decoder);
-        op(OP.BODY_CANCEL, bodyId, String(reason));
+        op(OP.BODY_CANCEL, bodyId, describe(reason));
       },
     },
     { highWaterMark: 0 },
@@ -68,6 +70,17 @@ export function takeCoded(stream, format) {
   return entry.bodyId;
 }
 
+// The content of a whole array of compressed bytes.
+export function decodeWhole(content, format) {
+  return zlib(openZlib(format, false), content, true);
+}
+
+// A function that decodes a body piece by piece; the last piece is null, its end.
+export function decoderOf(format) {
+  const decoder = openZlib(format, false);
+  return (piece) => zlib(decoder, piece ?? NOTHING, piece === null);
+}
+
 // Compresses a whole string or array of bytes.
 export function encodeWhole(content, format) {
   return zlib(openZlib(format, true), typeof content === "string" ? utf8(content) : content, true);
@@ -84,7 +97,7 @@ export function encodeStream(stream, format) {
         encoder ??= openZlib(format, true);
         for (;;) {
           const { done, value } = await reader.read();
-          const chunk = done ? new Uint8Array(0) : typeof value === "string" ? utf8(value) : value;
+          const chunk = done ? NOTHING : typeof value === "string" ? utf8(value) : value;
           const out = zlib(encoder, chunk, done);
           if (out.byteLength > 0) controller.enqueue(out);
           if (done) {

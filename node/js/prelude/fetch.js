@@ -7,10 +7,11 @@ import { OP, host, op, start, startWith } from "./host.js";
 import { addAbortAlgorithm, removeAbortAlgorithm, runsOnly } from "./abort.js";
 import * as body from "./body.js";
 import { flow, lengthOf, sendable } from "./body.js";
+import { parseDataUrl } from "./data-url.js";
 import { isLasting, waitsOnlyFor } from "./event-context.js";
 import { cutBlock, listDelete, listGet } from "./headers.js";
 import { Request, headOf, isRequest } from "./request.js";
-import { fetchedResponse, isRedirectStatus } from "./response.js";
+import { fetchedResponse, isNullBodyStatus, isRedirectStatus } from "./response.js";
 import { followSignal } from "./streams/host-body.js";
 import { hostSocket, setConnector } from "./websocket.js";
 import { hashOf, hrefOf, originOf, parseUrl, protocolOf } from "./url-parts.js";
@@ -64,7 +65,10 @@ export function fetchThrough(binding, input, init) {
     const call = headOf(request, CALL);
     const { signal, url } = call;
     if (signal !== undefined && signal.aborted) throw signal.reason;
-    if (!url.startsWith("http:") && !url.startsWith("https:")) throw new TypeError(`Fetch API cannot load: ${url}`);
+    if (!url.startsWith("http:") && !url.startsWith("https:")) {
+      settle(outcome, answerAtOnce(call, binding), false);
+      return outcome;
+    }
     call.content = sendable(request, undefined);
     call.outcome = outcome;
     call.binding = binding;
@@ -73,6 +77,17 @@ export function fetchThrough(binding, input, init) {
     settle(outcome, error, true);
   }
   return outcome;
+}
+
+// The answer to a request that does not leave the isolate: one for a `data:` URL. A body comes with a GET only, as on
+// Cloudflare.
+function answerAtOnce({ url, method }, binding) {
+  if (binding !== undefined || !url.startsWith("data:")) throw new TypeError(`Fetch API cannot load: ${url}`);
+  const address = withoutFragment(url);
+  const data = parseDataUrl(address);
+  if (data === undefined) throw new TypeError("Invalid data: URL.");
+  const content = method === "GET" ? data.bytes : undefined;
+  return fetchedResponse(stamp(FETCHED, address, "OK"), 200, `content-type\n${data.type}`, content);
 }
 
 // One exchange with the host. Rejects with the signal's reason when it aborts, or with the failure of the request's body.
@@ -143,14 +158,23 @@ function arrived(reply, call) {
 }
 
 function answer(call, reply) {
+  const status = reply[0];
   const block = reply[2];
-  const bodyId = reply[3];
   const socketId = reply[4];
-  if (call.signal !== undefined && typeof bodyId === "number") followSignal(bodyId, call.signal);
+  const content = contentOf(call.method, status, reply[3]);
+  if (call.signal !== undefined && typeof content === "number") followSignal(content, call.signal);
   const rare = stamp(FETCHED, withoutFragment(call.url), reply[1]);
   if (call.redirects > 0) rare.redirected = true;
   if (typeof socketId === "number") rare.webSocket = hostSocket(socketId, listGet(cutBlock(block), "sec-websocket-protocol"));
-  return fetchedResponse(rare, reply[0], block, bodyId);
+  return fetchedResponse(rare, status, block, content);
+}
+
+// The body of an answer, by what the host has of it: none where there can be none, else one that may be empty (Fetch
+// standard, "main fetch").
+function contentOf(method, status, bodyId) {
+  if (method !== "HEAD" && !isNullBodyStatus(status)) return bodyId ?? "";
+  if (typeof bodyId === "number") op(OP.BODY_CANCEL, bodyId, "the response has no body");
+  return undefined;
 }
 
 function follow(call, status, location, bodyId) {

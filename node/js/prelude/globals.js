@@ -47,7 +47,7 @@ const functions = {
 
 const objects = { console, crypto, navigator, performance, scheduler };
 
-// Interfaces are not enumerable, functions are, attributes have getters so that they can be shadowed: WebIDL.
+// Interfaces are not enumerable, functions are: WebIDL. `caches` is left out until there is one: libraries look for it.
 export function installGlobals() {
   for (const [name, value] of Object.entries(classes)) define(name, { value, writable: true });
   for (const [name, value] of Object.entries(functions)) define(name, { value, writable: true, enumerable: true });
@@ -55,19 +55,10 @@ export function installGlobals() {
   define("self", { value: globalThis, writable: true, enumerable: true });
   define("origin", { value: "null", writable: true, enumerable: true });
   define("Cloudflare", { value: Object.freeze({ compatibilityFlags: Object.freeze({}) }), writable: true });
-  define("caches", { get: noCaches, set: shadow("caches"), enumerable: true });
   Object.defineProperty(globalThis, Symbol.toStringTag, { value: "ServiceWorkerGlobalScope", configurable: true });
   delete globalThis.__host;
 }
 
 function define(name, descriptor) {
   Object.defineProperty(globalThis, name, { configurable: true, ...descriptor });
-}
-
-function shadow(name) {
-  return (value) => define(name, { value, writable: true, enumerable: true });
-}
-
-function noCaches() {
-  throw new Error("The Cache API is not supported yet.");
 }

@@ -8,7 +8,7 @@ import { host } from "./host.js";
 const { headerName: nativeName = slowName, headerValue: nativeValue = slowValue } = host;
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const BAD_VALUE = /[\0\r\n\u0100-\uffff]/;
+const BAD_VALUE = /[\0\r\n]/;
 
 // Spelling -> lower case, for names that were found valid. Looking a spelling up costs a tenth of checking it.
 // BOUND: 512 names of at most 64 characters, some 64 KiB: more than any worker spells out.
@@ -47,7 +47,8 @@ function slowName(text) {
 
 // The value without the whitespace around it.
 export function headerValue(value) {
-  const valid = nativeValue(typeof value === "string" ? value : `${value}`);
+  const text = typeof value === "string" ? value : `${value}`;
+  const valid = nativeValue(text) ?? slowValue(text);
   if (valid === undefined) throw new TypeError("Invalid header value.");
   return valid;
 }
@@ -56,11 +57,20 @@ function isSpace(code) {
   return code === 32 || code === 9 || code === 10 || code === 13;
 }
 
+// For what the engine refuses: it looks at strings of 8-bit characters only. A long piece of a string with others, a page with
+// a curly quote, keeps its 16 bits when it has none of them. Any character may be in a value, as on Cloudflare (the standard
+// has bytes only): values are sent and read in UTF-8.
 function slowValue(text) {
   let start = 0;
   let end = text.length;
   while (start < end && isSpace(text.charCodeAt(start))) start += 1;
   while (end > start && isSpace(text.charCodeAt(end - 1))) end -= 1;
   const trimmed = end - start === text.length ? text : text.slice(start, end);
-  return BAD_VALUE.test(trimmed) ? undefined : trimmed;
+  return BAD_VALUE.test(trimmed) ? undefined : compact(trimmed);
+}
+
+// The same text, well-formed, with 8 bits a character where they are enough, and without the page that it is a piece of.
+function compact(text) {
+  const bytes = host.utf8Encode(text);
+  return host.utf8Decode(bytes, 0, bytes.byteLength, false, true);
 }

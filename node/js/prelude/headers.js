@@ -9,6 +9,7 @@ import { webClass } from "./errors.js";
 import { headerName, headerValue } from "./header-text.js";
 
 let listOf;
+let changesOf;
 let adopt;
 let isHeaders;
 
@@ -17,9 +18,12 @@ const IMMUTABLE = "Can't modify immutable headers.";
 export class Headers {
   #list = [];
   #immutable = false;
+  // How often the list was changed: iterators read it anew then.
+  #changes = 0;
 
   static {
     listOf = (headers) => headers.#list;
+    changesOf = (headers) => headers.#changes;
     isHeaders = (value) => typeof value === "object" && value !== null && #list in value;
     adopt = (list, immutable) => {
       const headers = new Headers();
@@ -40,6 +44,7 @@ export class Headers {
     const text = headerValue(value);
     if (this.#immutable) throw new TypeError(IMMUTABLE);
     list.push(lower, text);
+    this.#changes += 1;
   }
 
   delete(name) {
@@ -48,6 +53,7 @@ export class Headers {
     const lower = headerName(name);
     if (this.#immutable) throw new TypeError(IMMUTABLE);
     removeFrom(list, lower, 0);
+    this.#changes += 1;
   }
 
   get(name) {
@@ -85,25 +91,26 @@ export class Headers {
     const text = headerValue(value);
     if (this.#immutable) throw new TypeError(IMMUTABLE);
     listSet(list, lower, text);
+    this.#changes += 1;
   }
 
   forEach(callback, thisArg = undefined) {
     if (typeof callback !== "function") {
       throw new TypeError("Failed to execute 'forEach' on 'Headers': parameter 1 is not of type 'function'.");
     }
-    for (const [name, value] of makeIterator(this.#list, 2)) callback.call(thisArg, value, name, this);
+    for (const [name, value] of makeIterator(this, 2)) callback.call(thisArg, value, name, this);
   }
 
   keys() {
-    return makeIterator(this.#list, 0);
+    return makeIterator(this, 0);
   }
 
   values() {
-    return makeIterator(this.#list, 1);
+    return makeIterator(this, 1);
   }
 
   entries() {
-    return makeIterator(this.#list, 2);
+    return makeIterator(this, 2);
   }
 }
 
@@ -145,28 +152,31 @@ function sorted(list) {
 const iteratorBase = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
 let makeIterator;
 
-// Walks the list as it is at each step, as the standard asks. `kind`: 0 names, 1 values, 2 pairs.
+// Walks the headers as they are at each step, as the standard asks. `kind`: 0 names, 1 values, 2 pairs.
 class HeadersIterator {
-  #list;
+  #headers;
   #kind;
   #index = 0;
-  // The list's content when `#pairs` was made; a change of length is how a change in between is noticed cheaply.
-  #length = -1;
-  #pairs = [];
+  // The changes that there had been when `#pairs` was made.
+  #changes;
+  #pairs;
 
   static {
-    makeIterator = (list, kind) => {
+    makeIterator = (headers, kind) => {
       const iterator = new HeadersIterator();
-      iterator.#list = list;
+      iterator.#changes = changesOf(headers);
+      iterator.#pairs = sorted(listOf(headers));
+      iterator.#headers = headers;
       iterator.#kind = kind;
       return iterator;
     };
   }
 
   next() {
-    if (this.#list.length !== this.#length) {
-      this.#pairs = sorted(this.#list);
-      this.#length = this.#list.length;
+    const changes = changesOf(this.#headers);
+    if (changes !== this.#changes) {
+      this.#pairs = sorted(listOf(this.#headers));
+      this.#changes = changes;
     }
     const pair = this.#pairs[this.#index];
     if (pair === undefined) return { value: undefined, done: true };
@@ -265,7 +275,7 @@ function removeFrom(list, lower, from) {
   list.length = keep;
 }
 
-// The flat list inside a `Headers`; changes to it are changes of the object.
+// The flat list inside a `Headers`; changes to it are changes of the object, of which its iterators do not hear.
 export { listOf as listOfHeaders, isHeaders };
 
 // A `Headers` that takes over a valid list.

@@ -6,22 +6,22 @@
 import { File } from "./blob.js";
 import { utf8, utf8Decode } from "./bytes.js";
 import { FormData } from "./form-data.js";
-import { URLSearchParams } from "./url.js";
+import { host } from "./host.js";
+import { parseForm } from "./url-search-params.js";
 
 const CR = 13;
 const LF = 10;
 const DASH = 45;
 
-// The parser for a Content-Type: bytes -> FormData.
-export function parseFormData(contentType) {
-  const essence = contentType.split(";", 1)[0].trim().toLowerCase();
-  if (essence === "application/x-www-form-urlencoded") return parseUrlencoded;
-  if (essence !== "multipart/form-data") {
+// The parser for a MIME type, or for none (undefined): bytes -> FormData.
+export function parseFormData(mimeType) {
+  if (mimeType?.essence === "application/x-www-form-urlencoded") return parseUrlencoded;
+  if (mimeType?.essence !== "multipart/form-data") {
     throw new TypeError(
       "Unrecognized Content-Type header value. FormData can only parse the following MIME types: multipart/form-data, application/x-www-form-urlencoded.",
     );
   }
-  const boundary = parameters(contentType).get("boundary");
+  const boundary = mimeType.parameters.get("boundary");
   if (boundary === undefined || boundary === "" || boundary.length > 70) {
     throw new TypeError("No boundary string in Content-Type header. The multipart/form-data MIME type requires a boundary parameter.");
   }
@@ -30,19 +30,10 @@ export function parseFormData(contentType) {
 
 function parseUrlencoded(bytes) {
   const form = new FormData();
-  for (const [name, value] of new URLSearchParams(utf8Decode(bytes))) form.append(name, value);
+  // Not by `new URLSearchParams`, which drops a `?`; a byte order mark belongs to the first name, too.
+  const text = host.utf8Decode(bytes.buffer, bytes.byteOffset, bytes.byteLength, false, true);
+  for (const [name, value] of parseForm(text)) form.append(name, value);
   return form;
-}
-
-// The parameters of `type; name=value; name="quoted"`, names in lower case.
-function parameters(text) {
-  const found = new Map();
-  const pattern = /;\s*([^=;\s]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]*))/g;
-  for (const match of text.matchAll(pattern)) {
-    const name = match[1].toLowerCase();
-    if (!found.has(name)) found.set(name, match[2] === undefined ? match[3] : match[2].replace(/\\(["\\])/g, "$1"));
-  }
-  return found;
 }
 
 function malformed(why) {
@@ -99,15 +90,24 @@ function appendPart(form, headers, content) {
   form.append(values.name, new File([content], values.filename, { type }));
 }
 
-// `name` and `filename` of a Content-Disposition. Quotes end only at an unescaped quote; browsers write `%22`.
+// A parameter of a Content-Disposition: its name, what is between quotes, or what there is without. A value ends at the first
+// quote that nothing but a `;` follows: browsers write quotes within as `%22`, older clients as `\"`, and nobody doubles the
+// backslash that a Windows path ends with.
+const DISPOSED = /;\s*([^=;\s]+)=(?:"(.*?)(?:"(?=\s*(?:;|$))|$)|([^;\s]+))/gs;
+
+// `name` and `filename` of a Content-Disposition.
 function fieldNames(disposition) {
-  const found = {};
-  const pattern = /;\s*(name|filename)=(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))/gi;
-  for (const match of disposition.matchAll(pattern)) {
-    const raw = match[2] === undefined ? match[3] : match[2].replace(/\\"/g, '"');
-    found[match[1].toLowerCase()] ??= raw.replace(/%0A/gi, "\n").replace(/%0D/gi, "\r").replace(/%22/g, '"');
+  const found = { name: undefined, filename: undefined };
+  for (const [, spelling, quoted, plain] of disposition.matchAll(DISPOSED)) {
+    const name = spelling.toLowerCase();
+    if (Object.hasOwn(found, name)) found[name] ??= decodeName(quoted === undefined ? plain : quoted.replace(/\\"/g, '"'));
   }
   return found;
+}
+
+// Back from what the HTML standard's "multipart/form-data encoding algorithm" makes of a name.
+function decodeName(text) {
+  return text.replace(/%0A/gi, "\n").replace(/%0D/gi, "\r").replace(/%22/g, '"');
 }
 
 function startsWith(bytes, needle, at) {

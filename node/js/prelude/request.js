@@ -73,6 +73,7 @@ export class Request extends Body {
       to.#head = listOf(from).slice();
       to.#rare = from.#event === undefined ? from.#rare : { redirect: from.redirect, ...from.#rare, signal: from.signal };
     };
+    // Returns whether there is a method among it.
     applyInit = (to, init) => {
       const { method, headers, redirect, signal, cf, integrity, keepalive, cache } = init;
       if (method !== undefined) to.#method = normalMethod(method);
@@ -83,12 +84,16 @@ export class Request extends Body {
       if (integrity !== undefined) to.#rare = { ...to.#rare, integrity: `${integrity}` };
       if (keepalive !== undefined) to.#rare = { ...to.#rare, keepalive: Boolean(keepalive) };
       if (cache !== undefined) to.#rare = { ...to.#rare, cache: checkCache(cache) };
+      return method !== undefined;
     };
-    initContent = (to, from, given) => {
+    initContent = (to, from, init, isMethodGiven) => {
+      const given = init?.body;
       const replaced = given !== undefined && given !== null;
       const inherited = given === undefined && from !== undefined && sourceOf(from) !== undefined;
       const method = to.#method;
-      if ((replaced || inherited) && (method === "GET" || method === "HEAD")) {
+      // A GET that came with a body may be copied as it is, as on Cloudflare: what a proxy got, it passes on.
+      const isOwn = (replaced && !isRequest(init)) || (inherited && isMethodGiven);
+      if (isOwn && (method === "GET" || method === "HEAD")) {
         throw new TypeError("Request with a GET or HEAD method cannot have a body.");
       }
       if (replaced) {
@@ -116,11 +121,10 @@ export class Request extends Body {
       copyHead(this, from);
     }
     if (init === undefined || init === null) {
-      if (from !== undefined) initContent(this, from, undefined);
+      if (from !== undefined) initContent(this, from, undefined, false);
       return;
     }
-    applyInit(this, init);
-    initContent(this, from, init.body);
+    initContent(this, from, init, applyInit(this, init));
   }
 
   get method() {

@@ -3,10 +3,9 @@
 // **Owns** the head of a response. **Must not know** how responses are sent. **Enter at** `Response`; `fetchedResponse` builds one
 // from what the host received, `statusOf`, `headOf`, `rareOf` are what the dispatcher hands to the host.
 
-import { Body, cloneSource, defaultType, hostSource, initBody, setSource, sourceOf } from "./body.js";
+import { Body, cloneSource, defaultType, hostSource, initBody, isEmpty, setSource, sourceOf } from "./body.js";
 import { codingOf } from "./content-coding.js";
 import { webClass } from "./errors.js";
-import { headerValue } from "./header-text.js";
 import { host } from "./host.js";
 import { cutBlock, headersFrom, isHeaders, listFrom, listGet, listOfHeaders, mayHave } from "./headers.js";
 import { isWebSocket } from "./websocket.js";
@@ -59,8 +58,8 @@ export class Response extends Body {
         type = defaultType;
       }
       if (response.#status !== 200 && isNullBodyStatus(response.#status)) {
-        // An empty string is let through, as on Cloudflare: much code answers 204 with one.
-        if (body !== "" && body !== undefined) throw new TypeError(NO_BODY);
+        // What is known to be empty is let through, as on Cloudflare: much code answers 204 with "".
+        if (!isEmpty(sourceOf(response))) throw new TypeError(NO_BODY);
         setSource(response, undefined);
       } else if (type !== null && listGet(response.#head, "content-type") === null) {
         response.#head.push("content-type", type);
@@ -68,7 +67,7 @@ export class Response extends Body {
     };
     const model = new Response(INTERNAL);
     fetchedResponse = (rare, status, block, body) =>
-      stamp(model, body === undefined ? undefined : hostSource(body, codingIn(block)), status, block, rare);
+      stamp(model, body === undefined || body === "" ? body : hostSource(body, codingIn(block)), status, block, rare);
     jsonResponse = (text) => stamp(model, text, 200, ["content-type", "application/json"]);
   }
 
@@ -204,8 +203,9 @@ function codingIn(head) {
   return codingOf(listGet(typeof head === "string" ? cutBlock(head) : head, CODING));
 }
 
-function isNullBodyStatus(status) {
-  return status === 204 || status === 304 || status === 101 || status === 205;
+// Fetch standard, "null body status".
+export function isNullBodyStatus(status) {
+  return status === 204 || status === 304 || status === 101 || status === 205 || status === 103;
 }
 
 export function isRedirectStatus(status) {
@@ -227,13 +227,12 @@ function checkStatus(value, webSocket) {
   return status;
 }
 
+// RFC 9112 §4, "reason-phrase": a character is a byte.
+const BAD_STATUS_TEXT = /[\0\r\n\u0100-\uffff]/;
+
 function checkStatusText(value) {
   const text = `${value}`;
-  try {
-    headerValue(text);
-  } catch {
-    throw new TypeError("Invalid statusText");
-  }
+  if (BAD_STATUS_TEXT.test(text)) throw new TypeError("Invalid statusText");
   return text;
 }
 

@@ -4,12 +4,11 @@
 // **Enter at** `URLSearchParams`.
 
 import { host } from "./host.js";
+import { percentDecode, utf8 } from "./bytes.js";
 import { isObject, requireArguments, toRecord, toSequence, toUSVString, webClass } from "./errors.js";
 
-const PERCENT = 0x25;
-
 /** The pairs of a form-encoded text, in order. */
-function parseForm(text) {
+export function parseForm(text) {
   const pairs = [];
   for (const part of text.split("&")) {
     if (part === "") continue;
@@ -32,25 +31,8 @@ function decodePart(part) {
 }
 
 function decodeLoosely(part) {
-  const bytes = new Uint8Array(host.utf8Encode(part));
-  let to = 0;
-  for (let from = 0; from < bytes.length; from++, to++) {
-    const high = bytes[from] === PERCENT ? hexValue(bytes[from + 1]) : -1;
-    const low = high < 0 ? -1 : hexValue(bytes[from + 2]);
-    if (low < 0) {
-      bytes[to] = bytes[from];
-    } else {
-      bytes[to] = high * 16 + low;
-      from += 2;
-    }
-  }
-  return host.utf8Decode(bytes.buffer, 0, to, false, true);
-}
-
-function hexValue(byte) {
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
-  const lower = byte | 0x20;
-  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
+  const bytes = percentDecode(utf8(part));
+  return host.utf8Decode(bytes.buffer, 0, bytes.byteLength, false, true);
 }
 
 /** The form-encoded text of pairs of well-formed strings. */

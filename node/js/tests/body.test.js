@@ -78,9 +78,17 @@ test("json parses, and rejects with SyntaxError", async () => {
   await rejects(new Response("").json(), SyntaxError);
 });
 
-test("blob takes the content type", async () => {
-  const response = new Response("x", { headers: { "content-type": "Text/HTML; a=b" } });
-  equal((await response.blob()).type, "text/html; a=b");
+test("blob takes the content type, as the standard writes it", async () => {
+  const typeFor = async (type) => (await new Response("x", { headers: { "content-type": type } }).blob()).type;
+  equal(await typeFor("Text/HTML; a=b"), "text/html;a=b");
+  equal(await typeFor('text/html ; Charset="utf-8"; charset=x;'), "text/html;charset=utf-8");
+  equal(await typeFor('a/b; x="c d"'), 'a/b;x="c d"');
+  equal(await typeFor("text/plain, text/html"), "text/html");
+  equal((await new Response("x").blob()).type, "text/plain;charset=utf-8");
+  for (const none of ["", "nothing", "a/", "/b", "a b/c", "*/*", "text/html, */*, x"]) {
+    equal(await typeFor(none), none.startsWith("text") ? "text/html" : "");
+  }
+  equal((await new Response(new Uint8Array(1)).blob()).type, "");
 });
 
 test("body is one stream, and reading it uses the body", async () => {

@@ -87,6 +87,38 @@ test("a browser's multipart body is read", async () => {
   equal(await form.get("f").text(), "hello");
 });
 
+const named = async (disposition) => {
+  const part = `--X\r\nContent-Disposition: form-data; ${disposition}\r\n\r\n1\r\n--X--`;
+  const [[name, value]] = await parse("multipart/form-data; boundary=X", part);
+  return typeof value === "string" ? name : [name, value.name];
+};
+
+test("a quoted name ends where a parameter does", async () => {
+  deepEqual(await named(String.raw`name="f"; filename="C:\dir\"`), ["f", String.raw`C:\dir` + "\\"]);
+  deepEqual(await named(String.raw`filename="C:\dir\" ; name="f"`), ["f", String.raw`C:\dir` + "\\"]);
+  deepEqual(await named(String.raw`name="f"; filename="we\"ird.txt"`), ["f", 'we"ird.txt']);
+  deepEqual(await named('name="f"; filename="a; b.txt"'), ["f", "a; b.txt"]);
+  deepEqual(await named('name="f"; filename="\u00fc.txt"; size=1'), ["f", "\u00fc.txt"]);
+  deepEqual(await named('name="f"; filename=""'), ["f", ""]);
+  equal(await named('x="; name=no"; NAME="yes"'), "yes");
+  equal(await named("name=plain"), "plain");
+});
+
+test("a long disposition is read in time that grows with it", async () => {
+  const long = 'a="x'.repeat(50_000);
+  equal(await named(`name=b; ${long}`), "b");
+  equal(await named(`name=b;${" ".repeat(200_000)}; filename=${'"'.repeat(50_000)}`).then(([name]) => name), "b");
+});
+
+test("names come back from what browsers write", async () => {
+  equal(await named('name="a%0D%0Ab%22c%0d%25"'), 'a\r\nb"c\r%25');
+});
+
+test("the boundary is a parameter like any other", async () => {
+  const body = "--a b;c\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--a b;c--";
+  equal((await parse('Multipart/Form-Data; charset=utf-8; Boundary="a b;c"', body)).get("a"), "1");
+});
+
 test("a preamble before the first boundary is skipped", async () => {
   const body = "hello\r\n--X\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--X--";
   equal((await parse("multipart/form-data; boundary=X", body)).get("a"), "1");
@@ -95,6 +127,13 @@ test("a preamble before the first boundary is skipped", async () => {
 test("urlencoded bodies are read", async () => {
   const form = await parse("application/x-www-form-urlencoded;charset=UTF-8", "a=1&b=x+y&a=%C3%A9");
   deepEqual([...form], [["a", "1"], ["b", "x y"], ["a", "é"]]);
+});
+
+test("urlencoded bodies keep a leading question mark and a byte order mark", async () => {
+  const type = "application/x-www-form-urlencoded";
+  deepEqual([...(await parse(type, "?a=1"))], [["?a", "1"]]);
+  deepEqual([...(await parse(type, new Uint8Array([0xef, 0xbb, 0xbf, 0x61, 0x3d, 0x31])))], [["\ufeffa", "1"]]);
+  deepEqual([...(await parse(type, "%EF%BB%BFa=%FF+&&b"))], [["\ufeffa", "\ufffd "], ["b", ""]]);
 });
 
 test("broken multipart bodies are TypeErrors", async () => {

@@ -32,6 +32,12 @@ test("every function is there and enumerable", () => {
 
 test("self is the global object", () => equal(self, globalThis));
 
+test("a library that looks for the Cache API finds none", () => {
+  equal(typeof caches, "undefined");
+  equal(globalThis.caches, undefined);
+  equal("caches" in globalThis, false);
+});
+
 test("nothing of the host is visible", () => {
   equal(globalThis.__host, undefined);
   for (const name of ["process", "require", "std", "os", "bjson", "print", "scriptArgs"]) equal(globalThis[name], undefined);
@@ -96,10 +102,32 @@ test("platform constructors that are not for workers are illegal", () => {
 test("fetch rejects what it can not send", async () => {
   await rejects(fetch(), TypeError);
   await rejects(fetch("/relative"), TypeError, "Invalid URL");
-  await rejects(fetch("data:text/plain,x"), TypeError, "Fetch API cannot load: data:text/plain,x");
+  await rejects(fetch("blob:https://a.example/x"), TypeError, "Fetch API cannot load: blob:https://a.example/x");
   await rejects(fetch("file:///etc/passwd"), TypeError, "Fetch API cannot load");
   await rejects(fetch("https://a.example/", { method: "GET", body: "x" }), TypeError, "GET or HEAD");
   await rejects(fetch("https://a.example/", { signal: AbortSignal.abort() }), "AbortError");
   const reason = new Error("mine");
   await rejects(fetch("https://a.example/", { signal: AbortSignal.abort(reason) }), Error, "mine");
+});
+
+test("fetch answers a data: URL by itself", async () => {
+  const response = await fetch("data:text/html;charset=utf-8;base64,aMOpbGxv#fragment");
+  equal(response.status, 200);
+  equal(response.statusText, "OK");
+  equal(response.url, "data:text/html;charset=utf-8;base64,aMOpbGxv");
+  deepEqual([...response.headers], [["content-type", "text/html;charset=utf-8"]]);
+  equal(await response.text(), "h\u00e9llo");
+  equal(await (await fetch(new Request("data:,a%20b"))).text(), "a b");
+  const empty = await fetch("data:,");
+  ok(empty.body instanceof ReadableStream);
+  equal(await empty.text(), "");
+  const head = await fetch("data:a/b,x", { method: "HEAD" });
+  deepEqual([head.body, head.headers.get("content-type")], [null, "a/b"]);
+});
+
+test("a data: URL that is malformed is a TypeError", async () => {
+  for (const url of ["data:", "data:text/plain", "data:;base64,a", "data:;base64,%"]) {
+    await rejects(fetch(url), TypeError, "Invalid data: URL.");
+  }
+  await rejects(fetch("data:,x", { signal: AbortSignal.abort() }), "AbortError");
 });

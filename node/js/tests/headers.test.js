@@ -69,6 +69,19 @@ test("an iterator sees what is appended while it runs", () => {
   equal(iterator.next().done, true);
 });
 
+test("an iterator sees what is replaced while it runs, however many there are", () => {
+  const headers = new Headers({ a: "1", b: "2" });
+  const iterator = headers.entries();
+  deepEqual(iterator.next().value, ["a", "1"]);
+  headers.set("b", "3");
+  deepEqual(iterator.next().value, ["b", "3"]);
+  headers.delete("b");
+  headers.append("c", "4");
+  equal(iterator.next().done, true);
+  headers.set("d", "5");
+  deepEqual(iterator.next().value, ["d", "5"]);
+});
+
 test("the iterator is an iterator object of its own kind", () => {
   const iterator = new Headers().entries();
   equal(Object.prototype.toString.call(iterator), "[object Headers Iterator]");
@@ -93,11 +106,45 @@ test("a bad name is a TypeError", () => {
 });
 
 test("a bad value is a TypeError", () => {
-  for (const value of ["a\nb", "a\0", "\u0100", "a\rb"]) {
+  for (const value of ["a\nb", "a\0", "\u0100\n\u0100", "a\rb"]) {
     throws(() => new Headers({ a: value }), TypeError, "Invalid header value.");
     throws(() => new Headers().append("a", value), TypeError);
   }
   equal(new Headers({ a: "\xe9" }).get("a"), "\xe9");
+});
+
+test("a value may have any characters, as on Cloudflare", () => {
+  equal(new Headers({ a: " \u201cIt\u2019s\u201d \u{1f600}\t" }).get("a"), "\u201cIt\u2019s\u201d \u{1f600}");
+  equal(new Headers({ a: "lone \ud800" }).get("a"), "lone \ufffd");
+});
+
+// The engine keeps such a piece as it is in the whole: 16 bits a character.
+test("a long value may be cut out of a text with other characters", () => {
+  for (const character of ["a", "\xe9"]) {
+    const value = character.repeat(3000);
+    const page = `\u201c ${value}\t\u201d`;
+    const piece = page.slice(1, -1);
+    equal(new Headers({ a: piece }).get("a"), value);
+    equal(new Headers([["a", `b${piece}`]]).get("a"), `b ${value}`);
+    const headers = new Headers();
+    headers.append("a", piece);
+    headers.set("b", piece);
+    deepEqual([headers.get("a"), headers.get("b")], [value, value]);
+    equal(new Headers({ a: page }).get("a"), page);
+    for (const bad of ["\n", "\0", "\r"]) {
+      const broken = `\u201c${value}${bad}${value}\u201d`.slice(1, -1);
+      throws(() => new Headers({ a: broken }), TypeError, "Invalid header value.");
+    }
+  }
+});
+
+test("names, methods, URLs and status texts may be cut out of such a text, too", () => {
+  const page = `\u201c${"a".repeat(3000)}`;
+  const piece = page.slice(1);
+  equal(new Headers([[page.slice(1, 257), "x"]]).get("A".repeat(256)), "x");
+  equal(new Request(`https://a.example/${piece}`, { method: piece }).method, piece);
+  equal(new Request(`https://a.example/?${piece}`).url, `https://a.example/?${"a".repeat(3000)}`);
+  equal(new Response("", { statusText: piece }).statusText, piece);
 });
 
 test("values are converted to strings", () => {

@@ -3,6 +3,7 @@ import {
   constantOf, createBytesReadable, createHostReadable, createTextReadable, hostBodyId, isDisturbed, isLocked, knownLength, readAllBytes,
   takeConstant, takeHostBody,
 } from "skerry:internal/streams/host-body.js";
+import { createDecodedReadable } from "skerry:internal/content-coding.js";
 
 const text = (bytes) => new TextDecoder().decode(bytes);
 
@@ -69,6 +70,14 @@ test("a host stream that nobody touched is its id", () => {
   const locked = createHostReadable(8);
   locked.getReader();
   equal(takeHostBody(locked), undefined);
+});
+
+test("a host stream can be canceled with whatever a worker has for a reason", async () => {
+  for (const create of [createHostReadable, (id) => createDecodedReadable(id, "gzip")]) {
+    for (const reason of [undefined, "why", Object.create(null), Symbol("why")]) {
+      equal(await create(0x7ffffffe).cancel(reason), undefined);
+    }
+  }
 });
 
 test("readAllBytes joins the chunks of any stream", async () => {

@@ -1,6 +1,7 @@
 // Request: init members, copies, clones.
 
 import { deepEqual, equal, ok, rejects, test, throws } from "./harness.js";
+import { incomingRequest } from "skerry:internal/request.js";
 
 const URL_A = "https://a.example/path?q=1#frag";
 
@@ -93,6 +94,26 @@ test("a used body can not be taken over", async () => {
 test("a request with a body can not be copied into a GET", () => {
   const first = new Request(URL_A, { method: "POST", body: "x" });
   throws(() => new Request(first, { method: "GET" }), TypeError, "GET or HEAD");
+  throws(() => new Request(first, { method: "HEAD" }), TypeError, "GET or HEAD");
+});
+
+test("a GET that came with a body is copied as it is, as on Cloudflare", async () => {
+  const got = () => incomingRequest(undefined, "GET", URL_A, "x-a\n1", new TextEncoder().encode("hello"), undefined);
+  const copies = [
+    new Request(got()),
+    new Request(got(), { headers: { "x-b": "2" } }),
+    new Request(got(), { method: undefined, body: undefined }),
+    new Request("https://b.example/", got()),
+    new Request(new Request(URL_A, { method: "POST", body: "other" }), got()),
+    got().clone(),
+  ];
+  for (const copy of copies) deepEqual([copy.method, await copy.text()], ["GET", "hello"]);
+  // What the worker itself puts together has to fit.
+  throws(() => new Request(got(), { method: "GET" }), TypeError, "GET or HEAD");
+  throws(() => new Request(got(), { body: "x" }), TypeError, "GET or HEAD");
+  throws(() => new Request(URL_A, { ...got(), body: "x" }), TypeError, "GET or HEAD");
+  equal(new Request(got(), { body: null }).body, null);
+  equal(await new Request(got(), { method: "POST" }).text(), "hello");
 });
 
 test("redirect takes follow, manual and error", () => {

@@ -35,10 +35,24 @@ test("a status without a body refuses one", () => {
     throws(() => new Response("x", { status }), TypeError, "null body status");
     throws(() => new Response(new Uint8Array(1), { status }), TypeError);
     equal(new Response(null, { status }).body, null);
+    throws(() => new Response(new ReadableStream(), { status }), TypeError);
+    throws(() => new Response(new FormData(), { status }), TypeError);
     equal(new Response(undefined, { status }).status, status);
-    // Cloudflare lets an empty string through.
-    equal(new Response("", { status }).body, null);
   }
+});
+
+test("a status without a body takes what is empty, as on Cloudflare, and labels nothing", () => {
+  const nothings = [
+    "", new ArrayBuffer(0), new Uint8Array(0), new DataView(new ArrayBuffer(4), 4), new Blob([], { type: "a/b" }),
+    new URLSearchParams(), { toString: () => "" },
+  ];
+  for (const status of [204, 205, 304]) {
+    for (const nothing of nothings) {
+      const response = new Response(nothing, { status });
+      deepEqual([response.status, response.body, response.headers.get("content-type")], [status, null, null]);
+    }
+  }
+  ok(new Response(new Uint8Array(0)).body instanceof ReadableStream);
 });
 
 test("statusText is kept and checked", () => {

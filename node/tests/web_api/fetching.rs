@@ -20,7 +20,8 @@ fn gzipped() -> Vec<u8> {
 
 fn stage() -> Stage {
     Stage::with_origin(Some(Box::new(|head, body| {
-        let see = |status: u16, location: &str| Response::builder().status(status).header("location", location);
+        let see =
+            |status: u16, location: &str| Response::builder().status(status).header("location", location.as_bytes());
         let response = match head.uri.path() {
             "/ok" => {
                 let header = |name: &str| {
@@ -34,6 +35,14 @@ fn stage() -> Stage {
             "/302" => see(302, "/ok").body(whole("")),
             "/307" => see(307, "/ok").body(whole("")),
             "/far" => see(307, "http://other.example/ok").body(whole("")),
+            "/utf8" => see(302, "/caf\u{e9}").body(whole("")),
+            "/latin1" => Response::builder().status(302).header("location", &b"/caf\xe9"[..]).body(whole("")),
+            "/caf%C3%A9" => Response::builder().body(whole("coffee")),
+            "/empty" => Response::builder().body(whole("")),
+            "/emptyStream" => Response::builder().body(pieces(&[])),
+            "/emptyGzip" => Response::builder().header("content-encoding", "gzip").body(whole("")),
+            "/204" => Response::builder().status(204).body(pieces(&["no", "body"])),
+            "/304" => Response::builder().status(304).body(whole("")),
             "/loop" => see(302, "/loop").body(whole("")),
             "/file" => see(302, "file:///etc/passwd").body(whole("")),
             _ => return None,
@@ -65,6 +74,51 @@ async fn compressed_responses_are_decoded_when_read_and_passed_on_as_they_are() 
         assert_eq!(response.headers()["content-encoding"], "gzip", "{route}");
         assert_eq!(response.headers().contains_key("x-added"), route == "reheader");
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), gzipped(), "{route}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_has_a_body_though_there_be_nothing_in_it() {
+    let stage = stage();
+    for path in ["/empty", "/emptyStream", "/emptyGzip"] {
+        assert_eq!(stage.text_for("content", &at(path)).await, r#"[200,true,""]"#, "{path}");
+    }
+    assert_eq!(stage.text_for("content", &at("/stream")).await, r#"[200,true,"stream"]"#);
+    for route in ["proxy", "reheader"] {
+        let response = stage.send(request(route, &[("x-test", &at("/emptyGzip"))], Bytes::new())).await.unwrap();
+        assert_eq!(response.headers()["content-encoding"], "gzip", "{route}");
+        assert_eq!(read(response).await, "", "{route}: nothing is not compressed");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_can_have_no_body_has_none() {
+    let stage = stage();
+    for status in [204, 304] {
+        assert_eq!(stage.text_for("content", &at(&format!("/{status}"))).await, format!(r#"[{status},false,""]"#));
+    }
+    for path in ["/ok", "/stream", "/empty"] {
+        let head = request("content", &[("x-test", &at(path)), ("x-method", "HEAD")], Bytes::new());
+        assert_eq!(stage.text_of(head).await, r#"[200,false,""]"#, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_get_with_a_body_is_passed_on_with_it() {
+    let stage = stage();
+    for route in ["proxy", "copied"] {
+        let get = request(route, &[("x-test", &at("/ok"))], Bytes::from_static(b"payload"));
+        assert_eq!(stage.text_of(get).await, "GET payload", "{route}");
+    }
+}
+
+#[tokio::test]
+async fn a_location_may_be_utf8() {
+    let stage = stage();
+    for path in ["/utf8", "/latin1"] {
+        let followed =
+            r#"{"status":200,"url":"http://origin.example/caf%C3%A9","redirected":true,"header":null,"text":"coffee"}"#;
+        assert_eq!(stage.text_for("fetch", &at(path)).await, followed, "{path}");
     }
 }
 

@@ -58,6 +58,7 @@ fn stage() -> Stage {
                 "/reason" => {
                     Response::builder().extension(ReasonPhrase::from_static(b"Fine")).body(pieces(&["st", "ream"]))
                 }
+                "/nothing" => Response::builder().header("content-encoding", "gzip").body(whole("")),
                 "/gzip" => Response::builder().header("content-encoding", "gzip").body(whole("not even gzip")),
                 "/302" => Response::builder().status(302).header("location", "/whole").body(whole("")),
                 _ => return None,
@@ -89,6 +90,9 @@ async fn what_is_handed_on_is_what_the_isolate_would_have_sent() {
         let response = ask(&stage, way, "gzip").await;
         assert_eq!(response.headers()["content-encoding"], "gzip", "{way}");
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "not even gzip", "{way}");
+        let response = ask(&stage, way, "nothing").await;
+        assert_eq!(response.headers()["content-encoding"], "gzip", "{way}");
+        assert_eq!(read(response).await, "", "{way}");
         let response = ask(&stage, way, "302").await;
         assert_eq!(response.status(), StatusCode::FOUND, "{way}: a passed on request leaves redirects to its caller");
     }

@@ -1,7 +1,7 @@
 //! Requests as handlers see them, and responses as callers do.
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request};
 use http_body_util::BodyExt;
 use skerry_node::runtime::worker::Body;
 
@@ -36,6 +36,30 @@ async fn cookies_stay_apart() {
     let response = stage.send(request("cookies", &[], Bytes::new())).await.unwrap();
     let cookies: Vec<_> = response.headers().get_all("set-cookie").iter().collect();
     assert_eq!(cookies, ["a=1", "b=2"]);
+}
+
+#[tokio::test]
+async fn long_header_values_arrive_that_were_cut_out_of_a_text_with_other_characters() {
+    let stage = Stage::routes();
+    let response = stage.send(request("longHeader", &[], Bytes::new())).await.unwrap();
+    assert_eq!(response.headers()["x-ascii"].as_bytes(), [b'a'; 3000]);
+    assert_eq!(response.headers()["x-latin1"].as_bytes(), "é".repeat(3000).as_bytes());
+}
+
+#[tokio::test]
+async fn header_values_are_read_and_sent_in_utf_8() {
+    let stage = Stage::routes();
+    let text = "“José”";
+    let mut asked = request("echoHeader", &[], Bytes::new());
+    asked.headers_mut().insert("x-test", HeaderValue::from_bytes(text.as_bytes()).unwrap());
+    let response = stage.send(asked).await.unwrap();
+    assert_eq!(response.headers()["x-test"].as_bytes(), text.as_bytes());
+    assert_eq!(read(response).await, text);
+
+    // What older clients send.
+    let mut asked = request("echoHeader", &[], Bytes::new());
+    asked.headers_mut().insert("x-test", HeaderValue::from_bytes(b"Jos\xe9").unwrap());
+    assert_eq!(read(stage.send(asked).await.unwrap()).await, "José");
 }
 
 #[tokio::test]
@@ -119,4 +143,5 @@ async fn content_encoding_compresses_unless_manual() {
     assert_eq!(text, "compress me ".repeat(100));
     let response = stage.send(request("compressed", &[], Bytes::new())).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes().as_ref(), [31, 139]);
+    assert_eq!(stage.text("compressNothing").await, "");
 }

@@ -245,18 +245,20 @@ export function readAllBytes(shell) {
     }
     if (id !== undefined) {
       seal(stream);
-      return readHostChunks(id).then(concat);
+      return readAllOfHostBody(id);
     }
   }
   return readChunks(stream).then(concat);
 }
 
-async function readHostChunks(id) {
+/** All bytes of host body `id`: what `decode`, where it is given, makes of each piece, and of null at the end. */
+export async function readAllOfHostBody(id, decode = undefined) {
   const chunks = [];
   for (;;) {
-    const value = await readHostBody(id);
-    if (value === null) return chunks;
-    chunks.push(new Uint8Array(value));
+    const piece = await readHostBody(id);
+    if (decode !== undefined) chunks.push(decode(piece));
+    else if (piece !== null) chunks.push(new Uint8Array(piece));
+    if (piece === null) return concat(chunks);
   }
 }
 

@@ -24,6 +24,14 @@ const routes = {
   bytes: () => new Response(new Uint8Array([0, 1, 255])),
   empty: () => new Response(null, { status: 204 }),
   statusText: () => new Response("x", { status: 418, statusText: "Teapot" }),
+  longHeader: () => {
+    const page = `\u201c${"a".repeat(3000)}${"\xe9".repeat(3000)}\u201d`;
+    return new Response("x", { headers: { "x-ascii": page.slice(1, 3001), "x-latin1": page.slice(3001, -1) } });
+  },
+  echoHeader: (request) => {
+    const value = request.headers.get("x-test");
+    return new Response(value, { headers: { "x-test": value } });
+  },
   cookies: () => new Response("x", { headers: [["set-cookie", "a=1"], ["set-cookie", "b=2"]] }),
   count: () => new Response(String((count += 1))),
 
@@ -223,6 +231,16 @@ const routes = {
     const response = await fetch(request.headers.get("x-test"), { method: "POST", body: chunks("pay", "load") });
     return new Response(await response.text(), { status: response.status });
   },
+  // The status of an answer, whether it has a body, and what is in it.
+  async content(request) {
+    const response = await fetch(request.headers.get("x-test"), { method: request.headers.get("x-method") ?? "GET" });
+    return Response.json([response.status, response.body instanceof ReadableStream, await response.text()]);
+  },
+  // A copy of the request, with other headers, for another URL.
+  async copied(request) {
+    const copy = new Request(new Request(request), { headers: { "x-from": "copy" } });
+    return fetch(new Request(request.headers.get("x-test"), copy));
+  },
   async manual(request) {
     const response = await fetch(request.headers.get("x-test"), { redirect: "manual" });
     return Response.json({ status: response.status, location: response.headers.get("location") });
@@ -245,6 +263,7 @@ const routes = {
     return fetch(request.headers.get("x-test"), { signal: AbortSignal.timeout(1) }).catch((error) => new Response(error.name));
   },
   compress: () => new Response("compress me ".repeat(100), { headers: { "content-encoding": "gzip" } }),
+  compressNothing: () => new Response("", { headers: { "content-encoding": "gzip" } }),
   compressed: () => new Response(new Uint8Array([31, 139]), { headers: { "content-encoding": "gzip" }, encodeBody: "manual" }),
 
   async kv(request, env) {

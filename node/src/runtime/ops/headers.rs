@@ -22,11 +22,15 @@ pub(crate) fn write(out: &mut Writer, host: Option<&str>, headers: &HeaderMap) {
         }
         lines.push_text(name);
         lines.push_text("\n");
-        lines.push_latin1(value);
+        match std::str::from_utf8(value) {
+            Ok(text) => lines.push_text(text),
+            // What older programs send.
+            Err(_) => lines.push_latin1(value),
+        }
     }
 }
 
-/// Reads headers that a guest sends, a block or a list; the characters of a value are its bytes.
+/// Reads headers that a guest sends, a block or a list; values are sent in UTF-8.
 pub(crate) fn read(args: &mut Reader<'_>) -> Result<HeaderMap, OpError> {
     let mut ahead = args.clone();
     if let Ok(count) = ahead.list() {
@@ -76,12 +80,8 @@ fn too_large() -> OpError {
 }
 
 fn header_value(text: &str) -> Result<HeaderValue, OpError> {
-    let invalid = || OpError::throw("TypeError", "Invalid header value.");
-    if text.is_ascii() {
-        return HeaderValue::from_str(text).map_err(|_ignored| invalid());
-    }
-    let bytes: Result<Vec<u8>, _> = text.chars().map(u8::try_from).collect();
-    HeaderValue::from_bytes(&bytes.map_err(|_ignored| invalid())?).map_err(|_ignored| invalid())
+    let invalid = |_ignored| OpError::throw("TypeError", "Invalid header value.");
+    HeaderValue::from_bytes(text.as_bytes()).map_err(invalid)
 }
 
 #[cfg(test)]
@@ -108,10 +108,17 @@ mod tests {
 
     #[test]
     fn a_block_is_read_back_byte_for_byte() {
-        for headers in [map(&[]), map(&[("a", b"1")]), map(&[("a", b""), ("a", b"2"), ("set-cookie", b"gr\xfc\xdfe")])]
-        {
+        let text = "grüße “€”".as_bytes();
+        for headers in [map(&[]), map(&[("a", b"1")]), map(&[("a", b""), ("a", b"2"), ("set-cookie", text)])] {
             assert_eq!(read(&mut Reader::new(&written(None, &headers))).unwrap(), headers);
         }
+    }
+
+    #[test]
+    fn a_value_in_latin_1_is_read_as_such_and_sent_in_utf_8() {
+        let frame = written(None, &map(&[("a", b"gr\xfc\xdfe")]));
+        assert_eq!(Reader::new(&frame).text().unwrap(), "a\ngrüße");
+        assert_eq!(read(&mut Reader::new(&frame)).unwrap(), map(&[("a", "grüße".as_bytes())]));
     }
 
     #[test]
