@@ -25,13 +25,20 @@ pub(crate) struct AuditArgs {
     /// Only this kind of change, such as version, deployment.create or environment.promote
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
+    /// What was done to the cluster itself: nodes, join tokens, authorities, tokens for all accounts
+    #[arg(long, conflicts_with_all = ["service", "env"])]
+    cluster: bool,
 }
 
 pub(crate) async fn run(context: &Context, args: AuditArgs) -> anyhow::Result<()> {
     let client = context.client().await?;
     // The project's service is no filter: the log is the account's, unless --service or --env narrow it.
     let service = context.given_service()?;
-    let call = Call::get(["accounts", client.account().await?, "audit_logs"])
+    let call = match args.cluster {
+        true => Call::get(["cluster", "audit_logs"]),
+        false => Call::get(["accounts", client.account().await?, "audit_logs"]),
+    };
+    let call = call
         .query_some("since", args.since)
         .query_some("before", args.before)
         .query_some("actor", args.actor)

@@ -156,3 +156,20 @@ fn a_forced_step_names_whom_it_locks_out_before_it_is_done() {
     workspace.run(&["cluster", "rotate-ca", "--force", "--yes"]).fails(1, "no rotation is under way");
     assert_eq!(fake.writes(), Vec::<String>::new());
 }
+
+#[test]
+fn what_was_done_to_the_cluster_has_a_log_of_its_own() {
+    let fake = Fake::start(|call| {
+        let entry = json!({
+            "id": "5-0", "when": "2026-11-28T21:37:36.828Z", "revision": 5, "actor": { "type": "system", "name": "node-1" },
+            "action": { "type": "node.admit", "result": true }, "resource": { "type": "node", "id": "node-1" },
+            "metadata": { "role": "voter" },
+        });
+        (call.what() == "GET /cluster/audit_logs").then(|| Reply::Result(json!([entry])))
+    });
+    let workspace = Workspace::talking_to(&fake.url, &[]);
+    let shown = workspace.run(&["audit", "--cluster", "--action", "node"]).ok().stdout;
+    assert!(shown.contains("node.admit") && shown.contains("role=voter"), "{shown}");
+    assert!(fake.last("GET /cluster/audit_logs").query.contains("action=node"));
+    workspace.run(&["audit", "--cluster", "--env", "staging"]).fails(2, "--cluster");
+}
