@@ -18,6 +18,7 @@ mod tls;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_tungstenite::tungstenite;
@@ -34,8 +35,11 @@ const MAX_ATTEMPTS: u32 = 4;
 const MAX_PAGES: u64 = 1000;
 const PER_PAGE: u64 = 100;
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// BOUND: a component of several megabytes is compiled for most of a minute on a slow machine.
+/// BOUND: a component of several megabytes is compiled for most of a minute on a slow machine, and a value may have 25 MiB.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What is escaped in a segment of a path: all but RFC 3986's unreserved characters.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// BOUND: the longest answer: a terabyte at 100 Mbit/s takes a day.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
@@ -326,15 +330,21 @@ impl Client {
         })
     }
 
-    /// The address of what lies below `/client/v4`.
+    /// The address of what lies below `/client/v4`. Escaped here: a URL that is built from segments drops tabs and line ends,
+    /// and `..` with the segment before it, and so leads to another key.
     fn url<'s>(&self, segments: impl IntoIterator<Item = &'s str>) -> reqwest::Url {
         let mut url = self.base.clone();
-        url.path_segments_mut().expect("an http URL has path segments").extend(segments);
+        let mut path = url.path().trim_end_matches('/').to_owned();
+        for segment in segments {
+            path.push('/');
+            path.extend(utf8_percent_encode(segment, SEGMENT));
+        }
+        url.set_path(&path);
         url
     }
 
     fn timeout(&self, call: &Call) -> Duration {
-        let usual = if matches!(call.body, Body::Form(_)) { UPLOAD_TIMEOUT } else { TIMEOUT };
+        let usual = if matches!(call.body, Body::Form(_) | Body::Bytes(_)) { UPLOAD_TIMEOUT } else { TIMEOUT };
         self.config.timeout.unwrap_or(usual)
     }
 

@@ -195,6 +195,9 @@ fn kv_finds_a_namespace_by_its_binding_and_escapes_keys() {
     workspace.run_with(&["kv", "key", "put", "a/b ?", "--binding", "CART", "--ttl", "60"], b"value").ok();
     let sent = fake.call("PUT /storage/kv/namespaces/ab/values/a%2Fb%20%3F");
     assert_eq!((sent.body.as_slice(), sent.query.as_str()), (b"value".as_slice(), "expiration_ttl=60"));
+    workspace.run(&["kv", "key", "put", "a\n\t%2F..", "v", "--binding", "CART"]).ok();
+    fake.call("PUT /storage/kv/namespaces/ab/values/a%0A%09%252F..");
+    workspace.run(&["kv", "key", "put", "..", "v", "--binding", "CART"]).fails(2, "no key may have this name");
     workspace.run(&["kv", "key", "put", "k", "v", "--namespace-id", "ab", "--metadata", "{\"a\":1}"]).ok();
     let sent = fake.call("PUT /storage/kv/namespaces/ab/values/k");
     assert_eq!((sent.part("value").unwrap(), sent.part("metadata").unwrap()), ("v".to_owned(), "{\"a\":1}".to_owned()));

@@ -20,7 +20,10 @@ const SHARDS: usize = 16;
 /// BOUND: larger entries would push hundreds of small ones out.
 const ENTRY_BYTES_MAX: usize = 256 << 10;
 /// What one entry costs beside its bytes: the map's slot, the queue's place, the allocations.
-const ENTRY_OVERHEAD_BYTES: usize = 160;
+const ENTRY_OVERHEAD_BYTES: usize = 168;
+/// BOUND: places in a shard's queue whose entry is gone, beside as many as there are entries. Each is looked at once when they are
+/// cleared away, so that forgetting an entry costs the same however many there are.
+const STALE_PLACES_MAX: usize = 64;
 
 /// The state of a shard before a read.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +47,9 @@ pub(super) struct Cache {
 #[derive(Default)]
 struct Shard {
     entries: HashMap<EntryKey, Slot>,
-    hand: VecDeque<EntryKey>,
+    /// In the order in which the hand passes; a place whose slot is gone, or was given another place, is passed over.
+    hand: VecDeque<(EntryKey, u64)>,
+    places: u64,
     bytes: usize,
     changes: u64,
 }
@@ -53,6 +58,7 @@ struct Slot {
     entry: Option<KvEntry>,
     bytes: usize,
     read: bool,
+    place: u64,
 }
 
 impl Cache {
@@ -87,8 +93,7 @@ impl Cache {
     pub(super) fn replace(&self, key: &EntryKey, entry: &KvEntry) {
         let mut shard = self.shard(key);
         shard.changes += 1;
-        shard.remove(key);
-        shard.insert(key, Some(entry.clone()), self.shard_bytes_max);
+        shard.replace(key, entry, self.shard_bytes_max);
     }
 
     /// Notes that the entry changed.
@@ -107,38 +112,57 @@ impl Cache {
 
 impl Shard {
     fn insert(&mut self, key: &EntryKey, entry: Option<KvEntry>, bytes_max: usize) {
-        let value_bytes =
-            entry.as_ref().map_or(0, |entry| entry.value.len() + entry.metadata.as_ref().map_or(0, String::len));
-        let bytes = 2 * key.as_bytes().len() + value_bytes + ENTRY_OVERHEAD_BYTES;
-        if value_bytes > ENTRY_BYTES_MAX || bytes > bytes_max || self.entries.contains_key(key) {
+        let Some(bytes) = cost(key, entry.as_ref(), bytes_max) else { return };
+        if self.entries.contains_key(key) {
             return;
         }
         self.make_room(bytes_max - bytes);
         self.bytes += bytes;
-        self.hand.push_back(key.clone());
-        self.entries.insert(key.clone(), Slot { entry, bytes, read: false });
+        self.places += 1;
+        self.hand.push_back((key.clone(), self.places));
+        self.entries.insert(key.clone(), Slot { entry, bytes, read: false, place: self.places });
+    }
+
+    fn replace(&mut self, key: &EntryKey, entry: &KvEntry, bytes_max: usize) {
+        let Some(bytes) = cost(key, Some(entry), bytes_max) else { return self.remove(key) };
+        match self.entries.get_mut(key) {
+            Some(slot) => {
+                self.bytes = self.bytes - slot.bytes + bytes;
+                (slot.entry, slot.bytes) = (Some(entry.clone()), bytes);
+                self.make_room(bytes_max);
+            }
+            None => self.insert(key, Some(entry.clone()), bytes_max),
+        }
     }
 
     fn remove(&mut self, key: &EntryKey) {
-        if let Some(slot) = self.entries.remove(key) {
-            self.bytes -= slot.bytes;
-            // Linear, but only for keys that are both hot and written; the queue of a shard is a few thousand long.
-            self.hand.retain(|other| other != key);
+        let Some(slot) = self.entries.remove(key) else { return };
+        self.bytes -= slot.bytes;
+        if self.hand.len() > 2 * self.entries.len() + STALE_PLACES_MAX {
+            let entries = &self.entries;
+            self.hand.retain(|(key, place)| entries.get(key).is_some_and(|slot| slot.place == *place));
         }
     }
 
     fn make_room(&mut self, bytes_max: usize) {
         while self.bytes > bytes_max {
-            let Some(key) = self.hand.pop_front() else { return };
-            let Some(slot) = self.entries.get_mut(&key) else { continue };
+            let Some((key, place)) = self.hand.pop_front() else { return };
+            let Some(slot) = self.entries.get_mut(&key).filter(|slot| slot.place == place) else { continue };
             if std::mem::take(&mut slot.read) {
-                self.hand.push_back(key);
+                self.hand.push_back((key, place));
             } else {
                 self.bytes -= slot.bytes;
                 self.entries.remove(&key);
             }
         }
     }
+}
+
+/// Bytes that an entry takes; `None` when it is too large to be remembered.
+fn cost(key: &EntryKey, entry: Option<&KvEntry>, bytes_max: usize) -> Option<usize> {
+    let value_bytes = entry.map_or(0, |entry| entry.value.len() + entry.metadata.as_ref().map_or(0, String::len));
+    let bytes = 2 * key.as_bytes().len() + value_bytes + ENTRY_OVERHEAD_BYTES;
+    (value_bytes <= ENTRY_BYTES_MAX && bytes <= bytes_max).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -176,6 +200,27 @@ mod tests {
             assert!(shard.bytes <= 10_000, "{}", shard.bytes);
             assert_eq!(shard.bytes, shard.entries.values().map(|slot| slot.bytes).sum::<usize>());
             assert_eq!(shard.hand.len(), shard.entries.len());
+        }
+    }
+
+    #[test]
+    fn what_is_rewritten_and_forgotten_leaves_no_more_places_than_entries() {
+        let cache = Cache::new(1 << 20);
+        for n in 0..10_000 {
+            cache.replace(&key("hot"), &entry(n % 7));
+            let Cached::Hit(Some(found)) = cache.look_up(&key("hot")) else { panic!("it was just written") };
+            assert_eq!(found.value.len(), n % 7);
+            if n % 3 == 0 {
+                cache.forget(&key("hot"));
+                assert!(matches!(cache.look_up(&key("hot")), Cached::Miss(_)));
+            }
+        }
+        cache.replace(&key("hot"), &entry(ENTRY_BYTES_MAX + 1));
+        assert!(matches!(cache.look_up(&key("hot")), Cached::Miss(_)), "too large to be remembered");
+        for shard in &cache.shards {
+            let shard = shard.lock().unwrap();
+            assert_eq!((shard.bytes, shard.entries.len()), (0, 0));
+            assert!(shard.hand.len() <= STALE_PLACES_MAX, "{}", shard.hand.len());
         }
     }
 

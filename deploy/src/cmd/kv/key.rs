@@ -30,6 +30,7 @@ pub(crate) enum KeyCommand {
     /// Print a value as it is
     Get {
         /// The key
+        #[arg(value_parser = legal)]
         key: String,
         #[command(flatten)]
         selector: Selector,
@@ -39,6 +40,7 @@ pub(crate) enum KeyCommand {
     /// Delete a key
     Delete {
         /// The key
+        #[arg(value_parser = legal)]
         key: String,
         #[command(flatten)]
         selector: Selector,
@@ -48,6 +50,7 @@ pub(crate) enum KeyCommand {
 #[derive(Debug, Args)]
 pub(crate) struct PutArgs {
     /// The key
+    #[arg(value_parser = legal)]
     key: String,
     /// The value [default: standard input]
     value: Option<String>,
@@ -65,6 +68,14 @@ pub(crate) struct PutArgs {
     metadata: Option<String>,
     #[command(flatten)]
     selector: Selector,
+}
+
+/// A path can not end in these: URLs resolve them, escaped or not.
+fn legal(key: &str) -> Result<String, &'static str> {
+    match key {
+        "." | ".." => Err("no key may have this name; use another"),
+        key => Ok(key.to_owned()),
+    }
 }
 
 pub(crate) async fn run(context: &Context, command: KeyCommand) -> anyhow::Result<()> {
