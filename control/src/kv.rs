@@ -19,6 +19,13 @@ pub use check::{KvExpiry, check_cache_ttl, check_key, check_key_length};
 pub trait KvStore: Send + Sync {
     /// The entry under `key`, or `None` when there is none or it has expired.
     async fn get(&self, namespace: &NamespaceId, key: &str) -> Result<Option<KvEntry>, KvError>;
+    /// What is stored beside the value under `key`, without reading the value.
+    async fn head(&self, namespace: &NamespaceId, key: &str) -> Result<Option<KvKey>, KvError> {
+        // Nothing that begins with a key comes before the key itself.
+        let options = KvListOptions { prefix: key.to_owned(), limit: Some(1), cursor: None };
+        let page = self.list(namespace, options).await?;
+        Ok(page.keys.into_iter().find(|found| found.name == key))
+    }
     /// Writes one entry; durable when this returns.
     async fn put(&self, namespace: &NamespaceId, key: &str, put: KvPut) -> Result<(), KvError>;
     /// Removes one entry; no error when there was none. Durable when this returns.

@@ -2,16 +2,29 @@
 //!
 //! **Owns** bulk writes, removals and reads. **Must not know** where entries are stored. **Enter at** [`mount`].
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display},
+    marker::PhantomData,
+};
 
-use axum::extract::{Request, State};
+use axum::{
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
 use base64::Engine;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned, IgnoredAny, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{namespaces::Named, values::metadata_value};
+use super::{
+    namespaces::Named,
+    values::{metadata_json, until_sent},
+};
 use crate::{
     api::{
         Deps,
@@ -42,8 +55,9 @@ pub(crate) struct BulkPair {
     #[serde(default)]
     pub expiration_ttl: Option<i64>,
     /// Any JSON of at most 1024 bytes.
+    #[schema(value_type = Option<serde_json::Value>)]
     #[serde(default)]
-    pub metadata: Option<Value>,
+    pub metadata: Option<Box<RawValue>>,
 }
 
 /// What became of a bulk call.
@@ -73,7 +87,33 @@ pub(crate) struct BulkGet {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BulkValues {
     /// By key; `null` where there is none.
-    pub values: BTreeMap<String, Value>,
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
+    pub values: BTreeMap<String, Option<BulkValue>>,
+}
+
+/// A value found.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum BulkValue {
+    /// On its own.
+    Alone(Content),
+    /// With what is stored beside it.
+    WithMetadata {
+        /// The value.
+        value: Content,
+        /// `null` where there is none.
+        metadata: Box<RawValue>,
+    },
+}
+
+/// A value as it was asked for.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Content {
+    /// As text.
+    Text(String),
+    /// As the JSON that it is.
+    Json(Box<RawValue>),
 }
 
 /// Adds the calls.
@@ -92,31 +132,84 @@ pub(crate) fn mount(endpoints: &mut Endpoints) {
     endpoints.add(read.here().takes::<BulkGet>().answers::<BulkValues>(), get_bulk);
 }
 
-async fn read_list<T: serde::de::DeserializeOwned>(request: Request) -> Result<Vec<T>, ApiError> {
-    let (parts, body) = request.into_parts();
-    let bytes = body::read(&parts.headers, body, "the bulk body", limits::BULK_BYTES_MAX).await?;
-    let list: Vec<T> = parse_json("body", &bytes)?;
-    if list.len() > limits::BULK_KEYS_MAX {
-        return Err(ApiError::field("body", format!("has more than {} entries", limits::BULK_KEYS_MAX)));
+/// The entries of a bulk body.
+struct Entries<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(EntriesVisitor(PhantomData))
     }
-    Ok(list)
+}
+
+struct EntriesVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
+    type Value = Entries<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    /// Ends at the first entry too many: a body full of small ones would take many times its size in memory.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Entries<T>, A::Error> {
+        let mut entries = Vec::new();
+        while entries.len() < limits::BULK_KEYS_MAX {
+            match sequence.next_element()? {
+                Some(entry) => entries.push(entry),
+                None => return Ok(Entries(entries)),
+            }
+        }
+        match sequence.next_element::<IgnoredAny>()? {
+            None => Ok(Entries(entries)),
+            Some(_) => Err(de::Error::custom(format!("has more than {} entries", limits::BULK_KEYS_MAX))),
+        }
+    }
+}
+
+async fn read_body(request: Request) -> Result<Bytes, ApiError> {
+    let (parts, body) = request.into_parts();
+    body::read(&parts.headers, body, "the bulk body", limits::BULK_BYTES_MAX).await
+}
+
+/// The list in a body, which goes.
+fn entries<T: DeserializeOwned>(body: Bytes) -> Result<Vec<T>, ApiError> {
+    let Entries(entries) = parse_json("body", &body)?;
+    Ok(entries)
+}
+
+/// Does what takes long enough to hold up other calls. It goes on when its caller leaves, so a turn has to go along.
+async fn aside<T, F>(work: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, ApiError> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(ApiError::internal(&error)),
+    }
 }
 
 async fn put_bulk(State(deps): State<Deps>, Named(namespace): Named, request: Request) -> Reply<BulkView> {
-    let _turn = deps.turn().await?;
-    let pairs: Vec<BulkPair> = read_list(request).await?;
+    let turn = deps.turn().await?;
+    let body = read_body(request).await?;
     let now_s = deps.now_s();
-    let mut entries = Vec::with_capacity(pairs.len());
+    let (puts, _turn) = aside(move || Ok((puts(body, now_s)?, turn))).await?;
+    let count = puts.len() as u64;
+    deps.kv.put_many(&namespace.id, puts).await.map_err(ApiError::kv_write)?;
+    Ok(Answer::ok(BulkView { successful_key_count: count, unsuccessful_keys: Vec::new() }))
+}
+
+fn puts(body: Bytes, now_s: u64) -> Result<Vec<(String, KvPut)>, ApiError> {
+    let pairs: Vec<BulkPair> = entries(body)?;
+    let mut puts = Vec::with_capacity(pairs.len());
     for (place, pair) in pairs.into_iter().enumerate() {
         let value = decode(place, pair.value, pair.base64)?;
-        let metadata = pair.metadata.filter(|value| !value.is_null()).map(|value| value.to_string());
+        let metadata = pair.metadata.map(|json| Box::<str>::from(json).into_string());
         let expiry = KvExpiry { at_s: pair.expiration, ttl_s: pair.expiration_ttl };
         let put = KvPut::check(&pair.key, value, metadata, expiry, now_s)?;
-        entries.push((pair.key, put));
+        puts.push((pair.key, put));
     }
-    let count = entries.len() as u64;
-    deps.kv.put_many(&namespace.id, entries).await.map_err(ApiError::kv_write)?;
-    Ok(Answer::ok(BulkView { successful_key_count: count, unsuccessful_keys: Vec::new() }))
+    Ok(puts)
 }
 
 fn decode(place: usize, value: String, is_base64: bool) -> Result<Bytes, ApiError> {
@@ -130,19 +223,25 @@ fn decode(place: usize, value: String, is_base64: bool) -> Result<Bytes, ApiErro
 }
 
 async fn delete_bulk(State(deps): State<Deps>, Named(namespace): Named, request: Request) -> Reply<BulkView> {
-    let _turn = deps.turn().await?;
-    let keys: Vec<String> = read_list(request).await?;
-    keys.iter().try_for_each(|key| check_key(key))?;
+    let turn = deps.turn().await?;
+    let body = read_body(request).await?;
+    let (keys, _turn) = aside(move || Ok((keys(body)?, turn))).await?;
     let count = keys.len() as u64;
     deps.kv.delete_many(&namespace.id, keys).await.map_err(ApiError::kv_write)?;
     Ok(Answer::ok(BulkView { successful_key_count: count, unsuccessful_keys: Vec::new() }))
+}
+
+fn keys(body: Bytes) -> Result<Vec<String>, ApiError> {
+    let keys: Vec<String> = entries(body)?;
+    keys.iter().try_for_each(|key| check_key(key))?;
+    Ok(keys)
 }
 
 async fn get_bulk(
     State(deps): State<Deps>,
     Named(namespace): Named,
     JsonBody(body): JsonBody<BulkGet>,
-) -> Reply<BulkValues> {
+) -> Result<Response, ApiError> {
     if body.keys.is_empty() || body.keys.len() > limits::BULK_GET_KEYS_MAX {
         return Err(ApiError::field("keys", format!("use 1 to {} keys", limits::BULK_GET_KEYS_MAX)));
     }
@@ -152,7 +251,7 @@ async fn get_bulk(
         Some(_) => return Err(ApiError::field("type", "use text or json")),
     };
     body.keys.iter().try_for_each(|key| check_key(key))?;
-    let _turn = deps.turn().await?;
+    let turn = deps.turn().await?;
     let (mut values, mut total) = (BTreeMap::new(), 0);
     for key in body.keys {
         let found = deps.kv.get(&namespace.id, &key).await?;
@@ -162,29 +261,28 @@ async fn get_bulk(
             return Err(ApiError::TooLarge { what, limit_bytes: limits::BULK_GET_BYTES_MAX });
         }
         let value = match found {
-            None => Value::Null,
+            None => None,
             Some(entry) => {
-                let value = bulk_value(&key, &entry.value, as_json)?;
-                if body.with_metadata {
-                    let metadata = entry.metadata.as_deref().map_or(Value::Null, metadata_value);
-                    serde_json::json!({ "value": value, "metadata": metadata })
+                let value = content(&key, entry.value, as_json)?;
+                Some(if body.with_metadata {
+                    let metadata = entry.metadata.map(metadata_json).unwrap_or_default();
+                    BulkValue::WithMetadata { value, metadata }
                 } else {
-                    value
-                }
+                    BulkValue::Alone(value)
+                })
             }
         };
         values.insert(key, value);
     }
-    Ok(Answer::ok(BulkValues { values }))
+    Ok(until_sent(Answer::ok(BulkValues { values }).into_response(), turn))
 }
 
-fn bulk_value(key: &str, bytes: &[u8], as_json: bool) -> Result<Value, ApiError> {
-    if as_json {
-        return serde_json::from_slice(bytes)
-            .map_err(|error| ApiError::field("type", format!("the value of {key:?} is not JSON: {error}")));
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(Value::String(text.to_owned())),
-        Err(_) => Err(ApiError::field("keys", format!("the value of {key:?} is not text; read it alone"))),
+fn content(key: &str, bytes: Bytes, as_json: bool) -> Result<Content, ApiError> {
+    let no_json = |why: &dyn Display| ApiError::field("type", format!("the value of {key:?} is not JSON: {why}"));
+    match (String::from_utf8(bytes.into()), as_json) {
+        (Ok(text), false) => Ok(Content::Text(text)),
+        (Ok(text), true) => RawValue::from_string(text).map(Content::Json).map_err(|error| no_json(&error)),
+        (Err(_), false) => Err(ApiError::field("keys", format!("the value of {key:?} is not text; read it alone"))),
+        (Err(error), true) => Err(no_json(&error)),
     }
 }

@@ -3,15 +3,20 @@
 //! **Owns** the calls about one key and the listing of keys. **Must not know** where entries are stored. **Enter at**
 //! [`mount`].
 
+use std::time::Duration;
+
 use axum::{
-    body::Body,
+    body::{Body, BodyDataStream, HttpBody as _},
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
+use skerry_proto::id::NamespaceId;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::namespaces::Named;
@@ -26,11 +31,14 @@ use crate::{
         params::Params,
         query::Query,
     },
-    kv::{KvExpiry, KvKey, KvListOptions, KvPut, check_key, check_key_length, limits},
+    kv::{KvEntry, KvExpiry, KvKey, KvListOptions, KvPut, check_key, check_key_length, limits},
+    turn::SMALL_BODY_BYTES_MAX,
 };
 
 /// BOUND: part headers, boundaries and the metadata on top of a value.
 const FRAMING_BYTES_MAX: usize = 64 << 10;
+/// BOUND: bytes of a large answer that are handed on at once, and so may lie in memory beyond its turn.
+const PIECE_BYTES_MAX: usize = 64 << 10;
 
 /// A key with what is stored beside its value.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,19 +49,21 @@ pub(crate) struct KeyView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expiration: Option<u64>,
     /// What was stored beside the value.
+    #[schema(value_type = Option<Value>)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Value>,
+    pub metadata: Option<Box<RawValue>>,
 }
 
 impl KeyView {
     fn of(key: KvKey) -> Self {
-        Self { name: key.name, expiration: key.expiration, metadata: key.metadata.as_deref().map(metadata_value) }
+        Self { name: key.name, expiration: key.expiration, metadata: key.metadata.map(metadata_json) }
     }
 }
 
-/// Stored metadata as JSON; the store holds only what was JSON when it came.
-pub(crate) fn metadata_value(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or(Value::Null)
+/// Stored metadata as it was written; the store holds only what was JSON when it came. A [`Value`] would lose some of it: it
+/// knows neither half a surrogate pair nor more than 128 levels.
+pub(super) fn metadata_json(text: String) -> Box<RawValue> {
+    RawValue::from_string(text).unwrap_or_default()
 }
 
 /// Adds the calls.
@@ -99,22 +109,48 @@ async fn list_keys(State(deps): State<Deps>, Named(namespace): Named, query: Que
 async fn get_value(State(deps): State<Deps>, Named(namespace): Named, params: Params) -> Result<Response, ApiError> {
     let key = params.text("key")?;
     check_key(key)?;
-    let Some(entry) = deps.kv.get(&namespace.id, key).await? else {
-        return Err(ApiError::not_found(Thing::Key, format!("{key:?}")));
-    };
+    let (entry, turn) = read_in_turn(&deps, &namespace.id, key).await?;
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     if let Some(expiration) = entry.expiration {
         headers.insert("expiration", HeaderValue::from(expiration));
     }
-    Ok((headers, entry.value).into_response())
+    let response = (headers, entry.value).into_response();
+    Ok(match turn {
+        Some(turn) => until_sent(response, turn),
+        None => response,
+    })
 }
 
-async fn get_metadata(State(deps): State<Deps>, Named(namespace): Named, params: Params) -> Reply<Value> {
+/// An entry, with a turn if its value is large.
+async fn read_in_turn(
+    deps: &Deps,
+    namespace: &NamespaceId,
+    key: &str,
+) -> Result<(KvEntry, Option<OwnedSemaphorePermit>), ApiError> {
+    let entry = read_entry(deps, namespace, key).await?;
+    if entry.value.len() <= SMALL_BODY_BYTES_MAX {
+        return Ok((entry, None));
+    }
+    if let Some(turn) = deps.turns.take_within(Duration::ZERO).await {
+        return Ok((entry, Some(turn)));
+    }
+    // Only the value itself says how large it is, and whoever waits for a turn must not hold it meanwhile.
+    drop(entry);
+    let turn = deps.turn().await?;
+    Ok((read_entry(deps, namespace, key).await?, Some(turn)))
+}
+
+async fn read_entry(deps: &Deps, namespace: &NamespaceId, key: &str) -> Result<KvEntry, ApiError> {
+    let found = deps.kv.get(namespace, key).await?;
+    found.ok_or_else(|| ApiError::not_found(Thing::Key, format!("{key:?}")))
+}
+
+async fn get_metadata(State(deps): State<Deps>, Named(namespace): Named, params: Params) -> Reply<Box<RawValue>> {
     let key = params.text("key")?;
     check_key(key)?;
-    match deps.kv.get(&namespace.id, key).await? {
-        Some(entry) => Ok(Answer::ok(entry.metadata.as_deref().map_or(Value::Null, metadata_value))),
+    match deps.kv.head(&namespace.id, key).await? {
+        Some(found) => Ok(Answer::ok(found.metadata.map(metadata_json).unwrap_or_default())),
         None => Err(ApiError::not_found(Thing::Key, format!("{key:?}"))),
     }
 }
@@ -184,5 +220,40 @@ fn form_error(error: &multer::Error) -> ApiError {
         }
         error if body::is_stalled(error) => body::stalled("the value"),
         error => ApiError::field("multipart", format!("can not be read: {error}")),
+    }
+}
+
+/// An answer whose turn ends once all but its last pieces are sent. A small one is no burden and gives its turn back at once.
+pub(super) fn until_sent(response: Response, turn: OwnedSemaphorePermit) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let length = body.size_hint().exact();
+    if length.is_some_and(|length| length <= SMALL_BODY_BYTES_MAX as u64) {
+        return Response::from_parts(parts, body);
+    }
+    if let Some(length) = length {
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    let sending = Sending { body: body.into_data_stream(), rest: Bytes::new(), _turn: turn };
+    Response::from_parts(parts, Body::from_stream(stream::unfold(sending, Sending::piece)))
+}
+
+/// A large answer on its way out.
+struct Sending {
+    body: BodyDataStream,
+    rest: Bytes,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Sending {
+    async fn piece(mut self) -> Option<(Result<Bytes, axum::Error>, Self)> {
+        if self.rest.is_empty() {
+            match self.body.next().await? {
+                Ok(bytes) => self.rest = bytes,
+                Err(error) => return Some((Err(error), self)),
+            }
+        }
+        // A copy: a slice would keep the whole in memory for as long as the client does not take it.
+        let piece = Bytes::copy_from_slice(&self.rest.split_to(PIECE_BYTES_MAX.min(self.rest.len())));
+        Some((Ok(piece), self))
     }
 }
