@@ -10,6 +10,7 @@ mod certificate;
 mod duty;
 mod figures;
 mod follow;
+mod machines;
 mod ready;
 
 use std::{
@@ -28,8 +29,8 @@ use skerry_control::{
 };
 use tokio::sync::Semaphore;
 
-use self::certificate::ApiCertificate;
 pub use self::ready::Ready;
+use self::{certificate::ApiCertificate, machines::Machines};
 use crate::{
     bindings::egress::{Egress, EgressRule},
     config::{Config, Listen, Role},
@@ -117,7 +118,10 @@ impl App {
             runtime: runtime.clone(),
             specs: Specs::new(control.bundles(), control.sealer()),
             kv: Arc::clone(&all_kv),
-            egress: Egress::build(EgressRule { allow: config.egress_allow.clone() }),
+            egress: Egress::build(EgressRule {
+                allow: config.egress_allow.clone(),
+                members: Some(Arc::new(Machines(control.clone()))),
+            }),
             tails: Arc::clone(&tails),
             metrics: Arc::clone(&metrics),
             tracer: tracer.clone(),

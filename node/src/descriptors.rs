@@ -4,8 +4,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that a node needs beside end users' connections: stores, listeners, and some for workers' outgoing ones.
-const BESIDE_CONNECTIONS: u64 = 1024;
+/// Descriptors that a node needs beside connections: stores, listeners, the mesh.
+const OWN: u64 = 1024;
 
 /// Raises the soft limit to the hard one; the limit then, or `None` when there is none. Debian's soft limit is 1024, meant for
 /// programs that use `select`; the hard one is 524 288 for a service.
@@ -19,9 +19,10 @@ pub fn raise() -> Option<u64> {
     limit.maximum
 }
 
-/// Says so when `connections_max` end users' connections would not fit.
-pub fn check(limit: Option<u64>, connections_max: usize) {
-    let needed = u64::try_from(connections_max).unwrap_or(u64::MAX).saturating_add(BESIDE_CONNECTIONS);
+/// Says so when `connections_max` end users' connections would not fit, beside `outgoing_max` of workers.
+pub fn check(limit: Option<u64>, connections_max: usize, outgoing_max: usize) {
+    let connections = connections_max.saturating_add(outgoing_max);
+    let needed = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OWN);
     if let Some(limit) = limit.filter(|limit| *limit < needed) {
         tracing::warn!(
             limit,

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use skerry_node::{
     app::App,
+    bindings::egress,
     command::{backup, init},
     config::{Config, LogFormat, Settings},
     descriptors,
@@ -98,7 +99,7 @@ fn event_loop() -> anyhow::Result<tokio::runtime::Runtime> {
 
 fn serve(config: Config) -> anyhow::Result<()> {
     let _flush = telemetry::start(config.log_format, &config.log)?;
-    descriptors::check(descriptors::raise(), config.ingress.connections_max);
+    descriptors::check(descriptors::raise(), config.ingress.connections_max, egress::CONNECTIONS_MAX);
     event_loop()?.block_on(async {
         // Before the start, so that a signal during a long one is not lost.
         let mut terminate = signal(SignalKind::terminate())?;

@@ -6,29 +6,21 @@
 //! The rule is applied to the address that is connected to, after resolving, for each connection: a name that resolves
 //! elsewhere the second time gains nothing. Redirects are followed by the worker, so each comes here as a request.
 
-use std::{
-    error::Error,
-    future::Future,
-    io,
-    net::{IpAddr, SocketAddr},
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+mod places;
+mod pools;
+mod resolver;
+
+use std::{error::Error, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::BodyExt;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{
-        Builder, Client,
-        connect::{HttpConnector, dns::Name},
-    },
-    rt::{TokioExecutor, TokioTimer},
-};
-use tower::Service;
+use skerry_proto::id::AccountId;
 
+pub use self::pools::CONNECTIONS_MAX;
+use self::{
+    pools::{Pool, Pools},
+    resolver::ResolveError,
+};
 use super::{
     framing::{drop_false_length, known_length, remove_hop_by_hop},
     outbound::OutboundError,
@@ -43,34 +35,43 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// BOUND: from sending a request to the answer's headers; Cloudflare's limit for origins.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(100);
-/// BOUND: unused connections kept for one host.
-const IDLE_PER_HOST_MAX: usize = 32;
-/// BOUND: how long an unused connection is kept; most servers close theirs after 60 s.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// BOUND: bytes of an answer's headers; Cloudflare's limit.
 const HEADER_BYTES_MAX: usize = 128 << 10;
 
-type Connector = HttpsConnector<HttpConnector<GuardedResolver>>;
-
-/// Connections to the Internet, shared by all workers.
+/// Connections to the Internet.
 #[derive(Debug, Clone)]
 pub struct Egress {
-    client: Client<Connector, Body>,
-    /// For WebSockets, which need HTTP/1.1 and keep their connection.
-    sockets: Client<Connector, Body>,
+    pools: Arc<Pools>,
     rule: Arc<EgressRule>,
 }
 
-/// Which addresses workers may reach.
-#[derive(Debug, Clone, Default)]
+/// Which addresses workers may reach: what the operator allows, and public ones that are no machine's of the cluster, whose
+/// firewall may let in more from there.
+#[derive(Clone, Default)]
 pub struct EgressRule {
-    /// Inner ranges that the operator allows beside all public addresses.
+    /// Ranges that the operator allows beside these.
     pub allow: Vec<Cidr>,
+    /// The cluster's machines; `None`: nobody knows any.
+    pub members: Option<Arc<dyn Members>>,
+}
+
+/// Who knows the cluster's machines.
+pub trait Members: Send + Sync {
+    /// Whether one of them has this address.
+    fn have(&self, address: IpAddr) -> bool;
 }
 
 impl EgressRule {
     fn permits(&self, address: IpAddr) -> bool {
-        is_public(address) || self.allow.iter().any(|range| range.contains(address))
+        let address = address.to_canonical();
+        let is_member = || self.members.as_ref().is_some_and(|members| members.have(address));
+        self.allow.iter().any(|range| range.contains(address)) || (is_public(address) && !is_member())
+    }
+}
+
+impl fmt::Debug for EgressRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EgressRule").field("allow", &self.allow).finish_non_exhaustive()
     }
 }
 
@@ -79,33 +80,30 @@ impl Egress {
     #[must_use]
     pub fn build(rule: EgressRule) -> Self {
         let rule = Arc::new(rule);
-        let tls = || {
-            let provider = rustls::crypto::ring::default_provider();
-            let builder = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider);
-            builder.expect("ring offers the default protocol versions").https_or_http()
-        };
-        let client = builder().build(tls().enable_all_versions().wrap_connector(tcp(&rule)));
-        let sockets = builder().build(tls().enable_http1().wrap_connector(tcp(&rule)));
-        Self { client, sockets, rule }
+        Self { pools: Arc::new(Pools::new(Arc::clone(&rule))), rule }
     }
 
-    /// Sends a request with an absolute URI and waits for the answer's headers.
-    pub async fn fetch(&self, mut request: Request<Body>) -> Result<Response<Body>, OutboundError> {
+    /// Sends a request of an account's worker, with an absolute URI, and waits for the answer's headers.
+    pub async fn fetch(
+        &self,
+        account: &AccountId,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, OutboundError> {
         remove_hop_by_hop(request.headers_mut());
-        self.send(&self.client, request).await
+        self.send(&self.pools.of(account).client, request).await
     }
 
     /// Sends a WebSocket's handshake, whose headers the caller has written. When the answer is 101, its extensions hold what
     /// [`hyper::upgrade::on`] waits for.
-    pub async fn handshake(&self, request: Request<Body>) -> Result<Response<Body>, OutboundError> {
-        self.send(&self.sockets, request).await
+    pub async fn handshake(
+        &self,
+        account: &AccountId,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, OutboundError> {
+        self.send(&self.pools.of(account).sockets, request).await
     }
 
-    async fn send(
-        &self,
-        client: &Client<Connector, Body>,
-        mut request: Request<Body>,
-    ) -> Result<Response<Body>, OutboundError> {
+    async fn send(&self, client: &Pool, mut request: Request<Body>) -> Result<Response<Body>, OutboundError> {
         self.check_literal(request.uri())?;
         // The client writes the host of the URI; a worker can not claim to want another.
         request.headers_mut().remove(header::HOST);
@@ -149,60 +147,6 @@ fn frame(request: &mut Request<Body>) {
     }
 }
 
-fn tcp(rule: &Arc<EgressRule>) -> HttpConnector<GuardedResolver> {
-    let mut tcp = HttpConnector::new_with_resolver(GuardedResolver { rule: Arc::clone(rule) });
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    tcp
-}
-
-fn builder() -> Builder {
-    let mut builder = Client::builder(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-        .http1_max_buf_size(HEADER_BYTES_MAX)
-        .http2_max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX));
-    builder
-}
-
-/// Resolves names and drops the addresses that workers may not reach.
-#[derive(Debug, Clone)]
-struct GuardedResolver {
-    rule: Arc<EgressRule>,
-}
-
-/// Why a name gave no address to connect to.
-#[derive(Debug, thiserror::Error)]
-enum ResolveError {
-    #[error("the name can not be resolved")]
-    Lookup(#[source] io::Error),
-    #[error("every address of the name is refused")]
-    Refused,
-}
-
-impl Service<Name> for GuardedResolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = ResolveError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ResolveError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ResolveError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let rule = Arc::clone(&self.rule);
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(ResolveError::Lookup)?;
-            let addresses: Vec<SocketAddr> = found.filter(|address| rule.permits(address.ip())).collect();
-            if addresses.is_empty() { Err(ResolveError::Refused) } else { Ok(addresses.into_iter()) }
-        })
-    }
-}
-
 fn outbound_error(host: &str, error: &(dyn Error + 'static)) -> OutboundError {
     let mut cause = Some(error);
     while let Some(current) = cause {
@@ -215,7 +159,9 @@ fn outbound_error(host: &str, error: &(dyn Error + 'static)) -> OutboundError {
 }
 
 fn refused(host: &str) -> OutboundError {
-    OutboundError::Refused(format!("{host} is not a public address: the operator may allow it with egress_allow"))
+    OutboundError::Refused(format!(
+        "{host} is not a public address, or one of this cluster's: the operator may allow it with egress_allow"
+    ))
 }
 
 #[cfg(test)]
@@ -223,6 +169,10 @@ mod tests {
     use http_body_util::Empty;
 
     use super::*;
+
+    fn account() -> AccountId {
+        AccountId::new(&"a".repeat(32)).unwrap()
+    }
 
     fn get(url: &str) -> Request<Body> {
         let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
@@ -239,9 +189,25 @@ mod tests {
             "http://localhost:1/",
             "http://[::ffff:127.0.0.1]:1/",
         ] {
-            let error = egress.fetch(get(url)).await.unwrap_err();
+            let error = egress.fetch(&account(), get(url)).await.unwrap_err();
             assert!(matches!(error, OutboundError::Refused(_)), "{url}: {error}");
         }
+    }
+
+    #[test]
+    fn the_clusters_own_machines_are_refused_unless_the_operator_lists_them() {
+        struct One(IpAddr);
+        impl Members for One {
+            fn have(&self, address: IpAddr) -> bool {
+                address == self.0
+            }
+        }
+        let (ours, other): (IpAddr, IpAddr) = ("9.9.9.9".parse().unwrap(), "8.8.8.8".parse().unwrap());
+        let rule = |allow| EgressRule { allow, members: Some(Arc::new(One(ours))) };
+        let closed = rule(Vec::new());
+        assert_eq!([ours, other].map(|address| closed.permits(address)), [false, true]);
+        let mapped: IpAddr = "::ffff:9.9.9.9".parse().unwrap();
+        assert!(!closed.permits(mapped) && rule(vec!["9.9.9.9".parse().unwrap()]).permits(mapped));
     }
 
     #[tokio::test]
@@ -256,12 +222,12 @@ mod tests {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nkeep-alive: 5\r\n\r\nok").await.unwrap();
             String::from_utf8_lossy(&request[..length]).to_lowercase()
         });
-        let egress = Egress::build(EgressRule { allow: vec!["127.0.0.0/8".parse().unwrap()] });
+        let egress = Egress::build(EgressRule { allow: vec!["127.0.0.0/8".parse().unwrap()], members: None });
         let mut request = get(&format!("http://localhost:{}/x?y", address.port()));
         request.headers_mut().insert(header::CONNECTION, "x-drop".parse().unwrap());
         request.headers_mut().insert("x-drop", "1".parse().unwrap());
         request.headers_mut().insert("x-keep", "1".parse().unwrap());
-        let response = egress.fetch(request).await.unwrap();
+        let response = egress.fetch(&account(), request).await.unwrap();
         assert!(!response.headers().contains_key("keep-alive"));
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
         let seen = server.await.unwrap();

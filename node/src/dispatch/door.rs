@@ -12,7 +12,7 @@ use skerry_control::{
     kv::KvError,
     trace::SpanKind,
 };
-use skerry_proto::id::{NamespaceId, VersionId};
+use skerry_proto::id::{AccountId, NamespaceId, VersionId};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -116,19 +116,22 @@ impl Door {
     }
 
     /// Sends a request to the Internet.
-    async fn outside(&self, mut request: Request<Body>) -> Result<Response<Body>, OutboundError> {
+    async fn outside(&self, account: &AccountId, mut request: Request<Body>) -> Result<Response<Body>, OutboundError> {
         let deps = &self.dispatch.inner.deps;
         deps.metrics.egress_requests.inc();
+        let upgrade = request.headers().get(header::UPGRADE);
+        let wants_socket = upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        // Before the count of hops is written: a worker's `Connection` may name that too.
+        remove_hop_by_hop(request.headers_mut());
         hops::write(request.headers_mut(), self.journey.hops);
         let event = self.journey.span.as_ref();
         let mut span = traced::made(&deps.tracer, event, SpanKind::Client, &request);
         traced::name_in(request.headers_mut(), &span, event);
         let _place = self.connecting.acquire().await.expect("the semaphore is never closed");
-        let upgrade = request.headers().get(header::UPGRADE);
-        let result = if upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")) {
-            open_socket(&deps.egress, request).await
+        let result = if wants_socket {
+            open_socket(&deps.egress, account, request).await
         } else {
-            deps.egress.fetch(request).await
+            deps.egress.fetch(account, request).await
         };
         traced::returned(&mut span, &result);
         result
@@ -155,7 +158,7 @@ impl Outbound for Door {
                 }
                 self.nested(cx, (&site, preview), request, None).await
             }
-            None => self.outside(request).await,
+            None => self.outside(&cx.worker.account, request).await,
         }
     }
 
@@ -236,15 +239,20 @@ fn failure(error: &WorkerError) -> Option<LogRecord> {
 }
 
 /// Opens a WebSocket to the Internet; the answer carries the worker's end when the other side agrees.
-async fn open_socket(egress: &Egress, mut request: Request<Body>) -> Result<Response<Body>, OutboundError> {
-    remove_hop_by_hop(request.headers_mut());
+async fn open_socket(
+    egress: &Egress,
+    account: &AccountId,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, OutboundError> {
     let accept = socket::begin(request.headers_mut());
-    let mut response = egress.handshake(request).await?;
+    let mut response = egress.handshake(account, request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(response);
     }
     let upgrade = response.extensions_mut().remove::<OnUpgrade>();
-    let agreed = response.headers().get(header::SEC_WEBSOCKET_ACCEPT) == Some(&accept);
+    // RFC 6455 section 4.1: a server that names an extension which nobody offered is not to be trusted with the rest.
+    let agreed = response.headers().get(header::SEC_WEBSOCKET_ACCEPT) == Some(&accept)
+        && !response.headers().contains_key(header::SEC_WEBSOCKET_EXTENSIONS);
     let (Some(upgrade), true) = (upgrade, agreed) else {
         return Err(OutboundError::Network("the server's answer is not the one of a WebSocket".into()));
     };

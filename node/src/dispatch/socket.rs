@@ -15,14 +15,15 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use ring::digest;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::{MissedTickBehavior, interval, timeout},
 };
 pub use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Message,
+        Error, Message,
+        error::ProtocolError,
         protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
     },
 };
@@ -79,6 +80,8 @@ pub fn begin(headers: &mut HeaderMap) -> HeaderValue {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     headers.insert(header::SEC_WEBSOCKET_KEY, key);
+    // Whoever the worker speaks for may have offered some; none is spoken here.
+    headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
     accept
 }
 
@@ -106,23 +109,49 @@ pub async fn serve(upgrade: OnUpgrade, role: Role, ends: Ends, stopping: Cancell
     carry(socket, ends, stopping, PACE).await;
 }
 
+/// How the way from the peer to the worker ended.
+enum Inward {
+    /// The peer has closed.
+    Closed(Option<CloseFrame>),
+    /// The peer broke a rule, and is to be told which.
+    Failed(CloseCode),
+    /// The peer is gone, or shows no life.
+    Gone,
+    /// The worker is gone. What it has said may not have left yet.
+    Unheard,
+}
+
 async fn carry<S>(socket: WebSocketStream<S>, ends: Ends, stopping: CancellationToken, pace: Pace)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (sink, stream) = socket.split();
-    let Ends { outgoing, incoming } = ends;
-    let inward = to_worker(stream, outgoing, pace);
-    let outward = to_wire(sink, incoming, stopping, pace);
-    tokio::pin!(inward, outward);
-    // Whoever ends first leaves the other a while for its part of the closing handshake.
-    tokio::select! {
-        () = &mut inward => { let _late = timeout(CLOSE_TIMEOUT, outward).await; }
-        told = &mut outward => if told { let _late = timeout(CLOSE_TIMEOUT, inward).await; }
-    }
+    let (mut sink, mut stream) = socket.split();
+    let Ends { outgoing: worker, incoming } = ends;
+    let end = {
+        let inward = to_worker(&mut stream, &worker, pace);
+        let outward = to_wire(&mut sink, incoming, stopping, pace);
+        tokio::pin!(inward, outward);
+        tokio::select! {
+            end = &mut inward => {
+                // Otherwise nothing that the worker says reaches the peer any more.
+                if matches!(end, Inward::Unheard) {
+                    let _late = timeout(CLOSE_TIMEOUT, outward).await;
+                }
+                end
+            }
+            told = &mut outward => {
+                if !told {
+                    return;
+                }
+                timeout(CLOSE_TIMEOUT, inward).await.unwrap_or(Inward::Gone)
+            }
+        }
+    };
+    // A worker that is slow to hear of the end keeps no connection open.
+    let ((), _late) = tokio::join!(tell(&worker, &end), timeout(CLOSE_TIMEOUT, part(sink, stream, &end)));
 }
 
-async fn to_worker<S>(mut stream: SplitStream<WebSocketStream<S>>, worker: Outgoing, pace: Pace)
+async fn to_worker<S>(stream: &mut SplitStream<WebSocketStream<S>>, worker: &Outgoing, pace: Pace) -> Inward
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -130,21 +159,70 @@ where
         let message = match timeout(pace.silence, stream.next()).await.unwrap_or(None) {
             Some(Ok(Message::Text(text))) => SocketMessage::Text(text.as_str().to_owned()),
             Some(Ok(Message::Binary(bytes))) => SocketMessage::Binary(bytes),
-            Some(Ok(Message::Close(frame))) => close(frame),
             // Answered by tungstenite.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
-            Some(Err(_)) | None => SocketMessage::Close { code: ABNORMAL, reason: String::new() },
+            Some(Ok(Message::Close(frame))) => return Inward::Closed(frame),
+            Some(Err(error)) => return broken_rule(&error).map_or(Inward::Gone, Inward::Failed),
+            None => return Inward::Gone,
         };
-        let last = matches!(message, SocketMessage::Close { .. });
-        if worker.send(message).await.is_err() || last {
-            return;
+        if worker.send(message).await.is_err() {
+            return Inward::Unheard;
         }
+    }
+}
+
+/// The code of RFC 6455 section 7.4.1 for what the peer did wrong; `None` when it is merely gone.
+fn broken_rule(error: &Error) -> Option<CloseCode> {
+    match error {
+        Error::Capacity(_) => Some(CloseCode::Size),
+        Error::Utf8(_) => Some(CloseCode::Invalid),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(CloseCode::Protocol),
+        _ => None,
+    }
+}
+
+/// Tells the worker how its socket ended.
+async fn tell(worker: &Outgoing, end: &Inward) {
+    let message = match end {
+        Inward::Closed(frame) => close(frame.as_ref()),
+        Inward::Failed(code) => SocketMessage::Close { code: (*code).into(), reason: String::new() },
+        Inward::Gone => SocketMessage::Close { code: ABNORMAL, reason: String::new() },
+        Inward::Unheard => return,
+    };
+    let _gone = worker.send(message).await;
+}
+
+/// Says the last word to the peer and closes the connection.
+async fn part<S>(
+    mut sink: SplitSink<WebSocketStream<S>, Message>,
+    mut stream: SplitStream<WebSocketStream<S>>,
+    end: &Inward,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match end {
+        // tungstenite has its answer ready, and writes it when it is asked for more.
+        Inward::Closed(_) => {
+            let _nothing = stream.next().await;
+        }
+        Inward::Failed(code) => {
+            let _sent = sink.send(close_frame((*code).into(), "")).await;
+        }
+        Inward::Unheard => {}
+        Inward::Gone => return,
+    }
+    let Ok(socket) = stream.reunite(sink) else { return };
+    let mut wire = socket.into_inner();
+    if wire.shutdown().await.is_ok() {
+        // A connection that ends while its peer still sends is reset, and the last word with it (RFC 6455 section 7.1.1).
+        let _rest = tokio::io::copy(&mut wire, &mut tokio::io::sink()).await;
     }
 }
 
 /// Whether the peer has been told of the end; otherwise nothing reaches it any more.
 async fn to_wire<S>(
-    mut sink: SplitSink<WebSocketStream<S>, Message>,
+    sink: &mut SplitSink<WebSocketStream<S>, Message>,
     mut worker: Incoming,
     stopping: CancellationToken,
     pace: Pace,
@@ -182,7 +260,7 @@ fn on_the_wire(message: Option<SocketMessage>) -> Message {
     }
 }
 
-fn close(frame: Option<CloseFrame>) -> SocketMessage {
+fn close(frame: Option<&CloseFrame>) -> SocketMessage {
     match frame {
         Some(frame) => SocketMessage::Close { code: frame.code.into(), reason: frame.reason.as_str().to_owned() },
         // RFC 6455 section 7.1.5: no code was sent.
@@ -198,7 +276,7 @@ fn close_frame(code: u16, reason: &str) -> Message {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
     use super::*;
     use crate::runtime::websocket;
@@ -250,6 +328,58 @@ mod tests {
             drop((peer, worker));
         };
         tokio::join!(carrying, pinged);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_closes_is_answered_with_its_code() {
+        for (role, theirs) in [(Role::Server, Role::Client), (Role::Client, Role::Server)] {
+            let (peer, ours) = duplex(1024);
+            let (wire, mut worker) = websocket::pair();
+            let mut peer = socket(peer, theirs).await;
+            let carrying = carry(socket(ours, role).await, wire, CancellationToken::new(), PACE);
+            let closing = async {
+                let goodbye = close_frame(4001, "bye");
+                peer.send(goodbye.clone()).await.unwrap();
+                assert_eq!(peer.next().await.unwrap().unwrap(), goodbye, "{role:?}");
+                drop(peer);
+            };
+            tokio::join!(carrying, closing);
+            let heard = worker.incoming.recv().await;
+            assert_eq!(heard, Some(SocketMessage::Close { code: 4001, reason: "bye".into() }), "{role:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_breaks_a_rule_is_told_which() {
+        // A client masks its frames; zeros change nothing.
+        for (what, frame, code) in [
+            ("a text that is not UTF-8", &[0x81, 0x82, 0, 0, 0, 0, 0xff, 0xff][..], 1007),
+            ("a bit that only an extension gives a meaning", &[0xc1, 0x80, 0, 0, 0, 0][..], 1002),
+            ("a message of 1 GiB", &[0x82, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0][..], 1009),
+        ] {
+            let (mut peer, ours) = duplex(1024);
+            let (wire, mut worker) = websocket::pair();
+            let carrying = carry(socket(ours, Role::Server).await, wire, CancellationToken::new(), PACE);
+            let breaking = async {
+                peer.write_all(frame).await.unwrap();
+                let mut answer = Vec::new();
+                peer.read_to_end(&mut answer).await.unwrap();
+                drop(peer);
+                answer
+            };
+            let ((), answer) = tokio::join!(carrying, breaking);
+            let heard = worker.incoming.recv().await;
+            assert_eq!(heard, Some(SocketMessage::Close { code, reason: String::new() }), "{what}");
+            assert_eq!(answer, [&[0x88, 2][..], &code.to_be_bytes()[..]].concat(), "{what}");
+        }
+    }
+
+    #[test]
+    fn no_extension_is_offered_whatever_the_worker_wrote() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static("permessage-deflate"));
+        let _key = begin(&mut headers);
+        assert!(!headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS));
     }
 
     #[test]

@@ -64,7 +64,6 @@ pub(super) async fn serve<S>(stream: S, connection: Arc<Connection>, front: Arc<
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let _open = front.open_connection();
     let peer = connection.peer;
     let builder = front.builder().clone();
     let pace = front.pace();

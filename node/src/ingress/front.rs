@@ -16,13 +16,14 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::{rt::TokioExecutor, server::conn::auto};
-use prometheus_client::metrics::gauge::Gauge;
 use skerry_control::trace::{Span, Tracer};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     answer,
     body::{IncomingBody, Rest},
     connection, host, limits,
+    listener::Place,
     operations::Readiness,
     paced::Pace,
     peer::{Connection, Proxies, wants_socket},
@@ -74,15 +75,6 @@ pub struct Front {
     deps: FrontDeps,
 }
 
-/// Counts a connection as open while it lives.
-pub(super) struct OpenConnection(Gauge);
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 impl Front {
     /// Ready to answer.
     #[must_use]
@@ -104,10 +96,8 @@ impl Front {
         &self.config.proxies
     }
 
-    pub(super) fn open_connection(&self) -> OpenConnection {
-        let open = self.deps.metrics.connections.clone();
-        open.inc();
-        OpenConnection(open)
+    pub(super) fn place(&self, room: OwnedSemaphorePermit) -> Place {
+        Place::new(self.deps.metrics.connections.clone(), room)
     }
 
     pub(super) fn tls_failed(&self) {
@@ -123,13 +113,16 @@ impl Front {
         let began = clock::monotonic();
         let id = self.deps.dispatch.request_id();
         let accept = request.headers().get(header::ACCEPT).cloned();
-        let (version, mut span) = (request.version(), Span::none());
+        let (version, is_head) = (request.version(), request.method() == Method::HEAD);
+        let mut span = Span::none();
         let (mut response, outcome) = match self.forward(&connection, (&id, &mut span), request).await {
             Ok(response) => (response, OutcomeClass::Answered),
             Err(refusal) => {
                 let outcome = refusal.outcome();
                 refusal.log(&id.text);
-                (respond::page(&refusal, &id.text, accept.as_ref()), outcome)
+                let mut page = respond::page(&refusal, &id.text, accept.as_ref());
+                answer::finish(&mut page, is_head);
+                (page, outcome)
             }
         };
         traced::answered(&mut span, response.status());
@@ -144,7 +137,7 @@ impl Front {
 
     async fn forward(
         &self,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         (id, span): (&RequestId, &mut Span),
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Refusal> {
@@ -154,7 +147,7 @@ impl Front {
         let (mut parts, body) = request.into_parts();
         let survey = Survey::of(&parts.headers);
         *span = traced::arrived(&self.deps.tracer, &mut parts.headers, survey.traceparents);
-        refuse(&survey)?;
+        refuse(&parts.method, &survey)?;
         let is_head = parts.method == Method::HEAD;
         let mut handshake = None;
         if survey.hop_by_hop {
@@ -198,7 +191,11 @@ impl Front {
 }
 
 /// What no worker is asked, whatever it says otherwise.
-fn refuse(survey: &Survey) -> Result<(), Refusal> {
+fn refuse(method: &Method, survey: &Survey) -> Result<(), Refusal> {
+    // RFC 9110 section 9.3.6: it asks a proxy for a tunnel, and names no resource.
+    if *method == Method::CONNECT {
+        return Err(Refusal::Tunnel);
+    }
     // hyper's own limit is of its buffer, which may hold as much again before it is looked at.
     if survey.bytes > limits::HEADER_BYTES_MAX {
         return Err(Refusal::HeadersTooLarge);
@@ -231,7 +228,7 @@ impl Handshake {
 
 /// Connects the end user's socket with the worker's.
 fn switch(
-    connection: &Connection,
+    connection: &Arc<Connection>,
     handshake: Option<Handshake>,
     mut response: Response<Body>,
 ) -> Result<Response<Body>, Refusal> {
@@ -240,10 +237,16 @@ fn switch(
     answer::clean(&mut response);
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
+    // The worker may hand on what another server agreed to; on this connection no extension is spoken.
+    headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, socket::accept_key(&handshake.key));
-    let stopping = connection.tasks.stopping();
-    connection.tasks.spawn("websocket", socket::serve(handshake.upgrade, Role::Server, ends, stopping));
+    let (kept, stopping) = (Arc::clone(connection), connection.tasks.stopping());
+    connection.tasks.spawn("websocket", async move {
+        socket::serve(handshake.upgrade, Role::Server, ends, stopping).await;
+        // Until here it counts as a connection.
+        drop(kept);
+    });
     Ok(response)
 }

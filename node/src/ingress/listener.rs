@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 
-use skerry_control::catalog::Scheme;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -28,6 +28,13 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     room: Arc<Semaphore>,
+}
+
+/// The place of an end user's connection among those that there may be, counted as open while it lives.
+#[derive(Debug)]
+pub(super) struct Place {
+    open: Gauge,
+    _room: OwnedSemaphorePermit,
 }
 
 /// Why a listener can not listen. State: unchanged. Retry: no.
@@ -61,6 +68,19 @@ impl Sockets {
         self.kept.insert(name, kept);
         let address = socket.local_addr().map_err(wrong)?;
         Ok(Listener { socket, address, room })
+    }
+}
+
+impl Place {
+    pub(super) fn new(open: Gauge, room: OwnedSemaphorePermit) -> Self {
+        open.inc();
+        Self { open, _room: room }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.dec();
     }
 }
 
@@ -116,12 +136,10 @@ pub(super) async fn serve_http(listener: Listener, front: Arc<Front>, tasks: Tas
             () = stopping.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let connection = Arc::new(Connection::new(peer, Scheme::Http, None, front.proxies(), tasks.clone()));
+        let place = front.place(room);
+        let connection = Arc::new(Connection::new(peer, None, front.proxies(), tasks.clone(), place));
         let (front, stopping) = (Arc::clone(&front), stopping.clone());
-        tasks.spawn("connection", async move {
-            connection::serve(stream, connection, front, stopping).await;
-            drop(room);
-        });
+        tasks.spawn("connection", connection::serve(stream, connection, front, stopping));
     }
 }
 
@@ -139,8 +157,8 @@ pub(super) async fn serve_https(listener: Listener, acceptor: TlsAcceptor, front
         tasks.spawn("connection", async move {
             match tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
-                    let session = Some(stream.get_ref().1);
-                    let connection = Arc::new(Connection::new(peer, Scheme::Https, session, front.proxies(), sockets));
+                    let (session, place) = (Some(stream.get_ref().1), front.place(room));
+                    let connection = Arc::new(Connection::new(peer, session, front.proxies(), sockets, place));
                     connection::serve(stream, connection, front, stopping).await;
                 }
                 Ok(Err(error)) => {
@@ -152,7 +170,6 @@ pub(super) async fn serve_https(listener: Listener, acceptor: TlsAcceptor, front
                     tracing::debug!(%peer, "TLS handshake took too long");
                 }
             }
-            drop(room);
         });
     }
 }

@@ -8,12 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
 use rustls::ServerConnection;
 use skerry_control::catalog::Scheme;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-use super::streams::Streams;
+use super::{listener::Place, streams::Streams};
 use crate::{
     address::Cidr,
     dispatch::client::{self, FORWARDED_FOR, FORWARDED_PROTO},
@@ -34,7 +34,8 @@ impl Proxies {
     }
 }
 
-/// One connection of an end user or of a proxy, with everything about it that requests share.
+/// One connection of an end user or of a proxy, with everything about it that requests share. A WebSocket that takes it over keeps
+/// it, and with it the connection's place.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) peer: SocketAddr,
@@ -48,21 +49,25 @@ pub(super) struct Connection {
     dismissed: CancellationToken,
     h1: RequestCf,
     h2: RequestCf,
+    _place: Place,
 }
 
 impl Connection {
+    /// `session` is that of TLS, where it is spoken.
     pub(super) fn new(
         peer: SocketAddr,
-        scheme: Scheme,
         session: Option<&ServerConnection>,
         proxies: &Proxies,
         tasks: Tasks,
+        place: Place,
     ) -> Self {
+        let scheme = if session.is_some() { Scheme::Https } else { Scheme::Http };
         let ip = peer.ip().to_canonical();
         let address = HeaderValue::from_str(&ip.to_string()).expect("an address is printable ASCII");
         let (h1, h2) = (cf("HTTP/1.1", session), cf("HTTP/2", session));
         let (streams, dismissed) = (Streams::default(), CancellationToken::new());
-        Self { peer, scheme, address, is_proxy: proxies.trusts(ip), tasks, streams, dismissed, h1, h2 }
+        let is_proxy = proxies.trusts(ip);
+        Self { peer, scheme, address, is_proxy, tasks, streams, dismissed, h1, h2, _place: place }
     }
 
     /// `request.cf`.
@@ -131,17 +136,26 @@ fn cf(protocol: &str, session: Option<&ServerConnection>) -> RequestCf {
 
 /// Whether a request asks for a WebSocket (RFC 6455 section 4.2.1).
 pub(super) fn wants_socket(headers: &HeaderMap) -> bool {
-    headers.get(header::UPGRADE).is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    lists(headers, &header::UPGRADE, b"websocket") && lists(headers, &header::CONNECTION, b"upgrade")
+}
+
+fn lists(headers: &HeaderMap, name: &HeaderName, word: &[u8]) -> bool {
+    let mut words = headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    words.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::metrics::gauge::Gauge;
+    use tokio::sync::Semaphore;
+
     use super::*;
     use crate::dispatch::client::CONNECTING_IP;
 
     fn connection(peer: &str, trusted: &str) -> Connection {
         let proxies = Proxies { ranges: [trusted.parse().unwrap()].into() };
-        Connection::new(peer.parse().unwrap(), Scheme::Http, None, &proxies, Tasks::new())
+        let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        Connection::new(peer.parse().unwrap(), None, &proxies, Tasks::new(), Place::new(Gauge::default(), room))
     }
 
     fn claimed() -> HeaderMap {
@@ -170,6 +184,23 @@ mod tests {
         assert_eq!(scheme, Scheme::Https);
         assert_eq!(headers[CONNECTING_IP], "198.51.100.7");
         assert_eq!(headers[FORWARDED_PROTO], "https");
+    }
+
+    #[test]
+    fn a_handshake_names_the_upgrade_in_both_headers() {
+        for (upgrade, connection, expected) in [
+            ("websocket", "Upgrade", true),
+            ("WebSocket", "keep-alive, upgrade", true),
+            ("h2c, websocket", "Upgrade, HTTP2-Settings", true),
+            ("websocket", "keep-alive", false),
+            ("h2c", "Upgrade", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::UPGRADE, HeaderValue::from_static(upgrade));
+            assert!(!wants_socket(&headers), "{upgrade}");
+            headers.insert(header::CONNECTION, HeaderValue::from_static(connection));
+            assert_eq!(wants_socket(&headers), expected, "{upgrade}; {connection}");
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(super) enum Refusal {
     HeadersTooLarge,
     /// The body is over the limit.
     BodyTooLarge,
+    /// The request asks for a tunnel.
+    Tunnel,
     /// The request has come through too many nodes, this one among them most likely.
     Loop,
     /// The worker answered 101 where no WebSocket was asked for, or without one.
@@ -47,9 +49,12 @@ impl Refusal {
     /// How operators count it.
     pub(super) fn outcome(&self) -> OutcomeClass {
         match self {
-            Self::BadHost | Self::UrlTooLong | Self::HeadersTooLarge | Self::BodyTooLarge | Self::Loop => {
-                OutcomeClass::Refused
-            }
+            Self::BadHost
+            | Self::UrlTooLong
+            | Self::HeadersTooLarge
+            | Self::BodyTooLarge
+            | Self::Tunnel
+            | Self::Loop => OutcomeClass::Refused,
             Self::Dispatch(DispatchError::UnknownHost | DispatchError::NothingDeployed(_)) => OutcomeClass::Unknown,
             Self::Dispatch(DispatchError::Worker(WorkerError::Overloaded)) => OutcomeClass::Overloaded,
             Self::NotASocket | Self::Dispatch(_) => OutcomeClass::Failed,
@@ -89,6 +94,9 @@ impl Refusal {
                 "Body too large",
                 "The body is larger than this server accepts.",
             ),
+            Self::Tunnel => {
+                of(StatusCode::NOT_IMPLEMENTED, None, "Not implemented", "This server opens no tunnels for CONNECT.")
+            }
             Self::Loop => of(
                 StatusCode::LOOP_DETECTED,
                 Some(1019),

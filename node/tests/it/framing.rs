@@ -117,6 +117,24 @@ async fn an_answer_to_head_has_a_length_and_no_body_over_either_http() {
     node.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_for_head_has_no_body_over_either_http() {
+    let node = Node::start().await;
+    let code = "export default { fetch() { throw new Error('on purpose') } };";
+    node.deploy("app", "production", code, json!([])).await;
+    let client = || reqwest::Client::builder().no_proxy().resolve("app.workers.test", node.http());
+    let url = format!("http://app.workers.test:{}/", node.http().port());
+    for client in [client().build().unwrap(), client().http2_prior_knowledge().build().unwrap()] {
+        let head = client.head(&url).send().await.unwrap();
+        let length: usize = head.headers()["content-length"].to_str().unwrap().parse().unwrap();
+        assert_eq!((head.status().as_u16(), head.text().await.unwrap()), (500, String::new()));
+        // The connection is still in step.
+        let page = client.get(&url).send().await.unwrap();
+        assert_eq!((page.status().as_u16(), page.text().await.unwrap().len()), (500, length));
+    }
+    node.stop().await;
+}
+
 /// A server that answers each of its connections with `answer` and remembers the requests.
 async fn origin(answer: &'static [u8]) -> (std::net::SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -174,6 +192,28 @@ async fn an_outgoing_request_has_the_length_of_its_body_and_one_hop_more() {
     let request = seen.lock().unwrap().pop().unwrap();
     assert!(request.contains("content-length: 0\r\n") && !request.contains("content-length: 20"), "{request}");
     assert!(request.contains("cf-ew-via: 4\r\n") && !request.contains("cf-ew-via: 0"), "{request}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_can_not_take_the_count_of_hops_away() {
+    let node = open_node().await;
+    let (origin, seen) = origin(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok").await;
+    let code = format!(
+        r#"export default {{ async fetch() {{
+            const connection = "upgrade, cf-ew-via";
+            for (const headers of [{{ connection }}, {{ connection, upgrade: "websocket" }}]) {{
+                await (await fetch("http://{origin}/", {{ headers }})).text();
+            }}
+            return new Response("done");
+        }} }};"#
+    );
+    node.deploy("app", "production", &code, json!([])).await;
+    assert_eq!(node.text("app.workers.test", "/").await, "done");
+    let requests = seen.lock().unwrap().clone();
+    let [plain, socket] = &requests[..] else { panic!("{requests:?}") };
+    assert!(plain.contains("cf-ew-via: 1\r\n") && !plain.contains("upgrade"), "{plain}");
+    assert!(socket.contains("cf-ew-via: 1\r\n") && socket.contains("upgrade: websocket\r\n"), "{socket}");
     node.stop().await;
 }
 

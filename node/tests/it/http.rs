@@ -94,6 +94,15 @@ async fn a_request_without_a_host_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_worker_is_asked_for_a_tunnel() {
+    let node = Node::start().await;
+    node.deploy("app", "production", &says("fine"), json!([])).await;
+    let answer = raw(&node, "CONNECT app.workers.test:443 HTTP/1.1\r\nhost: app.workers.test:443\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn http2_is_spoken_by_prior_knowledge() {
     let node = Node::start().await;
     node.deploy("app", "production", &says("h2"), json!([])).await;

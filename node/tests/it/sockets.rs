@@ -3,15 +3,27 @@
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use skerry_node::{config::Settings, task};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Message, client::IntoClientRequest, handshake::client::Response, protocol::frame::coding::CloseCode,
+        Message,
+        client::IntoClientRequest,
+        handshake::{client::Response, derive_accept_key},
+        protocol::{
+            CloseFrame,
+            frame::{
+                Frame,
+                coding::{CloseCode, Data, OpCode},
+            },
+        },
     },
 };
 
-use crate::harness::Node;
+use crate::harness::{Node, until};
 
 /// A WebSocket of the test.
 pub(crate) struct Socket(WebSocketStream<TcpStream>);
@@ -82,6 +94,71 @@ async fn messages_pass_both_ways_and_the_worker_closes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_closes_is_answered_with_its_code() {
+    let node = Node::start().await;
+    node.deploy("app", "production", ECHO, json!([])).await;
+    let url = format!("ws://{}/", node.http());
+    let (mut socket, _) = connect_url(&url, &[("host", "app.workers.test")]).await;
+    let goodbye = Message::Close(Some(CloseFrame { code: CloseCode::Library(4001), reason: "bye".into() }));
+    socket.send(goodbye.clone()).await;
+    assert_eq!(socket.next().await, goodbye);
+    assert!(socket.0.next().await.is_none(), "the node ends the connection");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_breaks_a_rule_is_told_which() {
+    let node = Node::start().await;
+    node.deploy("app", "production", ECHO, json!([])).await;
+    let url = format!("ws://{}/", node.http());
+    let no_text = Frame::message(vec![0xff], OpCode::Data(Data::Text), true);
+    let too_large = Message::binary(vec![0; (1 << 20) + 1]);
+    for (message, code) in [(too_large, CloseCode::Size), (Message::Frame(no_text), CloseCode::Invalid)] {
+        let (mut socket, _) = connect_url(&url, &[("host", "app.workers.test")]).await;
+        socket.send(message).await;
+        let Message::Close(Some(frame)) = socket.next().await else { panic!("the node closes") };
+        assert_eq!(frame.code, code);
+    }
+    node.stop().await;
+}
+
+/// Whether the metrics have a line.
+async fn counts(node: &Node, line: &str) -> Option<()> {
+    let url = format!("http://{}/metrics", node.addresses.metrics.unwrap());
+    let metrics = node.client.get(url).send().await.unwrap().text().await.unwrap();
+    metrics.contains(line).then_some(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_socket_counts_as_a_connection() {
+    let node = Node::start().await;
+    node.deploy("app", "production", ECHO, json!([])).await;
+    let (mut socket, _) = connect_url(&format!("ws://{}/", node.http()), &[("host", "app.workers.test")]).await;
+    socket.send(Message::text("hello")).await;
+    assert_eq!(socket.next().await, Message::text("echo hello"));
+    assert!(counts(&node, "skerry_connections 1\n").await.is_some());
+    drop(socket);
+    until("the connection is over", || counts(&node, "skerry_connections 0\n")).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_extension_is_agreed_on_with_a_client() {
+    let node = Node::start().await;
+    let headers = r#"{ "sec-websocket-extensions": "permessage-deflate", "x-own": "1" }"#;
+    let code = ECHO.replace("webSocket: client }", &format!("webSocket: client, headers: {headers} }}"));
+    node.deploy("app", "production", &code, json!([])).await;
+    let offer = [("host", "app.workers.test"), ("sec-websocket-extensions", "permessage-deflate")];
+    let (mut socket, response) = connect_url(&format!("ws://{}/", node.http()), &offer).await;
+    assert_eq!(response.headers()["x-own"], "1");
+    assert!(!response.headers().contains_key("sec-websocket-extensions"));
+    socket.send(Message::text("hello")).await;
+    assert_eq!(socket.next().await, Message::text("echo hello"));
+    drop(socket);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stopping_node_says_goodbye() {
     let node = Node::start().await;
     node.deploy("app", "production", ECHO, json!([])).await;
@@ -135,5 +212,45 @@ async fn a_worker_opens_a_socket_of_its_own() {
     node.deploy("app", "production", &code, json!([])).await;
     assert_eq!(node.text("app.workers.test", "/").await, "server heard hello");
     server.await.unwrap();
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_agrees_to_an_extension_that_nobody_offered_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = task::spawn("server", async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+        }
+        let request = String::from_utf8(request).unwrap();
+        let key = request.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-accept: {}\r\nsec-websocket-extensions: permessage-deflate\r\n\r\n",
+            derive_accept_key(key.as_bytes())
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        request
+    });
+    let node =
+        Node::start_with(Settings { egress_allow: Some(vec!["127.0.0.0/8".into()]), ..Settings::default() }).await;
+    let code = format!(
+        r#"export default {{ async fetch() {{
+            const headers = {{ Upgrade: "websocket", "Sec-WebSocket-Extensions": "permessage-deflate" }};
+            try {{
+                await fetch("http://{address}/", {{ headers }});
+                return new Response("opened");
+            }} catch (error) {{
+                return new Response("refused");
+            }}
+        }} }};"#
+    );
+    node.deploy("app", "production", &code, json!([])).await;
+    assert_eq!(node.text("app.workers.test", "/").await, "refused");
+    let request = server.await.unwrap();
+    assert!(!request.contains("sec-websocket-extensions"), "{request}");
     node.stop().await;
 }
