@@ -19,12 +19,22 @@ export function openZlib(format, compress) {
 
 // What comes out of a compressor or decompressor for `bytes` (a Uint8Array or ArrayBuffer).
 export function zlib(resource, bytes, last) {
-  if (bytes.byteLength <= ZLIB_STEP) return new Uint8Array(op(OP.ZLIB_WRITE, resource, bytes, last));
   const out = [];
-  eachStep(bytes, ZLIB_STEP, (step, isLast) => {
-    out.push(new Uint8Array(op(OP.ZLIB_WRITE, resource, step, last && isLast)));
-  });
+  eachStep(bytes, ZLIB_STEP, (step, isLast) => zlibStep(resource, step, last && isLast, out));
   return concat(out);
+}
+
+// One step; the host hands over what is long in pieces, each with how much of `step` it has taken.
+function zlibStep(resource, step, last, out) {
+  for (;;) {
+    const reply = op(OP.ZLIB_WRITE, resource, step, last);
+    if (!Array.isArray(reply)) {
+      out.push(new Uint8Array(reply));
+      return;
+    }
+    out.push(new Uint8Array(reply[0]));
+    step = step.subarray(reply[1]);
+  }
 }
 
 export function openDecoder(encoding, fatal, ignoreBOM) {

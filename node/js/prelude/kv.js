@@ -16,6 +16,10 @@ const BULK_KEYS_MAX = 100;
 const LIST_KEYS_MAX = 1000;
 const CACHE_TTL_MIN_S = 30;
 const EXPIRATION_MIN_S = 60;
+const INT_MIN = -2147483648;
+const INT_MAX = 2147483647;
+
+const VALUE_LIMIT = Object.freeze({ bytes: VALUE_BYTES_MAX, error: valueTooLong });
 
 let makeKvNamespace;
 
@@ -90,18 +94,26 @@ function checkLength(method, name) {
   }
 }
 
+// A number as workerd takes it for an `int`; undefined where there is none.
+function toInt(value) {
+  if (value === undefined || value === null) return undefined;
+  const number = Number(value);
+  if (!Number.isFinite(number)) return 0;
+  if (number < INT_MIN || number > INT_MAX) {
+    throw new TypeError(`Value out of range. Must be between ${INT_MIN} and ${INT_MAX} (inclusive).`);
+  }
+  return Math.trunc(number);
+}
+
 function readOptions(method, options) {
   if (options === undefined || options === null) return { type: "text", cacheTtl: undefined };
   if (typeof options === "string") return { type: options, cacheTtl: undefined };
-  const { type, cacheTtl } = options;
-  if (cacheTtl !== undefined && cacheTtl !== null) {
-    const seconds = Number(cacheTtl);
-    if (Number.isNaN(seconds) || seconds < CACHE_TTL_MIN_S) {
-      throw failure(method, 400, `Invalid cache_ttl of ${cacheTtl}. Cache TTL must be at least ${CACHE_TTL_MIN_S}.`);
-    }
-    return { type: type === undefined ? "text" : `${type}`, cacheTtl: Math.trunc(seconds) };
+  const type = options.type ?? "text";
+  const cacheTtl = toInt(options.cacheTtl);
+  if (cacheTtl < CACHE_TTL_MIN_S) {
+    throw failure(method, 400, `Invalid cache_ttl of ${cacheTtl}. Cache TTL must be at least ${CACHE_TTL_MIN_S}.`);
   }
-  return { type: type === undefined || type === null ? "text" : `${type}`, cacheTtl: undefined };
+  return { type: `${type}`, cacheTtl };
 }
 
 function decode(bytes, type) {
@@ -132,6 +144,16 @@ async function getOne(binding, key, options) {
   };
 }
 
+function decodeOneOfMany(bytes, type) {
+  const text = utf8Decode(bytes);
+  if (type === "text") return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw failure("GET_BULK", 400, "At least one of the requested keys corresponds to a non-json value");
+  }
+}
+
 async function getBulk(binding, keys, options, withMetadata) {
   const { type, cacheTtl } = readOptions("GET_BULK", options);
   if (keys.length > BULK_KEYS_MAX) {
@@ -150,65 +172,69 @@ async function getBulk(binding, keys, options, withMetadata) {
       found.set(name, null);
       return;
     }
-    const value = decode(new Uint8Array(entry[0]), type);
+    const value = decodeOneOfMany(new Uint8Array(entry[0]), type);
     if (!withMetadata) found.set(name, value);
     else found.set(name, { value, metadata: entry[1] === null || entry[1] === undefined ? null : JSON.parse(entry[1]) });
   });
   return found;
 }
 
+function valueTooLong(length) {
+  return failure("PUT", 413, `Value length of ${length} exceeds limit of ${VALUE_BYTES_MAX}.`);
+}
+
 function checkValueLength(content) {
   // A character takes three bytes at most, so most values need no counting.
   if (typeof content === "string" && content.length * 3 <= VALUE_BYTES_MAX) return;
   const length = typeof content === "string" ? utf8Length(content) : content.byteLength;
-  if (length > VALUE_BYTES_MAX) {
-    throw failure("PUT", 413, `Value length of ${length} exceeds limit of ${VALUE_BYTES_MAX}.`);
-  }
+  if (length > VALUE_BYTES_MAX) throw valueTooLong(length);
 }
 
+// Only objects are looked at; whatever else there is has a text. A string is not copied: it may have megabytes.
 async function putValue(value) {
   if (typeof value === "string") return value;
+  if (value === null || (typeof value !== "object" && typeof value !== "function")) return `${value}`;
   if (isBufferSource(value)) return copyOf(value);
-  if (value instanceof ReadableStream) return readAllBytes(value);
+  if (value instanceof ReadableStream) return readAllBytes(value, VALUE_LIMIT);
   throw new TypeError("KV put() accepts only strings, ArrayBuffers, ArrayBufferViews, and ReadableStreams as values.");
 }
 
 function checkPutOptions(options) {
   if (options === undefined || options === null) return {};
-  const { expiration, expirationTtl, metadata } = options;
+  const { metadata } = options;
+  const expiration = toInt(options.expiration);
+  const expirationTtl = toInt(options.expirationTtl);
   const checked = {};
-  if (expirationTtl !== undefined && expirationTtl !== null) checked.expirationTtl = checkTtl(expirationTtl);
-  else if (expiration !== undefined && expiration !== null) checked.expiration = checkExpiration(expiration);
+  if (expirationTtl !== undefined) checked.expirationTtl = checkTtl(expirationTtl);
+  else if (expiration !== undefined) checked.expiration = checkExpiration(expiration);
   if (metadata !== undefined && metadata !== null) checked.metadata = checkMetadata(metadata);
   return checked;
 }
 
-function checkTtl(value) {
-  const seconds = Number.parseInt(value, 10);
-  if (Number.isNaN(seconds) || seconds <= 0) {
-    throw failure("PUT", 400, `Invalid expiration_ttl of ${value}. Please specify integer greater than 0.`);
+function checkTtl(seconds) {
+  if (seconds <= 0) {
+    throw failure("PUT", 400, `Invalid expiration_ttl of ${seconds}. Please specify integer greater than 0.`);
   }
   if (seconds < EXPIRATION_MIN_S) {
-    throw failure("PUT", 400, `Invalid expiration_ttl of ${value}. Expiration TTL must be at least ${EXPIRATION_MIN_S}.`);
+    throw failure("PUT", 400, `Invalid expiration_ttl of ${seconds}. Expiration TTL must be at least ${EXPIRATION_MIN_S}.`);
   }
   return seconds;
 }
 
-function checkExpiration(value) {
-  const seconds = Number.parseInt(value, 10);
+function checkExpiration(seconds) {
   const present = Math.floor(now() / 1000);
-  if (Number.isNaN(seconds) || seconds <= present) {
+  if (seconds <= present) {
     throw failure(
       "PUT",
       400,
-      `Invalid expiration of ${value}. Please specify integer greater than the current number of seconds since the UNIX epoch.`,
+      `Invalid expiration of ${seconds}. Please specify integer greater than the current number of seconds since the UNIX epoch.`,
     );
   }
   if (seconds < present + EXPIRATION_MIN_S) {
     throw failure(
       "PUT",
       400,
-      `Invalid expiration of ${value}. Expiration times must be at least ${EXPIRATION_MIN_S} seconds in the future.`,
+      `Invalid expiration of ${seconds}. Expiration times must be at least ${EXPIRATION_MIN_S} seconds in the future.`,
     );
   }
   return seconds;
@@ -224,28 +250,23 @@ function checkMetadata(metadata) {
   return text;
 }
 
+// Cloudflare's messages call a listing GET.
 function checkListOptions(options) {
   if (options === undefined || options === null) return {};
   const checked = {};
-  const { prefix, limit, cursor } = options;
-  if (limit !== undefined && limit !== null) checked.limit = checkLimit(limit);
+  const { prefix, cursor } = options;
+  const limit = toInt(options.limit);
+  if (limit > LIST_KEYS_MAX) {
+    throw failure("GET", 400, `Invalid key_count_limit of ${limit}. Please specify an integer less than ${LIST_KEYS_MAX}.`);
+  }
+  // Below, it counts as absent.
+  if (limit > 0) checked.limit = limit;
   if (prefix !== undefined && prefix !== null) {
     checked.prefix = `${prefix}`.toWellFormed();
-    checkLength("LIST", checked.prefix);
+    checkLength("GET", checked.prefix);
   }
   if (cursor !== undefined && cursor !== null) checked.cursor = `${cursor}`;
   return checked;
-}
-
-function checkLimit(limit) {
-  const number = Number(limit);
-  if (Number.isNaN(number) || number < 1) {
-    throw failure("LIST", 400, `Invalid key_count_limit of ${limit}. Please specify an integer greater than 0.`);
-  }
-  if (number > LIST_KEYS_MAX) {
-    throw failure("LIST", 400, `Invalid key_count_limit of ${limit}. Please specify an integer less than ${LIST_KEYS_MAX}.`);
-  }
-  return Math.trunc(number);
 }
 
 export { makeKvNamespace };

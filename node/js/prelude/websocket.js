@@ -15,7 +15,7 @@ import { copyOf, isBufferSource } from "./bytes.js";
 import { domException, webClass, webConstants } from "./errors.js";
 import { CloseEvent, ErrorEvent, MessageEvent } from "./event-types.js";
 import { Event, EventTarget, dispatchTrusted, eventHandlers } from "./events.js";
-import { atEnd, currentEvent, hold, isOpen, last, release } from "./event-context.js";
+import { atEnd, currentEvent, hold, isOpen, last, release, requestIdOf } from "./event-context.js";
 import { hashOf, hrefOf, parseUrl, protocolOf } from "./url-parts.js";
 
 const CONNECTING = 0;
@@ -276,7 +276,7 @@ export class WebSocket extends EventTarget {
     this.#bound = true;
     if (this.#socketId !== undefined) return this.#join(event);
     const peer = this.#peer;
-    const id = op(OP.SOCKET_NEW);
+    const id = op(OP.SOCKET_NEW, requestIdOf(event));
     register(id, peer, event);
     peer.#socketId = id;
     peer.#peer = undefined;

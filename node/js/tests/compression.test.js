@@ -1,4 +1,6 @@
 import { deepEqual, equal, ok, rejects, test, throws } from "./harness.js";
+import { OP, op } from "skerry:internal/host.js";
+import { openZlib, zlib } from "skerry:internal/codec.js";
 
 async function through(transform, chunks) {
   const writer = transform.writable.getWriter();
@@ -94,4 +96,39 @@ test("a stream that is given up errors its other side", async () => {
   const writer = other.writable.getWriter();
   await other.readable.cancel("why");
   await rejects(writer.closed, "why");
+});
+
+for (const format of ["gzip", "deflate", "deflate-raw", "brotli"]) {
+  test(`a little ${format} may hold a lot, which comes a mebibyte at a time`, () => {
+    const whole = new Uint8Array(3 * 1024 * 1024 + 7).fill(65);
+    whole.set(text, 2 * 1024 * 1024 - 100);
+    const packed = zlib(openZlib(format, true), whole, true);
+    ok(packed.byteLength < 64 * 1024, `${packed.byteLength} bytes`);
+    const decoder = openZlib(format, false);
+    const [first, taken] = op(OP.ZLIB_WRITE, decoder, packed, true);
+    ok(first.byteLength < 1.2 * 1024 * 1024, `${first.byteLength} bytes`);
+    ok(taken > 0 && taken <= packed.byteLength);
+    op(OP.DROP, decoder);
+    const unpacked = zlib(openZlib(format, false), packed, true);
+    equal(unpacked.byteLength, whole.byteLength);
+    ok(crypto.subtle.timingSafeEqual(unpacked, whole));
+  });
+}
+
+test("a decompression stream gives all of what a small chunk holds", async () => {
+  const whole = new Uint8Array(3 * 1024 * 1024).fill(65);
+  const packed = await new Response(new Response(whole).body.pipeThrough(new CompressionStream("gzip"))).bytes();
+  const unpacked = await new Response(new Response(packed).body.pipeThrough(new DecompressionStream("gzip"))).bytes();
+  equal(unpacked.byteLength, whole.byteLength);
+  ok(crypto.subtle.timingSafeEqual(unpacked, whole));
+});
+
+test("compressors are refused when they would take too much memory together", () => {
+  const open = [];
+  throws(() => {
+    for (let i = 0; i < 100; i++) open.push(openZlib("brotli", true));
+  }, RangeError);
+  ok(open.length > 10, `${open.length} compressors`);
+  for (const resource of open) op(OP.DROP, resource);
+  op(OP.DROP, openZlib("brotli", true));
 });

@@ -109,6 +109,29 @@ test("readAllBytes refuses chunks that are not bytes and passes errors on", asyn
   await rejects(readAllBytes(new ReadableStream({ start: (c) => c.error("e") })), "e");
 });
 
+test("readAllBytes reads no further than its limit", async () => {
+  const limit = { bytes: 4, error: (length) => new RangeError(`${length} bytes`) };
+  equal(text(await readAllBytes(createTextReadable("four"), limit)), "four");
+  let why;
+  const stream = new ReadableStream({ pull: (c) => c.enqueue(new Uint8Array(3)), cancel: (reason) => void (why = reason) });
+  const error = await rejects(readAllBytes(stream, limit), RangeError, "6 bytes");
+  equal(why, error);
+  deepEqual([isDisturbed(stream), isLocked(stream)], [true, true]);
+});
+
+test("readAllBytes begins nothing that is known to pass its limit", async () => {
+  const limit = { bytes: 4, error: (length) => new RangeError(`${length} bytes`) };
+  for (const stream of [createTextReadable("héll"), createBytesReadable(new Uint8Array(5))]) {
+    await rejects(readAllBytes(stream, limit), RangeError, "5 bytes");
+    deepEqual([isDisturbed(stream), isLocked(stream)], [true, true]);
+  }
+  const { readable, writable } = new FixedLengthStream(5);
+  const { closed } = writable.getWriter();
+  await rejects(readAllBytes(readable, limit), RangeError, "5 bytes");
+  await rejects(closed, RangeError, "5 bytes");
+  await rejects(readAllBytes(readable, limit), TypeError);
+});
+
 test("an end inside an element of a lent view fails that read, and the other branch of a tee goes on", async () => {
   const [one, two] = createTextReadable("abc").tee();
   const reader = one.getReader({ mode: "byob" });

@@ -33,7 +33,7 @@ mod tests;
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout;
 
 pub use self::config::ComponentConfig;
 use self::{
@@ -41,11 +41,12 @@ use self::{
     lane::HeavyLane,
     library::{Library, Prepared},
     run::Call,
-    seats::{Seat, Seats},
+    seats::{Accounts, Seat, Seats},
     ticker::Ticker,
 };
 use crate::bindings::outbound::CallContext;
 use crate::clock;
+use crate::runtime::pool;
 use crate::worker::{Code, Event, Outcome, PrepareError, WorkerError, WorkerSpec};
 
 /// Runs components. Cheap to clone.
@@ -58,6 +59,8 @@ struct Shared {
     library: Library,
     /// The places of the whole node, in front of the engine's pool.
     seats: Seats,
+    /// How many of them an account may have at once: all but a quarter, so that there is something left for the others.
+    accounts: Accounts,
     ticker: Ticker,
     lane: HeavyLane,
     config: ComponentConfig,
@@ -84,7 +87,8 @@ pub enum ComponentBuildError {
 }
 
 impl ComponentRuntime {
-    /// BOUND: requests that wait for a place on the node, over all workers; past it the answer is 503.
+    /// BOUND: requests that wait for a place on the node, over all workers; past it the answer is 503. An account's own queue,
+    /// in front of that, has three quarters of it.
     const QUEUE_MAX: usize = 10_000;
 
     /// Builds the engine and opens the cache. Blocks for some milliseconds.
@@ -96,8 +100,11 @@ impl ComponentRuntime {
         let ticker = Ticker::start(engine.clone(), config.tick).map_err(ComponentBuildError::Thread)?;
         let lane = HeavyLane::build(config).map_err(ComponentBuildError::Thread)?;
         let library = Library::build(engine, config)?;
-        let seats = Seats::new(config.instances_max as usize, Self::QUEUE_MAX);
-        Ok(Self { shared: Arc::new(Shared { library, seats, ticker, lane, config: config.clone() }) })
+        let instances_max = config.instances_max as usize;
+        let seats = Seats::new(instances_max, Self::QUEUE_MAX);
+        let accounts = Accounts::new(but_a_quarter(instances_max), but_a_quarter(Self::QUEUE_MAX));
+        let config = config.clone();
+        Ok(Self { shared: Arc::new(Shared { library, seats, accounts, ticker, lane, config }) })
     }
 
     /// Compiles and links the worker, so that its first request finds it ready. Waits for its turn for as long as that takes.
@@ -141,8 +148,12 @@ impl ComponentRuntime {
         let patience = shared.config.load_wait.min(wall);
         let prepared = timeout(patience, shared.library.prepare(worker)).await;
         let prepared = prepared.map_err(|_late| WorkerError::Overloaded)??;
-        let seats = timeout_at(until.into(), shared.seats_for(&prepared)).await;
-        let seats = seats.map_err(|_late| Failure::wall(wall).error())?.ok_or(WorkerError::Overloaded)?;
+        let left = until.saturating_duration_since(clock::monotonic());
+        let seats = match timeout(pool::patience(cx.depth, left), shared.seats_for(&prepared)).await {
+            Ok(Some(seats)) => seats,
+            Err(_late) if cx.depth == 0 => return Err(Failure::wall(wall).error()),
+            _ => return Err(WorkerError::Overloaded),
+        };
         let call = Call {
             prepared,
             _seats: seats,
@@ -157,9 +168,15 @@ impl ComponentRuntime {
 }
 
 impl Shared {
-    /// A place among the worker's and one among the node's; `None` when a queue is full.
-    async fn seats_for(&self, prepared: &Prepared) -> Option<(Seat, Seat)> {
+    /// A place among the worker's, one among its account's and one among the node's; `None` when a queue is full.
+    async fn seats_for(&self, prepared: &Prepared) -> Option<[Seat; 3]> {
         let own = prepared.seats.take().await?;
-        Some((own, self.seats.take().await?))
+        let account = self.accounts.seats(&prepared.worker.key.account).take().await?;
+        Some([own, account, self.seats.take().await?])
     }
+}
+
+/// Three quarters, rounded up: an account may have the only place.
+fn but_a_quarter(all: usize) -> usize {
+    all - all / 4
 }

@@ -15,7 +15,7 @@ use super::{
     frame::{Reader, Writer},
     limits,
     meter::{Meter, Place, Verdict},
-    ops::{Ops, code},
+    ops::{self, Ops, code},
     thread, ticker,
 };
 
@@ -212,13 +212,26 @@ pub(crate) struct Host {
 
 impl Host {
     fn tick(&mut self) -> UpdateDeadline {
-        if let Some(began) = thread::take_turn() {
-            self.meter.turn(Place::Heavy, began);
-        }
+        self.take_turn();
         match self.meter.tick(thread::cpu_time(), ticker::TICK) {
             Verdict::Continue => UpdateDeadline::Continue(1),
             Verdict::Yield => UpdateDeadline::Yield(1),
             Verdict::Stop => UpdateDeadline::Interrupt,
+        }
+    }
+
+    /// The meter learns of a turn that the heavy lane has given since it was last told.
+    fn take_turn(&mut self) {
+        if let Some(began) = thread::take_turn() {
+            self.meter.turn(Place::Heavy, began);
+        }
+    }
+
+    /// An operation begins that may take longer than a tick.
+    fn works(&mut self) {
+        self.take_turn();
+        if self.meter.is_unknown() {
+            self.meter.works(thread::cpu_time());
         }
     }
 }
@@ -258,10 +271,14 @@ fn op(
         return Ok(-1);
     }
     let frame = span(bytes, arguments, length)?;
+    if ops::may_be_long(code, frame.len()) {
+        host.works();
+    }
     let mut out = std::mem::take(&mut host.reply);
     out.clear();
     let replied = host.ops.call(code, Reader::new(frame), &mut out)?;
     if !host.ops.spared.is_zero() {
+        host.take_turn();
         host.meter.spare(std::mem::take(&mut host.ops.spared));
     }
     let out_length = out.len();

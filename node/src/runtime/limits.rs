@@ -39,12 +39,20 @@ pub(crate) const TURNS_MAX: usize = 32;
 pub(crate) const OPERATIONS_MAX: usize = 10_000;
 /// BOUND: bodies and, apart from them, WebSockets of one isolate.
 pub(crate) const RESOURCES_MAX: usize = 10_000;
-/// BOUND: decoders, compressors and digests of one isolate. A brotli compressor takes up to 20 MB of the host's memory, most
-/// others 300 KB; a request needs one or two.
+/// BOUND: decoders, compressors and digests of one isolate; a request needs one or two.
 pub(crate) const CODECS_MAX: usize = 256;
+/// BOUND: memory of one isolate's compressors and decompressors, outside its own: as many of gzip as there may be, and of brotli
+/// a compressor takes 5 MB and a decompressor what its sender's window asks for, 16 MB at most.
+pub(crate) const CODEC_BYTES_MAX: usize = 128 << 20;
 /// BOUND: bytes that one operation computes on. It runs on a thread of the node and can not be interrupted; at this size it
 /// takes a few milliseconds. The prelude takes larger input in steps.
 pub(crate) const COMPUTED_BYTES_MAX: usize = 256 * 1024;
+/// BOUND: bytes that an operation computes on before the thread's clock is read for it: with fewer it is over in some ten
+/// microseconds, and reading the clock would be felt.
+pub(crate) const BRIEF_BYTES_MAX: usize = 1024;
+/// BOUND: the host of a URL. Each label of a host that is not ASCII costs the square of its length, and a host may have many;
+/// DNS allows 253 bytes, which are some 760 when each is percent-encoded.
+pub(crate) const HOST_BYTES_MAX: usize = 2 * 1024;
 /// BOUND: names and values of one response's or outgoing request's headers, as much as ingress takes in a request.
 pub(crate) const HEADER_BLOCK_BYTES_MAX: usize = 128 * 1024;
 /// BOUND: timers of one isolate, Cloudflare's documented limit.
@@ -71,9 +79,13 @@ pub(crate) const BODY_BYTES_MAX: usize = 2 * 256 * BODY_PIPE_BYTES_MAX;
 pub(crate) const ARGUMENT_BYTES_MAX: usize = 32 << 20;
 /// BOUND: arguments up to this size take no room: all operations in flight together have 40 MB of them.
 pub(crate) const ARGUMENT_BYTES_FREE: usize = 4 * 1024;
-/// BOUND: KV replies of one isolate that are being read or wait for its next turn. How long a value is shows only when it has
-/// been read, so each read takes room for the largest (25 MiB) until then: two at once.
+/// BOUND: KV replies of one isolate that wait for its next turn, and room for those that are being read: two of the largest
+/// (25 MiB) and others beside them.
 pub(crate) const REPLY_BYTES_MAX: usize = 64 << 20;
+/// BOUND: room that a KV reply has while nobody knows how long it is, which shows only when it has been read. Most are shorter;
+/// a longer one that finds no more room then is read again once there is. As many reads at once as an isolate has events in
+/// flight by default (256).
+pub(crate) const REPLY_BYTES_ASSUMED: usize = REPLY_BYTES_MAX / 256;
 /// BOUND: messages of a WebSocket that wait for their reader, each way.
 pub(crate) const SOCKET_MESSAGES_MAX: usize = 256;
 /// BOUND: bytes of the messages that wait, each way: two of the largest, so that one is sent while the next is made. They lie
@@ -86,11 +98,17 @@ pub(crate) const LOG_LINE_BYTES_MAX: usize = 16 * 1024;
 /// BOUND: a source map that is used; reading it takes some ten milliseconds, once, at the first place that is asked for. The
 /// places of a version with a larger one stay those of its bundle.
 pub(crate) const SOURCE_MAP_BYTES_MAX: usize = 16 << 20;
+/// BOUND: lines of a message or a stack that are looked up in source maps, each in a few microseconds; those after them stay
+/// as the engine has them. More than anybody reads of one stack.
+pub(crate) const STACK_LINES_MAX: usize = 50;
 /// BOUND: sources of one map; their names are in memory for as long as the worker is.
 pub(crate) const SOURCES_MAX: usize = 20_000;
 /// BOUND: the name of a source, as much as a module's may have; each line of a stack has one.
 pub(crate) const SOURCE_NAME_BYTES_MAX: usize = 512;
-/// BOUND: what one zlib or brotli step may produce, so that a small input can not fill the host's memory.
+/// BOUND: what one zlib or brotli step hands over, so that it takes a few milliseconds whatever its input holds; the guest asks
+/// for the rest.
+pub(crate) const INFLATED_STEP_BYTES: usize = 1 << 20;
+/// BOUND: what the input of one such step may come to in all: half of an isolate's own memory.
 pub(crate) const INFLATED_BYTES_MAX: usize = 64 << 20;
 /// BOUND: random bytes of one call, the limit of the Web Cryptography API's getRandomValues.
 pub(crate) const RANDOM_BYTES_MAX: usize = 65_536;

@@ -8,7 +8,8 @@
 //! ```
 //! A tick that finds an event running says that it has used CPU time since its turn began, so the clock of the thread is
 //! read only on ticks and events shorter than a tick pay nothing. What short events use is counted by sampling: one tick
-//! hits them as often as they run.
+//! hits them as often as they run. No tick comes while the host works for an event, so before an operation that may take
+//! longer the clock is read, too.
 
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(crate) struct Meter {
     place: Place,
     ticks: u32,
     turn_began: Option<Duration>,
+    /// When the turn was under way at the latest, as long as its beginning is not known.
+    under_way: Option<Duration>,
     exceeded: bool,
 }
 
@@ -60,6 +63,7 @@ impl Meter {
             place: Place::Inline,
             ticks: 0,
             turn_began: None,
+            under_way: None,
             exceeded: false,
         }
     }
@@ -77,11 +81,24 @@ impl Meter {
         self.turn_began = Some(cpu_time);
     }
 
+    /// Whether nothing is known of when the turn began: [`Meter::works`] is of use.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.turn_began.is_none() && self.under_way.is_none()
+    }
+
+    /// The event has an operation begun that ticks may have to wait for, on a thread that has used `cpu_time`.
+    pub(crate) fn works(&mut self, cpu_time: Duration) {
+        if self.is_unknown() {
+            self.under_way = Some(cpu_time);
+        }
+    }
+
     /// A tick found the event running on a thread that has used `cpu_time`.
     pub(crate) fn tick(&mut self, cpu_time: Duration, tick: Duration) -> Verdict {
         self.ticks += 1;
-        // The first tick of a turn whose beginning is not known comes within one tick of it.
-        let began = self.turn_began.unwrap_or_else(|| cpu_time.saturating_sub(tick));
+        // The first tick of a turn whose beginning is not known comes within one tick of it, or of the operation it waited for.
+        let a_tick_ago = cpu_time.saturating_sub(tick);
+        let began = self.turn_began.unwrap_or_else(|| self.under_way.map_or(a_tick_ago, |then| then.min(a_tick_ago)));
         self.used += cpu_time.saturating_sub(began);
         self.turn_began = Some(cpu_time);
         if self.used > self.budget {
@@ -97,8 +114,8 @@ impl Meter {
 
     /// CPU time that the thread has just used is not the event's.
     pub(crate) fn spare(&mut self, cpu_time: Duration) {
-        // A turn whose beginning is not known counts as a tick at most in any case.
-        if let Some(began) = &mut self.turn_began {
+        // A turn of which nothing is known counts as a tick at most in any case.
+        if let Some(began) = self.turn_began.as_mut().or(self.under_way.as_mut()) {
             *began += cpu_time;
         }
     }
@@ -161,6 +178,40 @@ mod tests {
         meter.spare(100 * MS);
         assert_eq!(meter.tick(200 * MS, MS), Verdict::Continue);
         assert_eq!(meter.used(), MS);
+    }
+
+    #[test]
+    fn a_long_operation_counts_even_before_the_first_tick() {
+        let mut meter = Meter::new();
+        meter.begin(50 * MS);
+        assert!(meter.is_unknown());
+        meter.works(100 * MS);
+        assert!(!meter.is_unknown());
+        meter.works(120 * MS);
+        assert_eq!(meter.tick(130 * MS, MS), Verdict::Continue);
+        assert_eq!(meter.used(), 30 * MS);
+        meter.works(150 * MS);
+        assert_eq!(meter.tick(160 * MS, MS), Verdict::Stop);
+        assert_eq!(meter.used(), 60 * MS);
+    }
+
+    #[test]
+    fn a_short_operation_counts_as_the_tick_that_finds_it() {
+        let mut meter = Meter::new();
+        meter.begin(MS);
+        meter.works(100 * MS);
+        assert_eq!(meter.tick(100 * MS + MS / 4, MS), Verdict::Continue);
+        assert_eq!(meter.used(), MS);
+    }
+
+    #[test]
+    fn what_a_long_operation_spares_does_not_count() {
+        let mut meter = Meter::new();
+        meter.begin(5 * MS);
+        meter.works(100 * MS);
+        meter.spare(40 * MS);
+        assert_eq!(meter.tick(142 * MS, MS), Verdict::Continue);
+        assert_eq!(meter.used(), 2 * MS);
     }
 
     #[test]

@@ -163,7 +163,7 @@ impl Ops {
             code::BODY_ABORT => self.bodies.abort(args),
             code::BODY_END => self.bodies.end(args),
             code::TIMER_CLEAR | code::ABORT => self.abort(args),
-            code::SOCKET_NEW => self.sockets.create(reply),
+            code::SOCKET_NEW => self.socket_new(args, reply),
             code::SOCKET_SEND => self.sockets.send(args),
             code::SOCKET_CLOSE => self.sockets.close(args),
             code::TIMER..=code::ASYNC_LAST => self.start(code, args, reply),
@@ -221,6 +221,26 @@ impl Ops {
             }
             _ => return Err(OpError::Unknown(code)),
         }))
+    }
+}
+
+/// Whether an operation with so many bytes of arguments may take longer than a tick. A few bytes can ask for much only of
+/// a decompressor.
+pub(crate) fn may_be_long(code: i32, bytes: usize) -> bool {
+    match code {
+        code::ZLIB_WRITE => true,
+        code::LOG
+        | code::FAIL
+        | code::LOAD_FAILED
+        | code::URL_PARSE
+        | code::URL_SET
+        | code::DOMAIN_TO_ASCII
+        | code::DIGEST
+        | code::HMAC_SIGN
+        | code::HMAC_VERIFY
+        | code::DIGEST_WRITE
+        | code::DECODER_WRITE => bytes > limits::BRIEF_BYTES_MAX,
+        _ => false,
     }
 }
 

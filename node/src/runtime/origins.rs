@@ -5,11 +5,12 @@
 
 use std::{
     borrow::Cow,
+    collections::HashMap,
     sync::{Arc, OnceLock},
 };
 
 use super::{
-    position,
+    limits, position,
     source_map::{self, Origin, SourceMap},
     worker::{Code, LoadError, Module, ModuleKind},
 };
@@ -27,11 +28,23 @@ pub(crate) struct Origins {
 #[derive(Debug)]
 struct File {
     name: String,
-    map: SourceMap,
-    /// Where its lines begin; `None` for a file of ASCII, whose columns are the same in bytes and in UTF-16 units.
-    lines: Option<Vec<u32>>,
-    text: bytes::Bytes,
+    map: Arc<SourceMap>,
+    /// `None` for a file of ASCII, whose columns are the same in bytes and in UTF-16 units.
+    columns: Option<Columns>,
 }
+
+/// The way from bytes to UTF-16 units.
+#[derive(Debug)]
+struct Columns {
+    text: bytes::Bytes,
+    /// Where the lines begin.
+    lines: Vec<u32>,
+    /// How many units there are before each [`UNITS_BYTES`].
+    units: Vec<u32>,
+}
+
+/// BOUND: bytes whose units are counted for one end of a column; a line may be as long as the file.
+const UNITS_BYTES: usize = 1024;
 
 impl Origins {
     /// Of this code; looks at nothing yet.
@@ -45,14 +58,20 @@ impl Origins {
         self.has_maps && self.files.get().is_none()
     }
 
-    /// The text with every stack line in the worker's sources.
+    /// The text with its stack lines in the worker's sources, the first [`limits::STACK_LINES_MAX`] of them.
     pub(crate) fn stack<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if !self.has_maps || !text.contains("at ") {
             return Cow::Borrowed(text);
         }
         let mut out = String::with_capacity(text.len());
-        for line in text.split_inclusive('\n') {
-            match position::place(line).and_then(|place| Some((place, self.place(place)?))) {
+        let mut rest = text;
+        let mut asked = 0;
+        while !rest.is_empty() && asked < limits::STACK_LINES_MAX {
+            let (line, after) = rest.split_at(rest.find('\n').map_or(rest.len(), |at| at + 1));
+            rest = after;
+            let place = position::place(line);
+            asked += usize::from(place.is_some());
+            match place.and_then(|place| Some((place, self.place(place)?))) {
                 Some((place, origin)) => {
                     let at = place.as_ptr().addr() - line.as_ptr().addr();
                     out.push_str(&line[..at]);
@@ -62,6 +81,7 @@ impl Origins {
                 None => out.push_str(line),
             }
         }
+        out.push_str(rest);
         Cow::Owned(out)
     }
 
@@ -112,37 +132,65 @@ impl File {
         // The engine counts from 1, but for some tokens of the first line from 0: one too many is within the same token, one
         // too few would be before it.
         let bytes = if line == 0 { column } else { column.saturating_sub(1) };
-        let begins = self.lines.as_ref().and_then(|lines| lines.get(line as usize).copied());
-        let Some(begins) = begins else { return bytes };
-        let end = self.text.len().min((begins as usize).saturating_add(bytes as usize));
-        let before = &self.text[begins as usize..end];
-        // A byte that begins a character is a unit; one that begins a character of four bytes is two.
-        let units = before.iter().map(|byte| u32::from(byte & 0xc0 != 0x80) + u32::from(*byte >= 0xf0));
-        units.sum()
+        self.columns.as_ref().and_then(|columns| columns.units_of(line, bytes)).unwrap_or(bytes)
     }
 }
 
-fn read(code: &Code) -> Vec<File> {
-    code.modules
-        .iter()
-        .filter(|module| module.kind == ModuleKind::EsModule)
-        .filter_map(|module| file(code, module))
-        .collect()
+impl Columns {
+    fn of(text: &bytes::Bytes) -> Self {
+        let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        let lines = std::iter::once(0).chain(ends.filter_map(|(at, _)| u32::try_from(at + 1).ok())).collect();
+        let mut units = Vec::with_capacity(text.len() / UNITS_BYTES + 1);
+        let mut before = 0;
+        for piece in text.chunks(UNITS_BYTES) {
+            units.push(before);
+            before += units_in(piece);
+        }
+        units.push(before);
+        Self { text: text.clone(), lines, units }
+    }
+
+    /// How many units the first `bytes` of a line are; `None` for a line that is not there.
+    fn units_of(&self, line: u32, bytes: u32) -> Option<u32> {
+        let begins = *self.lines.get(line as usize)? as usize;
+        let end = self.text.len().min(begins.saturating_add(bytes as usize));
+        Some(self.units_before(end) - self.units_before(begins))
+    }
+
+    fn units_before(&self, at: usize) -> u32 {
+        let piece = at / UNITS_BYTES;
+        self.units[piece] + units_in(&self.text[piece * UNITS_BYTES..at])
+    }
 }
 
-fn file(code: &Code, module: &Module) -> Option<File> {
-    let name = map_name(module);
-    let map = code.modules.iter().find(|map| map.kind == ModuleKind::SourceMap && map.name == name)?;
+/// A byte that begins a character is a unit; one that begins a character of four bytes is two.
+fn units_in(bytes: &[u8]) -> u32 {
+    bytes.iter().map(|byte| u32::from(byte & 0xc0 != 0x80) + u32::from(*byte >= 0xf0)).sum()
+}
+
+fn read(code: &Code) -> Vec<File> {
+    let maps = code.modules.iter().filter(|module| module.kind == ModuleKind::SourceMap);
+    let maps: HashMap<&str, &Module> = maps.map(|module| (module.name.as_str(), module)).collect();
+    // Each map is read once, however many files say that it is theirs.
+    let mut known: HashMap<&str, Option<Arc<SourceMap>>> = HashMap::new();
+    let mut files = Vec::new();
+    for module in code.modules.iter().filter(|module| module.kind == ModuleKind::EsModule) {
+        let Some(map) = maps.get(map_name(module).as_str()).copied() else { continue };
+        let read = known.entry(map.name.as_str()).or_insert_with(|| read_map(map));
+        let Some(map) = read.clone() else { continue };
+        let columns = (!module.bytes.is_ascii()).then(|| Columns::of(&module.bytes));
+        files.push(File { name: module.name.clone(), map, columns });
+    }
+    files
+}
+
+fn read_map(map: &Module) -> Option<Arc<SourceMap>> {
     let folder = map.name.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let Some(read) = SourceMap::read(&map.bytes, folder) else {
+    let read = SourceMap::read(&map.bytes, folder);
+    if read.is_none() {
         tracing::debug!(map = map.name, "a source map can not be used");
-        return None;
-    };
-    let lines = (!module.bytes.is_ascii()).then(|| {
-        let ends = module.bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        std::iter::once(0).chain(ends.filter_map(|(at, _)| u32::try_from(at + 1).ok())).collect()
-    });
-    Some(File { name: module.name.clone(), map: read, lines, text: module.bytes.clone() })
+    }
+    read.map(Arc::new)
 }
 
 /// The name of the file's map: what the file says at its end, else its own with `.map`.
@@ -198,6 +246,48 @@ mod tests {
             assert_eq!(place(at).as_deref(), Some("dir/a.ts:1:1"), "{line}");
             assert_eq!(place(after).as_deref(), Some("dir/b.ts:1:1"), "{line}");
         }
+    }
+
+    #[test]
+    fn columns_are_counted_from_the_nearest_kibibyte_of_a_line_of_any_length() {
+        let pieces = ["a", "\u{e9}", "\u{20ac}", "\u{1d11e}", "z\n"];
+        let text: String = (0..20_000).map(|number| pieces[(number * number / 7) % 4]).collect();
+        let text = format!("{text}\n{}", pieces.concat().repeat(300));
+        let columns = Columns::of(&Bytes::from(text.clone()));
+        for (line, content) in text.split('\n').enumerate().take(40) {
+            for (at, _) in content.char_indices().step_by(97) {
+                let expected = content[..at].encode_utf16().count() as u32;
+                assert_eq!(columns.units_of(line as u32, at as u32), Some(expected), "{line}:{at}");
+            }
+        }
+        let whole = text.encode_utf16().count() as u32;
+        assert_eq!(columns.units_of(0, u32::MAX), Some(whole));
+        assert_eq!(columns.units_of(u32::MAX, 0), None);
+        // A text that ends where a piece does has all places, too.
+        let columns = Columns::of(&Bytes::from("\u{e9}".repeat(UNITS_BYTES)));
+        assert_eq!(columns.units_of(0, 2 * UNITS_BYTES as u32), Some(UNITS_BYTES as u32));
+    }
+
+    #[test]
+    fn only_the_first_lines_of_a_text_are_looked_up() {
+        let origins = origins("........x", "dir/index.js.map", "");
+        let text = format!("Error\n{}", "    at dir/index.js:2:9\n".repeat(limits::STACK_LINES_MAX + 7));
+        let stack = origins.stack(&text);
+        assert_eq!(stack.matches("dir/a.ts:1:1").count(), limits::STACK_LINES_MAX);
+        assert_eq!(stack.matches("dir/index.js:2:9").count(), 7);
+        assert_eq!(stack.lines().count(), text.lines().count());
+    }
+
+    #[test]
+    fn files_that_share_a_map_have_it_read_once() {
+        let map = r#"{"version":3,"sources":["a.ts"],"mappings":"AAAA"}"#;
+        let mut modules = vec![module("shared.map", ModuleKind::SourceMap, map)];
+        for name in ["a.js", "b.js", "c.js"] {
+            modules.push(module(name, ModuleKind::EsModule, "x\n//# sourceMappingURL=shared.map"));
+        }
+        let files = read(&Code { syntax: Syntax::Modules, main_module: "a.js".to_owned(), modules });
+        assert_eq!(files.len(), 3);
+        assert!(files.iter().all(|file| Arc::ptr_eq(&file.map, &files[0].map)));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Pure. Which isolate of a worker gets the next event.
 //!
-//! **Owns** the choice. **Must not know** isolates, queues or threads. **Enter at** [`choose`].
+//! **Owns** the choice, and how long an event waits for a place. **Must not know** isolates, queues or threads. **Enter at**
+//! [`choose`].
 //!
 //! Idle isolates come first, the most recently used one of them: its memory is warm and the others may fall idle for good. One that
 //! ran last on the asking thread, whose core has its memory in its cache, comes before warmer ones, but only while there is
 //! work for several: else each thread would keep one alive for itself. A new one is made while the worker may have more; then the least loaded takes the event, which may wait there.
+
+use std::time::Duration;
 
 /// What is known of one isolate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,16 @@ pub(crate) enum Choice {
     New,
     /// Nowhere: the queue is full.
     Overloaded,
+}
+
+/// BOUND: how long an event waits for a place when workers wait for its answer. They have places of their own meanwhile, and
+/// where events of the same kind hold all there are, each would wait for the others until the wall limit of the outermost. Too
+/// short refuses what a burst merely delays; too long holds the callers' places for nothing.
+const NESTED_WAIT: Duration = Duration::from_secs(1);
+
+/// How long an event may wait for a place that has `depth` workers above it and `wall` to live.
+pub(crate) fn patience(depth: u32, wall: Duration) -> Duration {
+    if depth == 0 { wall } else { wall.min(NESTED_WAIT) }
 }
 
 /// How much less recently used a near isolate may be: what is left of it in a cache after so long is not worth an isolate.
@@ -103,6 +116,14 @@ mod tests {
         assert_eq!(choose(&[load(4, 0), load(3, 0)], BOUNDS, true), Choice::Existing(1));
         assert_eq!(choose(&[load(5, 0), load(4, 0)], BOUNDS, true), Choice::Existing(1));
         assert_eq!(choose(&[load(6, 0), load(5, 0)], BOUNDS, true), Choice::Overloaded);
+    }
+
+    #[test]
+    fn an_event_that_workers_wait_for_waits_only_briefly_for_a_place() {
+        let wall = Duration::from_secs(300);
+        assert_eq!(patience(0, wall), wall);
+        assert_eq!(patience(1, wall), NESTED_WAIT);
+        assert_eq!(patience(7, Duration::from_millis(10)), Duration::from_millis(10));
     }
 
     proptest! {

@@ -39,6 +39,7 @@ use super::{
         socket::Opened,
     },
     pace::Pace,
+    pool,
     services::Services,
     thread,
     ticker::TICK,
@@ -209,15 +210,23 @@ impl Seat {
         let (now, limits) = (clock::monotonic(), &self.worker.limits);
         let mut state = self.lock();
         if !state.calls.is_empty() {
-            let is_late =
-                |call: &Call| call.place.is_cancelled() || now.duration_since(call.at) > limits.wall_of(&call.event);
+            // Whoever has the isolate's last place may wait for one of these calls.
+            let is_full = state.in_isolate >= limits.in_flight;
+            let is_late = |call: &Call| {
+                let depth = if is_full { call.context.depth } else { 0 };
+                let patience = pool::patience(depth, limits.wall_of(&call.event));
+                call.place.is_cancelled() || now.duration_since(call.at) > patience
+            };
             let (late, calls): (Vec<Call>, _) = std::mem::take(&mut state.calls).into_iter().partition(is_late);
             state.calls = calls.into();
             let less = |events: usize| Some(events.saturating_sub(late.len()));
             let _always = self.events.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
             drop(state);
             for call in late {
-                let error = turn::wall_error(limits.wall_of(&call.event));
+                let error = match call.context.depth {
+                    0 => turn::wall_error(limits.wall_of(&call.event)),
+                    _ => WorkerError::Overloaded,
+                };
                 let _gone = call.answer.send(Err(error));
             }
         } else {

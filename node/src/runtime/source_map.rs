@@ -4,8 +4,8 @@
 //! [`SourceMap`].
 //!
 //! A map comes from a tenant: every number in it is checked, and one with a mistake is no map. It is read from end to end
-//! once. What is kept of that is a mark for each KiB, from which a lookup reads on: a tenth of a map taken apart, and
-//! the map itself lies in memory with the version's other files.
+//! once. What is kept of that is a mark for each KiB, whatever stands there, from which a lookup reads on to the next at
+//! most: a tenth of a map taken apart, and the map itself lies in memory with the version's other files.
 
 #[path = "source_map/json.rs"]
 mod json;
@@ -36,33 +36,30 @@ pub(crate) struct Origin<'a> {
     pub(crate) column: u32,
 }
 
-/// What numbers in a map are relative to: those before them.
+/// What has been read of a map up to some place: numbers are relative to those before them.
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
+    /// Where the code of the last segment begins, or the line that has begun since.
     line: u32,
     column: u32,
     source: u32,
     original_line: u32,
     original_column: u32,
+    /// Whether the code from there on is from `source`.
+    has_origin: bool,
 }
 
-/// A segment's place in the map.
+impl State {
+    fn place(&self) -> (u32, u32) {
+        (self.line, self.column)
+    }
+}
+
+/// A place in the map between two segments or separators, and what stands before it.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     at: u32,
     before: State,
-    /// Where its code begins.
-    line: u32,
-    column: u32,
-}
-
-/// Generated code up to the next segment, and where it is from.
-#[derive(Debug, Clone, Copy)]
-struct Segment {
-    line: u32,
-    column: u32,
-    /// Source, line and column, from 0; `None` for code that is from nowhere.
-    origin: Option<(u32, u32, u32)>,
 }
 
 /// A map with a mistake.
@@ -82,23 +79,24 @@ impl SourceMap {
 
     /// Where the code at a place is from; `line` and `column`, in UTF-16 units, count from 0.
     pub(crate) fn origin(&self, line: u32, column: u32) -> Option<Origin<'_>> {
-        let after = self.marks.partition_point(|mark| (mark.line, mark.column) <= (line, column));
+        let after = self.marks.partition_point(|mark| mark.before.place() <= (line, column));
         let mark = self.marks.get(after.checked_sub(1)?)?;
         let mut cursor = Cursor { text: &self.mappings, at: mark.at as usize, state: mark.before };
-        let mut found = None;
-        while let Ok(Some(segment)) = cursor.next() {
-            if (segment.line, segment.column) > (line, column) {
-                break;
-            }
-            found = Some(segment);
+        let mut found = mark.before;
+        // The next mark lies behind the place, so it is not passed.
+        while let Ok(true) = cursor.step()
+            && cursor.state.place() <= (line, column)
+        {
+            found = cursor.state;
         }
-        let (source, original_line, original_column) = found.filter(|segment| segment.line == line)?.origin?;
+        let known = Some(found).filter(|found| found.has_origin && found.line == line);
+        let State { source, original_line, original_column, .. } = known?;
         let source = self.sources.get(source as usize)?.as_deref()?;
         Some(Origin { source, line: original_line.checked_add(1)?, column: original_column.checked_add(1)? })
     }
 }
 
-/// BOUND: bytes of a map between two marks; a lookup reads so many, in a few microseconds.
+/// BOUND: bytes of a map between two marks, and a segment; a lookup reads so many, in a few microseconds.
 const MARK_BYTES: usize = 1024;
 
 /// Checks all of a map and marks the way.
@@ -106,15 +104,16 @@ fn marks(mappings: &[u8], sources: usize) -> Result<Vec<Mark>, Broken> {
     let mut cursor = Cursor { text: mappings, at: 0, state: State::default() };
     let mut marks: Vec<Mark> = Vec::new();
     loop {
-        cursor.skip();
-        let (at, before) = (cursor.at, cursor.state);
-        let Some(Segment { line, column, origin }) = cursor.next()? else { return Ok(marks) };
-        if origin.is_some_and(|(source, ..)| source as usize >= sources) {
-            return Err(Broken);
+        // By bytes and not by segments: a map may be nothing but separators for megabytes.
+        if marks.last().is_none_or(|mark| cursor.at - mark.at as usize >= MARK_BYTES) {
+            let at = u32::try_from(cursor.at).or(Err(Broken))?;
+            marks.push(Mark { at, before: cursor.state });
         }
-        if marks.last().is_none_or(|mark| at - mark.at as usize >= MARK_BYTES) {
-            let at = u32::try_from(at).or(Err(Broken))?;
-            marks.push(Mark { at, before, line, column });
+        if !cursor.step()? {
+            return Ok(marks);
+        }
+        if cursor.state.has_origin && cursor.state.source as usize >= sources {
+            return Err(Broken);
         }
     }
 }
@@ -127,36 +126,32 @@ struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
-    /// Goes on to the beginning of a segment.
-    fn skip(&mut self) {
-        while let Some(byte) = self.text.get(self.at) {
-            match byte {
-                b';' => {
-                    self.state.line = self.state.line.saturating_add(1);
-                    self.state.column = 0;
-                }
-                b',' => {}
-                _ => return,
+    /// Reads a separator or a segment; false at the end.
+    fn step(&mut self) -> Result<bool, Broken> {
+        match self.text.get(self.at) {
+            None => return Ok(false),
+            Some(b';') => {
+                self.at += 1;
+                self.state.line = self.state.line.saturating_add(1);
+                self.state.column = 0;
+                self.state.has_origin = false;
             }
-            self.at += 1;
+            Some(b',') => self.at += 1,
+            Some(_) => self.segment()?,
         }
+        Ok(true)
     }
 
-    /// The next segment; `None` at the end.
-    fn next(&mut self) -> Result<Option<Segment>, Broken> {
-        self.skip();
-        if self.at == self.text.len() {
-            return Ok(None);
-        }
+    fn segment(&mut self) -> Result<(), Broken> {
         let column = self.number()?;
         // Segments are sorted, or they could not be searched.
         if column < 0 {
             return Err(Broken);
         }
-        let state = &mut self.state;
-        state.column = moved(state.column, column)?;
-        if !self.is_in_segment() {
-            return Ok(Some(self.segment(false)));
+        self.state.column = moved(self.state.column, column)?;
+        self.state.has_origin = self.is_in_segment();
+        if !self.state.has_origin {
+            return Ok(());
         }
         let deltas = [self.number()?, self.number()?, self.number()?];
         let state = &mut self.state;
@@ -167,15 +162,7 @@ impl Cursor<'_> {
             // Of its name in the source, which stacks do not show.
             self.number()?;
         }
-        if self.is_in_segment() {
-            return Err(Broken);
-        }
-        Ok(Some(self.segment(true)))
-    }
-
-    fn segment(&self, has_origin: bool) -> Segment {
-        let State { line, column, source, original_line, original_column } = self.state;
-        Segment { line, column, origin: has_origin.then_some((source, original_line, original_column)) }
+        if self.is_in_segment() { Err(Broken) } else { Ok(()) }
     }
 
     fn is_in_segment(&self) -> bool {

@@ -39,6 +39,8 @@ struct Queued {
     message: SocketMessage,
     /// Gives its room back when the message is received, or lost with the channel.
     _room: OwnedSemaphorePermit,
+    /// As `_room`, for the room that the sender's sockets share, where they do.
+    _share: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a message was not taken. State: unchanged.
@@ -60,18 +62,36 @@ impl Outgoing {
             // Otherwise a side that is gone would be waited for.
             () = self.queue.closed() => return Err(SendError::Ended),
         };
-        self.queue.send(Queued { message, _room: room }).await.or(Err(SendError::Ended))
+        self.queue.send(Queued { message, _room: room, _share: None }).await.or(Err(SendError::Ended))
     }
 
     /// Sends a message if there is room for it now.
     pub fn try_send(&self, message: SocketMessage) -> Result<(), SendError> {
+        self.try_queue(message, None)
+    }
+
+    /// As `try_send`, for a message that has taken its `share` of the room of all sockets of its sender.
+    pub(crate) fn try_send_sharing(
+        &self,
+        message: SocketMessage,
+        share: OwnedSemaphorePermit,
+    ) -> Result<(), SendError> {
+        self.try_queue(message, Some(share))
+    }
+
+    /// Whether the other side is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.queue.is_closed()
+    }
+
+    fn try_queue(&self, message: SocketMessage, share: Option<OwnedSemaphorePermit>) -> Result<(), SendError> {
         let room = match Arc::clone(&self.room).try_acquire_many_owned(weight(&message)) {
             Ok(room) => room,
-            Err(_) if self.queue.is_closed() => return Err(SendError::Ended),
+            Err(_) if self.has_ended() => return Err(SendError::Ended),
             Err(TryAcquireError::NoPermits) => return Err(SendError::Full),
             Err(TryAcquireError::Closed) => return Err(SendError::Ended),
         };
-        self.queue.try_send(Queued { message, _room: room }).map_err(|error| match error {
+        self.queue.try_send(Queued { message, _room: room, _share: share }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SendError::Full,
             mpsc::error::TrySendError::Closed(_) => SendError::Ended,
         })
@@ -83,6 +103,15 @@ impl Incoming {
     pub async fn recv(&mut self) -> Option<SocketMessage> {
         self.queue.recv().await.map(|queued| queued.message)
     }
+}
+
+/// About what a place in a queue takes beside the bytes of its message: many empty messages are something, too.
+const PLACE_BYTES: u32 = 128;
+
+/// A message's share of the room of all sockets of its sender; taken until it is received.
+pub(crate) fn share(room: &Arc<Semaphore>, message: &SocketMessage) -> Result<OwnedSemaphorePermit, SendError> {
+    let bytes = weight(message).saturating_add(PLACE_BYTES);
+    Arc::clone(room).try_acquire_many_owned(bytes).or(Err(SendError::Full))
 }
 
 /// Bytes that a message takes of its channel's room; never more than all of it, so that none waits for ever.

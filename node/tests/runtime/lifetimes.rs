@@ -11,14 +11,13 @@ use http_body_util::{BodyExt, StreamBody};
 use skerry_node::{
     bindings::outbound::{LogLevel, SocketMessage},
     runtime::{
-        Runtime,
         websocket::{self, Accepted, Ends},
         worker::{Body, BodyError, WorkerError, WorkerSpec},
     },
 };
 use tokio::sync::mpsc;
 
-use crate::support::{Answer, World, config, eventually, fetch, get, post, read, runtime, spec, text, worker};
+use crate::support::{Answer, World, eventually, fetch, get, impatient, post, read, runtime, spec, text, worker};
 
 type Chunks = mpsc::Sender<Result<Bytes, BodyError>>;
 
@@ -57,13 +56,6 @@ fn with_memory(source: &str, megabytes: usize) -> WorkerSpec {
     let mut spec = spec(&[("index.js", source)]);
     spec.limits.memory_bytes = megabytes << 20;
     spec
-}
-
-/// Settings under which `waitUntil` ends at the next sweep.
-fn impatient() -> Runtime {
-    let mut config = config();
-    config.wait_until = Duration::from_millis(1);
-    Runtime::build(config).unwrap()
 }
 
 #[tokio::test]
@@ -236,6 +228,25 @@ async fn wait_until_is_bounded_after_a_streamed_answer() {
     read(fetch(&runtime, &worker, &world, get("/")).await.unwrap()).await;
     eventually("the event is over", || runtime.stats().events == 0).await;
     assert!(world.messages().iter().any(|line| line.starts_with("waitUntil() tasks did not complete")));
+}
+
+#[tokio::test]
+async fn wait_until_is_bounded_after_an_answer_that_was_read_to_its_announced_length() {
+    let runtime = impatient();
+    let worker = worker(
+        "export default { fetch(request, env, ctx) {
+           ctx.waitUntil(scheduler.wait(600_000));
+           const stream = new ReadableStream({ start(c) { c.enqueue(new Uint8Array(4)) } });
+           return new Response(stream, { headers: { 'content-length': '4' } });
+         } }",
+    );
+    let mut response = fetch(&runtime, &worker, &Arc::default(), get("/")).await.unwrap();
+    assert_eq!(response.headers()["content-length"], "4");
+    let piece = response.body_mut().frame().await.unwrap().unwrap();
+    assert_eq!(piece.into_data().unwrap().len(), 4);
+    // As a connection does: the worker has not ended its stream, and there is nothing left to ask it for.
+    drop(response);
+    eventually("the event is over", || runtime.stats().events == 0).await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use skerry_node::bindings::outbound::CallContext;
 use skerry_node::runtime::worker::{Event, Limits, Outcome, WorkerError, WorkerSpec};
 
 use crate::support::{Answer, World, context, eventually, fetch, get, read, runtime, spec, text, worker};
@@ -149,6 +150,27 @@ async fn a_full_queue_is_overload_and_not_growth() {
     eventually("two run and one waits", || runtime.stats().events == 3).await;
     assert!(matches!(text(&runtime, &worker, "/").await, Err(WorkerError::Overloaded)));
     drop(waiting);
+}
+
+#[tokio::test]
+async fn a_call_by_a_worker_waits_only_briefly_for_a_place_that_its_callers_may_hold() {
+    let runtime = runtime();
+    let mut spec = spec(&[(
+        "index.js",
+        "export default { async fetch() { await scheduler.wait(60_000); return new Response() } }",
+    )]);
+    spec.limits.in_flight = 1;
+    let worker = Arc::new(spec);
+    let caller = {
+        let (runtime, worker) = (runtime.clone(), Arc::clone(&worker));
+        tokio::spawn(async move { text(&runtime, &worker, "/").await })
+    };
+    eventually("the caller runs", || runtime.stats().events == 1).await;
+    let nested = CallContext { depth: 1, ..context(&worker, &Arc::default()) };
+    let refused =
+        tokio::time::timeout(Duration::from_secs(60), runtime.call(&worker, Event::Fetch(get("/")), nested)).await;
+    assert!(matches!(refused, Ok(Err(WorkerError::Overloaded))));
+    drop(caller);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod loading;
 mod pieces;
 mod recursion;
 mod room;
+mod sockets;
 mod sources;
 mod streams;
 mod support;

@@ -106,13 +106,69 @@ async fn crowded(source: &str, value: Bytes, count: usize) -> (String, usize) {
 }
 
 #[tokio::test]
-async fn reads_of_kv_wait_for_room_for_their_values() {
+async fn many_values_of_kv_are_read_at_once() {
     let source = "export default { async fetch(request, env) {
-        const values = await Promise.all(Array.from({ length: 20 }, (_, i) => env.KV.get(`k${i}`, 'arrayBuffer')));
+        const values = await Promise.all(Array.from({ length: 300 }, (_, i) => env.KV.get(`k${i}`, 'arrayBuffer')));
         return new Response(values.reduce((sum, value) => sum + value.byteLength, 0));
     } }";
-    let (answer, most) = crowded(source, Bytes::from(vec![0; 1 << 20]), 2).await;
-    assert_eq!((answer.as_str(), most), ("20971520", 2), "a value may have 25 MiB, and there is room for 64");
+    let (answer, most) = crowded(source, Bytes::from(vec![0; 1000]), 256).await;
+    assert_eq!((answer.as_str(), most), ("300000", 256), "each has 256 KiB of 64 MiB until it is here");
+}
+
+#[tokio::test]
+async fn large_values_of_kv_are_read_in_turn() {
+    let source = "export default { async fetch(request, env) {
+        let bytes = 0;
+        const read = async (key) => {
+            const value = await env.KV.get(key, 'arrayBuffer');
+            bytes += value.byteLength;
+        };
+        await Promise.all(Array.from({ length: 20 }, (_, i) => read(`k${i}`)));
+        return new Response(bytes);
+    } }";
+    let (answer, _) = crowded(source, Bytes::from(vec![0; 25 << 20]), 20).await;
+    assert_eq!(answer, (20 * (25 << 20)).to_string());
+}
+
+#[tokio::test]
+async fn a_value_of_kv_without_room_is_let_go_and_read_again() {
+    let runtime = runtime();
+    let (crowd, open) = (Arc::new(Crowd::default()), Arc::new(Semaphore::new(0)));
+    let reads = Arc::new(AtomicUsize::new(0));
+    let small = store(&crowd, &open, Bytes::new());
+    let large = {
+        let reads = Arc::clone(&reads);
+        move || {
+            reads.fetch_add(1, Ordering::SeqCst);
+            let value = Bytes::from(vec![0; 10 << 20]);
+            KvReply::Entries(vec![Some(KvEntry { value, metadata: None, expiration: None })])
+        }
+    };
+    let kv: Store = Box::new(move |call| {
+        if matches!(&call, KvCall::Get { keys, .. } if keys[0] == "large") {
+            Box::pin(std::future::ready(large()))
+        } else {
+            small(call)
+        }
+    });
+    let world = Arc::new(World { kv: Some(kv), ..World::default() });
+    let worker = with_kv(
+        "export default { async fetch(request, env) {
+           const others = Array.from({ length: 240 }, (_, i) => env.KV.get(`k${i}`));
+           const value = await env.KV.get('large', 'arrayBuffer');
+           await Promise.all(others);
+           return new Response(value.byteLength);
+         } }",
+    );
+    let call = fetch(&runtime, &worker, &world, get("/"));
+    let opened = async {
+        let first = || crowd.now.load(Ordering::SeqCst) == 240 && reads.load(Ordering::SeqCst) == 1;
+        eventually("the others have 60 MiB of the room", first).await;
+        open.close();
+    };
+    let (answer, ()) = futures_util::future::join(call, opened).await;
+    assert_eq!(read(answer.unwrap()).await, (10 << 20).to_string());
+    assert_eq!(reads.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

@@ -35,6 +35,13 @@ pub(crate) fn runtime() -> Runtime {
     Runtime::build(config()).unwrap()
 }
 
+/// A runtime under which `waitUntil` ends at the next sweep.
+pub(crate) fn impatient() -> Runtime {
+    let mut config = config();
+    config.wait_until = Duration::from_millis(1);
+    Runtime::build(config).unwrap()
+}
+
 /// A worker of one module; each has a key of its own.
 pub(crate) fn worker(source: &str) -> Arc<WorkerSpec> {
     Arc::new(spec(&[("index.js", source)]))

@@ -8,10 +8,10 @@
 
 import { attempt, host, OP, op } from "../host.js";
 import { addAbortAlgorithm, removeAbortAlgorithm } from "../abort.js";
-import { concat } from "../bytes.js";
+import { concat, utf8Length } from "../bytes.js";
 import { atEnd, currentEvent } from "../event-context.js";
 import { ByteController } from "./byte-controller.js";
-import { Deferred, DONE } from "./promises.js";
+import { Deferred, DONE, handled } from "./promises.js";
 import { ReadLoop } from "./read-loop.js";
 import { cancelReadable, Readable, Reader } from "./readable.js";
 import { readableOf, shellOf } from "./readable-stream.js";
@@ -79,10 +79,14 @@ class HostSource {
   }
 
   cancel(reason) {
-    unfollow(this.id);
-    op(OP.BODY_CANCEL, this.id, describe(reason));
+    cancelHostBody(this.id, reason);
     return DONE;
   }
+}
+
+function cancelHostBody(id, reason) {
+  unfollow(id);
+  op(OP.BODY_CANCEL, id, describe(reason));
 }
 
 function onPiece(piece, source, reason = piece) {
@@ -234,64 +238,110 @@ export function discard(shell, reason) {
   return cancelReadable(readableOf(shell), reason);
 }
 
-/** All bytes of the stream, which ends locked and disturbed. A TypeError when it is locked, or for chunks of other kinds. */
-export function readAllBytes(shell) {
+/**
+ * All bytes of the stream, which ends locked and disturbed. A TypeError when it is locked, or for chunks of other kinds.
+ *
+ * With `limit`, `{ bytes, error }`, a stream that has more bytes is canceled with `error(length)`, and so is the promise
+ * rejected: with the length of all of it where that is known, else of what was read.
+ */
+export function readAllBytes(shell, limit = undefined) {
   const stream = readableOf(shell);
   if (untouched(stream)) {
     const { constant, id } = stream.body;
+    const length = limit === undefined ? undefined : lengthOf(stream.body);
+    if (length !== undefined && length > limit.bytes) return refuse(stream, limit.error(length));
     if (constant !== undefined) {
       seal(stream);
       return Promise.resolve(typeof constant === "string" ? new Uint8Array(host.utf8Encode(constant)) : constant.slice());
     }
     if (id !== undefined) {
       seal(stream);
-      return readAllOfHostBody(id);
+      return readAllOfHostBody(id, undefined, limit);
     }
   }
-  return readChunks(stream).then(concat);
+  return readChunks(stream, limit).then(concat);
 }
 
-/** All bytes of host body `id`: what `decode`, where it is given, makes of each piece, and of null at the end. */
-export async function readAllOfHostBody(id, decode = undefined) {
-  const chunks = [];
+function lengthOf({ constant, length }) {
+  return typeof constant === "string" ? utf8Length(constant) : length;
+}
+
+function refuse(stream, reason) {
+  handled(cancelReadable(stream, reason));
+  seal(stream);
+  return Promise.reject(reason);
+}
+
+/**
+ * All bytes of host body `id`: what `decode`, where it is given, makes of each piece, and of null at the end. `limit` is that of
+ * `readAllBytes`.
+ */
+export async function readAllOfHostBody(id, decode = undefined, limit = undefined) {
+  const chunks = new Chunks(limit);
   for (;;) {
     const piece = await readHostBody(id);
-    if (decode !== undefined) chunks.push(decode(piece));
-    else if (piece !== null) chunks.push(new Uint8Array(piece));
-    if (piece === null) return concat(chunks);
+    let excess;
+    if (decode !== undefined) excess = chunks.add(decode(piece));
+    else if (piece !== null) excess = chunks.add(new Uint8Array(piece));
+    if (excess !== undefined) {
+      if (piece !== null) cancelHostBody(id, excess);
+      throw excess;
+    }
+    if (piece === null) return concat(chunks.list);
   }
 }
 
-async function readChunks(stream) {
-  const collector = new Collector(stream);
+async function readChunks(stream, limit) {
+  const collector = new Collector(stream, limit);
   collector.read();
   return collector.all.promise;
 }
 
+/** What has been read, up to a limit. */
+class Chunks {
+  constructor(limit) {
+    this.limit = limit;
+    this.length = 0;
+    this.list = [];
+  }
+
+  /** Past the limit nothing is kept, and its error returned. */
+  add(chunk) {
+    this.list.push(chunk);
+    this.length += chunk.byteLength;
+    if (this.limit === undefined || this.length <= this.limit.bytes) return undefined;
+    this.list = [];
+    return this.limit.error(this.length);
+  }
+}
+
 /** Reads without a promise for each chunk. */
 class Collector extends ReadLoop {
-  constructor(stream) {
+  constructor(stream, limit) {
     super(stream);
-    this.chunks = [];
+    this.chunks = new Chunks(limit);
     this.all = new Deferred();
   }
 
   onChunk(chunk) {
-    if (chunk instanceof Uint8Array) {
-      this.chunks.push(chunk);
+    const reason = chunk instanceof Uint8Array ? this.chunks.add(chunk) : notBytes();
+    if (reason === undefined) {
       this.read();
-    } else {
-      const reason = new TypeError("The body's stream has a chunk that is not a Uint8Array");
-      this.cancel(reason);
-      this.all.reject(reason);
+      return;
     }
+    this.cancel(reason);
+    this.all.reject(reason);
   }
 
   onClose() {
-    this.all.resolve(this.chunks);
+    this.all.resolve(this.chunks.list);
   }
 
   onError(reason) {
     this.all.reject(reason);
   }
+}
+
+function notBytes() {
+  return new TypeError("The body's stream has a chunk that is not a Uint8Array");
 }

@@ -13,7 +13,8 @@ pub struct ComponentConfig {
     /// again after a start (seconds each); too high costs only disk.
     pub cache_bytes_max: u64,
     /// Instances that may exist at once on this node, 1 to 10 000. Default 400. Each takes 4 GiB of address space and, at
-    /// worst, its memory limit. Too low answers 503 under load; too high lets memory run out.
+    /// worst, its memory limit. Too low answers 503 under load; too high lets memory run out. One account has three quarters of
+    /// them at most.
     pub instances_max: u32,
     /// Instances of one worker that may exist at once. Default 100, so that one worker can not take the whole pool.
     pub instances_per_worker_max: usize,

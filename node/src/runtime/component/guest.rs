@@ -9,7 +9,7 @@ use wasmtime::{
     Engine,
     component::{Linker, ResourceTable},
 };
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::{
@@ -26,6 +26,10 @@ use crate::bindings::outbound::LogLevel;
 /// BOUND: host resources (streams, headers, handles) that one instance may hold at once.
 const RESOURCES_MAX: usize = 10_000;
 
+/// BOUND: random bytes of one call, as in a JavaScript worker. The host makes them and nothing interrupts it; who asks for more
+/// is trapped.
+const RANDOM_BYTES_MAX: u64 = 64 << 10;
+
 /// The state of one instance.
 pub(super) struct Guest {
     pub(super) memory: MemoryLimit,
@@ -40,12 +44,10 @@ impl Guest {
     pub(super) fn new(door: Arc<Door>, environment: &[(String, String)], memory_bytes: usize) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
-        let wasi = WasiCtx::builder()
+        let wasi = sandbox()
             .envs(environment)
             .stdout(LogStream::new(door.clone(), LogLevel::Log))
             .stderr(LogStream::new(door.clone(), LogLevel::Error))
-            .allow_tcp(false)
-            .allow_udp(false)
             .build();
         Self {
             memory: MemoryLimit::new(memory_bytes),
@@ -78,6 +80,13 @@ impl WasiHttpView for Guest {
     }
 }
 
+/// What every instance has of WASI.
+fn sandbox() -> WasiCtxBuilder {
+    let mut builder = WasiCtx::builder();
+    builder.allow_tcp(false).allow_udp(false).max_random_size(RANDOM_BYTES_MAX);
+    builder
+}
+
 /// Everything that a component may import; [`super::inspect`] lists the same names.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
@@ -88,4 +97,20 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     wasi::keyvalue::atomics::add_to_linker::<_, KeyValue>(&mut linker, Guest::key_value)?;
     wasi::keyvalue::batch::add_to_linker::<_, KeyValue>(&mut linker, Guest::key_value)?;
     Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime_wasi::p2::bindings::random::{insecure::Host as _, random::Host as _};
+
+    use super::*;
+
+    #[test]
+    fn one_call_gets_no_more_random_bytes_than_are_made_at_once() {
+        let mut wasi = sandbox().build();
+        let random = wasi.random();
+        assert_eq!(random.get_random_bytes(RANDOM_BYTES_MAX).unwrap().len() as u64, RANDOM_BYTES_MAX);
+        assert!(random.get_random_bytes(RANDOM_BYTES_MAX + 1).is_err());
+        assert!(random.get_insecure_random_bytes(RANDOM_BYTES_MAX + 1).is_err());
+    }
 }

@@ -8,11 +8,13 @@
 //!                                               `--returns, traps, or a limit: no answer--> WorkerError
 //! ```
 //! - Running: dropping the call stops the guest; so does the end of its wall time.
+//! - However it is stopped, [`CutOff`] comes first: what the guest was sending is cut off, not ended.
 //! - Answered: [`ResponseBody`] decides when to stop the guest; a failure from here on cuts the body off and goes to the log.
 //!   A body may take as long as its reader does. Once it is over the guest has [`Call::wait_until`] to end.
 
 use std::{
     convert::Infallible,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -58,8 +60,8 @@ const HOSTCALL_BYTES_MAX: usize = 32 << 20;
 pub(super) struct Call {
     /// The worker.
     pub(super) prepared: Arc<Prepared>,
-    /// Its places: one of the worker's, one of the node's.
-    pub(super) _seats: (Seat, Seat),
+    /// Its places: one of the worker's, one of its account's, one of the node's.
+    pub(super) _seats: [Seat; 3],
     /// Keeps ticks coming.
     pub(super) _running: Running,
     /// How often they come.
@@ -141,19 +143,31 @@ impl Call {
         let limits = self.prepared.worker.limits.clone();
         let Caller { served, ended } = caller;
         let wait_until = self.wait_until;
-        let handling = async {
-            let proxy = self.prepared.component.instantiate_async(&mut store).await?;
-            proxy.wasi_http_incoming_handler().call_handle(&mut store, arguments.request, arguments.out).await
-        };
         let lingering = async {
             // Nothing is ever sent: it is dropped when the answer's body is over.
             let _over = served.await;
             sleep(wait_until).await;
         };
-        let ran = tokio::select! {
-            biased;
-            ran = handling => Some(ran),
-            () = lingering => None,
+        let ran = {
+            let mut handling = pin!(async {
+                let proxy = self.prepared.component.instantiate_async(&mut store).await?;
+                proxy.wasi_http_incoming_handler().call_handle(&mut store, arguments.request, arguments.out).await
+            });
+            // Whoever drops this future stops the guest here, at the only `await`. The sending sides of the guest's bodies are in
+            // the table of `store`, or for a moment on the guest's stack, in `handling`. Dropping them looks like the end of a
+            // whole body, so the door fails before: locals are dropped in the reverse order of their making, arguments after
+            // them, thus `cut_off`, `handling`, `store`. `select!` has only a reference, or it would drop `handling` first. A
+            // reader on another thread learns of the end through a channel that is closed after the door failed, so it sees that.
+            let mut cut_off = CutOff::new(&door);
+            let ran = tokio::select! {
+                biased;
+                ran = handling.as_mut() => Some(ran),
+                () = lingering => None,
+            };
+            if matches!(ran, Some(Ok(()))) {
+                cut_off.disarm();
+            }
+            ran
         };
         let failure = match ran {
             Some(Ok(())) => None,
@@ -166,6 +180,31 @@ impl Call {
         let table = store.into_data().table;
         drop((self, door));
         let _nobody_reads_the_body = ended.send(Ended { failure, _table: table });
+    }
+}
+
+/// Fails the door when it is dropped, unless the guest has come to its own end.
+struct CutOff<'a> {
+    door: &'a Door,
+    armed: bool,
+}
+
+impl<'a> CutOff<'a> {
+    fn new(door: &'a Door) -> Self {
+        Self { door, armed: true }
+    }
+
+    /// The guest has returned, and finished what it wanted to finish.
+    fn disarm(&mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for CutOff<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.door.fail();
+        }
     }
 }
 

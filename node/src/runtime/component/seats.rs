@@ -3,11 +3,15 @@
 //! **Owns** a bounded number of places and a bounded queue for them. **Must not know** what is done in a place. **Enter at**
 //! [`Seats`].
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
+use skerry_proto::id::AccountId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Places to run in, with a queue in front.
@@ -42,6 +46,34 @@ impl Seats {
     }
 }
 
+/// The places of each account, as many for one as for another.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    seats: usize,
+    queue: usize,
+    // BOUND: accounts that have a place or wait for one, and those that had one since the last new account came.
+    known: Mutex<HashMap<AccountId, Arc<Seats>>>,
+}
+
+impl Accounts {
+    pub(super) fn new(seats: usize, queue: usize) -> Self {
+        Self { seats, queue, known: Mutex::default() }
+    }
+
+    /// The account's places. Whoever takes one keeps the result until it has it.
+    pub(super) fn seats(&self, account: &AccountId) -> Arc<Seats> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seats) = known.get(account) {
+            return Arc::clone(seats);
+        }
+        // Whoever waits has a reference, and nobody gets one meanwhile.
+        known.retain(|_, seats| Arc::get_mut(seats).is_none_or(|seats| seats.taken() > 0));
+        let seats = Arc::new(Seats::new(self.seats, self.queue));
+        known.insert(account.clone(), Arc::clone(&seats));
+        seats
+    }
+}
+
 struct Waiting<'a>(&'a Seats);
 
 impl<'a> Waiting<'a> {
@@ -73,6 +105,20 @@ mod tests {
         // The one who waited has left the queue, so it has room again.
         let mut third = tokio_test_poll(seats.take());
         assert!(third.poll().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_accounts_places_are_remembered_while_one_is_taken() {
+        let accounts = Accounts::new(1, 0);
+        let [first, second, third] = ["a", "b", "c"].map(|digit| digit.repeat(32).parse::<AccountId>().unwrap());
+        let seat = accounts.seats(&first).take().await.unwrap();
+        assert!(accounts.seats(&first).take().await.is_none());
+        let _other = accounts.seats(&second).take().await.unwrap();
+        assert!(accounts.seats(&first).take().await.is_none(), "the other account's coming changes nothing");
+        drop(seat);
+        let _third = accounts.seats(&third);
+        let known = accounts.known.lock().unwrap();
+        assert!(known.contains_key(&second) && known.contains_key(&third) && !known.contains_key(&first));
     }
 
     struct Polled<F: Future>(std::pin::Pin<Box<F>>);

@@ -5,6 +5,7 @@
 
 mod behaviour;
 mod guest;
+mod nested;
 mod time;
 mod toolchains;
 mod world;

@@ -97,9 +97,9 @@ impl Bodies {
         }
     }
 
-    /// Whether `id` is a pipe that has not been ended.
+    /// Whether `id` is a pipe that has not been ended and whose reader has not gone away.
     pub(crate) fn is_open_pipe(&self, id: i32) -> bool {
-        matches!(self.table.get(&id), Some(Held { entry: Entry::Pipe { .. }, .. }))
+        matches!(self.table.get(&id), Some(Held { entry: Entry::Pipe { pipe, .. }, .. }) if pipe.is_read())
     }
 
     /// Lets go of every body of an event that is over: producers see theirs dropped, the readers of pipes get an error.

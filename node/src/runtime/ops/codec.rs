@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use encoding_rs::{Decoder, DecoderResult, Encoding};
 
-use self::zlib::Zlib;
+use self::zlib::{Step, Zlib};
 use super::{OpError, Ops, Replied, code, crypto};
 use crate::runtime::{
     frame::{Reader, Writer},
@@ -23,6 +23,16 @@ enum Codec {
     Digest(Box<crypto::Digest>),
 }
 
+impl Codec {
+    /// Memory that it takes; decoders of text and digests take some hundred bytes, which nobody counts.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Zlib(zlib) => zlib.bytes(),
+            Self::Text { .. } | Self::Digest(_) => 0,
+        }
+    }
+}
+
 struct Held {
     /// The event that it belongs to.
     request: i32,
@@ -32,7 +42,7 @@ struct Held {
 /// The table.
 #[derive(Default)]
 pub(crate) struct Codecs {
-    // BOUND: CODECS_MAX.
+    // BOUND: CODECS_MAX, CODEC_BYTES_MAX.
     table: HashMap<i32, Held>,
     next: i32,
 }
@@ -99,12 +109,20 @@ impl Codecs {
         let input = crypto::bounded(args.bytes()?)?;
         let last = args.bool()?;
         let Some(Codec::Zlib(zlib)) = self.codec(id) else { return Err(gone()) };
-        let output = zlib.step(input, last);
-        if last || output.is_err() {
+        let before = zlib.bytes();
+        let step = zlib.step(input, last).map_err(|message| OpError::throw("TypeError", message));
+        let has_grown = zlib.bytes() > before;
+        let step = if has_grown && self.bytes() > limits::CODEC_BYTES_MAX { Err(no_room()) } else { step };
+        if !step.as_ref().is_ok_and(|step| !last || !step.is_done) {
             self.table.remove(&id);
         }
-        let output = output.map_err(|message| OpError::throw("TypeError", message))?;
-        reply.bytes(&output);
+        let Step { output, read, is_done } = step?;
+        if is_done {
+            reply.bytes(&output);
+        } else {
+            // The input is bounded far below.
+            reply.list(2).bytes(&output).int(i32::try_from(read).unwrap_or(i32::MAX));
+        }
         Ok(true)
     }
 
@@ -129,6 +147,11 @@ impl Codecs {
         Ok(false)
     }
 
+    /// Memory of all of them.
+    fn bytes(&self) -> usize {
+        self.table.values().map(|held| held.codec.bytes()).sum()
+    }
+
     fn codec(&mut self, id: i32) -> Option<&mut Codec> {
         self.table.get_mut(&id).map(|held| &mut held.codec)
     }
@@ -136,6 +159,10 @@ impl Codecs {
     fn insert(&mut self, held: Held) -> Result<i32, OpError> {
         if self.table.len() >= limits::CODECS_MAX {
             return Err(OpError::throw("Error", "Too many decoders and compression streams are open."));
+        }
+        let bytes = held.codec.bytes();
+        if bytes > 0 && self.bytes() + bytes > limits::CODEC_BYTES_MAX {
+            return Err(no_room());
         }
         self.next = self.next.wrapping_add(1).max(1);
         self.table.insert(self.next, held);
@@ -145,6 +172,10 @@ impl Codecs {
 
 fn gone() -> OpError {
     OpError::throw("TypeError", "The stream has ended.")
+}
+
+fn no_room() -> OpError {
+    OpError::throw("RangeError", "The compression streams that are open take too much memory.")
 }
 
 /// `None` when `fatal` and the input is ill-formed.
@@ -163,5 +194,80 @@ fn decode(decoder: &mut Decoder, input: &[u8], last: bool, fatal: bool) -> Optio
     match decoder.decode_to_string_without_replacement(input, &mut text, last) {
         (DecoderResult::InputEmpty, _) => Some(text),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn open(codecs: &mut Codecs, request: i32, format: &str, compress: bool) -> Result<i32, OpError> {
+        let codec = Codec::Zlib(Box::new(Zlib::new(format, compress).unwrap()));
+        codecs.insert(Held { request, codec })
+    }
+
+    fn write(codecs: &mut Codecs, id: i32, bytes: &[u8], last: bool) -> Result<Vec<u8>, OpError> {
+        let (mut frame, mut reply) = (Writer::new(), Writer::new());
+        frame.int(id).bytes(bytes).bool(last);
+        codecs.zlib_write(&mut Reader::new(frame.as_bytes()), &mut reply)?;
+        Ok(reply.into_bytes())
+    }
+
+    fn is_refused<T>(result: &Result<T, OpError>) -> bool {
+        matches!(result, Err(OpError::Throw { name: "RangeError", .. }))
+    }
+
+    #[test]
+    fn compressors_are_bounded_by_the_memory_that_they_take() {
+        let mut codecs = Codecs::default();
+        for _ in 0..limits::CODECS_MAX {
+            open(&mut codecs, 1, "gzip", true).unwrap();
+        }
+        assert!(matches!(open(&mut codecs, 1, "gzip", true), Err(OpError::Throw { name: "Error", .. })));
+        codecs.end_request(1);
+        let ids: Vec<i32> = std::iter::from_fn(|| open(&mut codecs, 2, "brotli", true).ok()).collect();
+        assert!((20..30).contains(&ids.len()), "{}", ids.len());
+        assert!(is_refused(&open(&mut codecs, 3, "brotli", true)));
+        write(&mut codecs, ids[0], b"x", true).unwrap();
+        open(&mut codecs, 3, "brotli", true).unwrap();
+        codecs.end_request(2);
+        open(&mut codecs, 3, "brotli", true).unwrap();
+    }
+
+    #[test]
+    fn a_decompressor_whose_window_finds_no_room_is_refused_and_dropped() {
+        let mut wide = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 24);
+        wide.write_all(b"skerry").unwrap();
+        wide.flush().unwrap();
+        let packed = wide.get_ref().clone();
+        let mut codecs = Codecs::default();
+        let ids: Vec<i32> = (0..10).map(|_| open(&mut codecs, 1, "brotli", false).unwrap()).collect();
+        let fit = ids.iter().filter(|id| write(&mut codecs, **id, &packed, false).is_ok()).count();
+        assert_eq!(fit, 7);
+        assert_eq!(codecs.table.len(), 7);
+        assert!(codecs.bytes() <= limits::CODEC_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_is_not_handed_over_at_once_is_asked_for() {
+        let mut codecs = Codecs::default();
+        let compressor = open(&mut codecs, 1, "deflate", true).unwrap();
+        let mut packed = Vec::new();
+        for last in [false, false, false, false, false, true] {
+            let reply = write(&mut codecs, compressor, &vec![7; limits::COMPUTED_BYTES_MAX], last).unwrap();
+            packed.extend_from_slice(Reader::new(&reply).bytes().unwrap());
+        }
+        let decompressor = open(&mut codecs, 1, "deflate", false).unwrap();
+        let reply = write(&mut codecs, decompressor, &packed, true).unwrap();
+        let mut first = Reader::new(&reply);
+        assert_eq!(first.list().unwrap(), 2);
+        assert_eq!(first.bytes().unwrap().len(), limits::INFLATED_STEP_BYTES);
+        let read = first.int().unwrap() as usize;
+        let reply = write(&mut codecs, decompressor, &packed[read..], true).unwrap();
+        let rest = Reader::new(&reply).bytes().unwrap().len();
+        assert_eq!(limits::INFLATED_STEP_BYTES + rest, 6 * limits::COMPUTED_BYTES_MAX);
+        assert!(codecs.table.is_empty());
     }
 }

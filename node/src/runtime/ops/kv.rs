@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use skerry_control::kv::{KvError, KvListOptions, KvPut, limits as kv_limits};
 use skerry_proto::id::NamespaceId;
+use tokio::sync::Semaphore;
 
 use super::{
     OpError, Ops, code,
@@ -18,6 +19,7 @@ use crate::{
     bindings::outbound::{CallContext, KvCall, KvReply},
     runtime::{
         frame::{Reader, Value, Writer},
+        limits,
         worker::EnvValue,
     },
 };
@@ -51,21 +53,12 @@ impl Ops {
         context
             .count_subrequest(self.worker.limits.subrequests)
             .map_err(|error| OpError::throw("Error", error.to_string()))?;
-        let most = reply_bytes_max(&call);
         let replies = Arc::clone(self.room.replies());
         Ok(Box::pin(async move {
-            let mut reply_room = match most {
-                0 => None,
-                bytes => Some(room::wait(replies, room::permits(bytes)).await),
-            };
-            let answer = context.outbound.kv(&context, &namespace, call).await;
+            let answer = answer(&replies, &context, &namespace, call).await;
             drop(room);
             match answer {
-                Ok(reply) => {
-                    let spare = most.saturating_sub(reply_bytes(&reply));
-                    drop(reply_room.as_mut().and_then(|room| room.split(spare)));
-                    Done::Kv { reply, _room: reply_room }
-                }
+                Ok((reply, reply_room)) => Done::Kv { reply, _room: reply_room },
                 Err(KvError::Invalid { message, .. }) => Done::Failed { name: "Error", message },
                 Err(error) => Done::Failed { name: "Error", message: error.to_string() },
             }
@@ -84,10 +77,52 @@ impl Ops {
     }
 }
 
+/// The answer to a call, with the room that it takes. How long it is shows only once it is here. Nobody waits for room with a
+/// long one in hand: it is let go, and asked for again.
+async fn answer(
+    replies: &Arc<Semaphore>,
+    context: &CallContext,
+    namespace: &NamespaceId,
+    call: KvCall,
+) -> Result<(KvReply, Option<Taken>), KvError> {
+    let most = reply_bytes_max(&call);
+    if most == 0 {
+        return Ok((context.outbound.kv(context, namespace, call).await?, None));
+    }
+    let assumed = most.min(limits::REPLY_BYTES_ASSUMED);
+    let mut wanted = assumed;
+    loop {
+        let mut taken = room::wait(Arc::clone(replies), room::permits(wanted)).await;
+        let reply = context.outbound.kv(context, namespace, call.clone()).await?;
+        let bytes = reply_bytes(&reply).min(most);
+        if fit(&mut taken, bytes) {
+            return Ok((reply, Some(taken)));
+        }
+        // One that has grown meanwhile gets room for the longest: there is no third time.
+        wanted = if wanted == assumed { bytes } else { most };
+    }
+}
+
+/// Makes `taken` as large as `bytes`, unless there is no room now.
+fn fit(taken: &mut Taken, bytes: usize) -> bool {
+    let held = taken.num_permits();
+    if bytes <= held {
+        drop(taken.split(held - bytes));
+        return true;
+    }
+    match Arc::clone(taken.semaphore()).try_acquire_many_owned(room::permits(bytes - held)) {
+        Ok(more) => {
+            taken.merge(more);
+            true
+        }
+        Err(_full) => false,
+    }
+}
+
 /// BOUND: a cursor names a key, encoded in base64.
 const CURSOR_BYTES_MAX: usize = 2 * kv_limits::KEY_BYTES_MAX;
 
-/// How many bytes the answer may have: known beforehand, unlike those it has.
+/// How many bytes the answer may have; 0 where it has none.
 fn reply_bytes_max(call: &KvCall) -> usize {
     match call {
         KvCall::Get { keys, .. } => kv_limits::BULK_GET_BYTES_MAX + keys.len() * kv_limits::METADATA_BYTES_MAX,

@@ -2,6 +2,8 @@
 //!
 //! **Owns** source positions and the length of log lines. **Must not know** where the log goes. **Enter at** [`Report`].
 
+use std::borrow::Cow;
+
 use super::{Ops, Replied};
 use crate::{
     bindings::outbound::{CallContext, LogLevel, LogRecord},
@@ -53,13 +55,16 @@ impl Ops {
         let request = args.int()?;
         let message = args.text()?;
         let stack = args.optional_text()?;
+        // What is not shown is not looked up either, and what is found there may be longer.
+        let (message, stack) = (cut(message), stack.map(cut));
         let position = match level {
-            LogLevel::Exception => stack.map(position::worker_frames),
-            _ => stack.and_then(position::place).map(str::to_owned),
+            LogLevel::Exception => stack.as_deref().map(position::worker_frames),
+            _ => stack.as_deref().and_then(position::place).map(str::to_owned),
         };
         let position = position.filter(|text| !text.is_empty());
         let (message, position) = self.in_sources(|origins| {
-            (cut(&origins.stack(message)), position.map(|position| cut(&origins.position(&position))))
+            let position = position.map(|position| cut(&origins.position(&position)).into_owned());
+            (cut(&origins.stack(&message)).into_owned(), position)
         });
         let record = LogRecord { level, message, position, at_ms: self.now_ms as i64 };
         let context = self.requests.context(request).unwrap_or_else(|_| self.report.context.clone());
@@ -68,10 +73,23 @@ impl Ops {
     }
 }
 
-fn cut(text: &str) -> String {
+fn cut(text: &str) -> Cow<'_, str> {
     if text.len() <= limits::LOG_LINE_BYTES_MAX {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let end = text.floor_char_boundary(limits::LOG_LINE_BYTES_MAX - 3);
-    format!("{}...", &text[..end])
+    Cow::Owned(format!("{}...", &text[..end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_once_between_characters() {
+        let long = "\u{20ac}".repeat(limits::LOG_LINE_BYTES_MAX);
+        let short = cut(&long);
+        assert!(short.len() <= limits::LOG_LINE_BYTES_MAX && short.ends_with("\u{20ac}..."));
+        assert_eq!(cut(&short), short);
+    }
 }

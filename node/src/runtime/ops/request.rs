@@ -20,7 +20,7 @@ use std::{
 use http::{Response, StatusCode};
 use tokio::sync::oneshot;
 
-use super::{OpError, Ops, Replied, body, fetch, headers, pending::Done};
+use super::{OpError, Ops, Replied, body, fetch, headers, pending::Done, socket::Origin};
 use crate::{
     bindings::outbound::{CallContext, LogLevel, LogRecord},
     runtime::{
@@ -42,7 +42,10 @@ pub(crate) struct Request {
     context: CallContext,
     answer: Option<oneshot::Sender<Answer>>,
     pending: u32,
-    sockets: u32,
+    /// Open sockets that it serves: one at most, its answer.
+    accepted: u32,
+    /// Open sockets that the worker has asked for.
+    opened: u32,
     pipe: Option<i32>,
     guest: Guest,
     cpu: Duration,
@@ -88,7 +91,8 @@ impl Requests {
             context,
             answer: Some(answer),
             pending: 0,
-            sockets: 0,
+            accepted: 0,
+            opened: 0,
             pipe: None,
             guest: Guest::Works,
             cpu: Duration::ZERO,
@@ -144,15 +148,26 @@ impl Requests {
         }
     }
 
+    /// The worker has opened a socket.
     pub(crate) fn socket_opened(&mut self, id: i32) {
         if let Some(request) = self.table.get_mut(&id) {
-            request.sockets += 1;
+            request.opened += 1;
         }
     }
 
-    pub(crate) fn socket_closed(&mut self, id: i32) {
+    fn socket_accepted(&mut self, id: i32) {
         if let Some(request) = self.table.get_mut(&id) {
-            request.sockets = request.sockets.saturating_sub(1);
+            request.accepted += 1;
+        }
+    }
+
+    pub(crate) fn socket_closed(&mut self, id: i32, origin: Origin) {
+        if let Some(request) = self.table.get_mut(&id) {
+            let open = match origin {
+                Origin::Caller => &mut request.accepted,
+                Origin::Worker => &mut request.opened,
+            };
+            *open = open.saturating_sub(1);
             self.touched.push(id);
         }
     }
@@ -164,14 +179,15 @@ impl Requests {
         }
     }
 
-    /// CPU time that the event has used, since its last message if it serves a WebSocket.
+    /// CPU time that the event has used, since its last message while it serves a WebSocket.
     pub(crate) fn cpu(&self, id: i32) -> Duration {
         self.table.get(&id).map_or(Duration::ZERO, |request| request.cpu)
     }
 
-    /// A message of a WebSocket has arrived: each has a budget of its own, or a socket could not live for long.
+    /// A message of a WebSocket has arrived: each has a budget of its own while the event serves a socket, or that could not
+    /// live for long. A worker that only talks to sockets it has opened, maybe to itself, has what any event has.
     pub(crate) fn refill_cpu(&mut self, id: i32) {
-        if let Some(request) = self.table.get_mut(&id) {
+        if let Some(request) = self.table.get_mut(&id).filter(|request| request.accepted > 0) {
             request.cpu = Duration::ZERO;
         }
     }
@@ -263,7 +279,7 @@ impl Ops {
         }
         if let Some(socket) = socket {
             response.extensions_mut().insert(self.sockets.accept(socket, id)?);
-            self.requests.socket_opened(id);
+            self.requests.socket_accepted(id);
         }
         if let (Some(pipe), Some(request)) = (pipe, self.requests.table.get_mut(&id)) {
             request.pipe = Some(pipe);
@@ -335,7 +351,8 @@ impl Ops {
             if request.answer.is_none() && request.answered.is_none() {
                 request.answered = Some(now);
             }
-            if request.guest == Guest::Done || (request.pending == 0 && request.sockets == 0) {
+            let waits = request.pending > 0 || request.accepted > 0 || request.opened > 0;
+            if request.guest == Guest::Done || !waits {
                 self.end(id, WorkerError::NeverResponds);
             }
         }
@@ -343,12 +360,13 @@ impl Ops {
     }
 
     /// Events that have gone on for too long at `now`, each with its wall time: unanswered past that, or answered and still
-    /// in `waitUntil` past `wait_until`, which begins when there is neither a body nor a socket to serve any more.
+    /// in `waitUntil` past `wait_until`, which begins when there is neither a body nor a socket to serve any more. Sockets that
+    /// the worker has opened are such work, or one that it opens to itself would live for ever.
     pub(crate) fn overdue(&mut self, now: Instant, wait_until: Duration) -> Vec<(i32, Duration)> {
         let Self { requests, bodies, .. } = self;
         let is_late = |request: &mut Request| match request.answered {
             None => now.duration_since(request.began) > request.wall,
-            Some(_) if request.sockets > 0 || request.pipe.is_some_and(|pipe| bodies.is_open_pipe(pipe)) => {
+            Some(_) if request.accepted > 0 || request.pipe.is_some_and(|pipe| bodies.is_open_pipe(pipe)) => {
                 request.answered = Some(now);
                 false
             }

@@ -155,15 +155,17 @@ fn open_mail(isolate: &mut Isolate, frame: &mut Writer, mail: Mail, services: &S
             Some(request)
         }
         Mail::Socket { socket, message, permit } => {
-            let request = ops.sockets.request_of(socket)?;
+            let (request, origin) = ops.sockets.owner(socket)?;
             event::socket(frame, socket, message.as_ref());
             ops.requests.refill_cpu(request);
-            if message.is_none() {
-                ops.sockets.ended(socket);
+            match message {
+                None => ops.sockets.ended(socket),
+                Some(SocketMessage::Close { .. }) => ops.sockets.closed(socket),
+                Some(_) => {}
             }
-            // A socket that was closed in order stays for the guest's own close, but keeps nothing alive any more.
+            // One that was closed in order may stay for the guest's own close, but keeps nothing alive any more.
             if matches!(message, None | Some(SocketMessage::Close { .. })) {
-                ops.requests.socket_closed(request);
+                ops.requests.socket_closed(request, origin);
             }
             drop(permit);
             Some(request)

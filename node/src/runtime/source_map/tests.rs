@@ -69,6 +69,37 @@ fn a_place_belongs_to_the_segment_that_begins_at_or_before_it() {
 }
 
 #[test]
+fn marks_are_a_kibibyte_apart_whatever_the_map_holds() {
+    const RUN: usize = 1 << 20;
+    let (lines, commas) = (";".repeat(RUN), ",".repeat(RUN));
+    // Lines 0 and RUN have code, the latter at two places with a million separators between and behind them.
+    let mappings = format!("AAAA{lines}IACA{commas}IACA{commas}{lines}");
+    let json = serde_json::json!({ "version": 3, "sources": ["a"], "mappings": mappings });
+    let map = SourceMap::read(&json.to_string().into(), "").unwrap();
+    let ends = map.marks.iter().map(|mark| mark.at as usize).skip(1).chain([map.mappings.len()]);
+    for (mark, end) in map.marks.iter().zip(ends) {
+        // A number has seven digits at most, and a segment five numbers.
+        assert!(end - mark.at as usize <= MARK_BYTES + 35, "at {}", mark.at);
+    }
+    let last = RUN as u32;
+    for (line, column, origin) in [
+        (0, 0, Some("a:1:1")),
+        (0, 1000, Some("a:1:1")),
+        (1, 0, None),
+        (last / 2, 7, None),
+        (last, 3, None),
+        (last, 4, Some("a:2:1")),
+        (last, 7, Some("a:2:1")),
+        (last, 8, Some("a:3:1")),
+        (last, u32::MAX, Some("a:3:1")),
+        (last + 1, 0, None),
+        (u32::MAX, u32::MAX, None),
+    ] {
+        assert_eq!(place(&map, line, column).as_deref(), origin, "{line}:{column}");
+    }
+}
+
+#[test]
 fn names_are_shown_without_detours_or_not_at_all() {
     let long = "x".repeat(600);
     let sources = ["../src/./a.ts", "../../lib/../b.ts", "webpack://app/./c.ts", "", "a\nb", &long];

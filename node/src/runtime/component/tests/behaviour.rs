@@ -21,14 +21,14 @@ use crate::{
 };
 
 /// Long enough for any machine; a promise is never measured by it.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 fn guest_worker(body: &str) -> Arc<WorkerSpec> {
     spec(guest::component(body), Limits::default())
 }
 
 /// Reads a body until it is cut off, and returns what came before and why it ended.
-async fn cut_off(mut body: Body) -> (Vec<u8>, String) {
+pub(super) async fn cut_off(mut body: Body) -> (Vec<u8>, String) {
     let mut seen = Vec::new();
     loop {
         match body.frame().await {

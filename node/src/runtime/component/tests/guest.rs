@@ -10,7 +10,8 @@ use wit_parser::Resolve;
 const WIT: &str = include_str!("guest.wit");
 
 /// Function bodies for `handle(request, out)`. `$answer out` sets a response and returns its stream; `$write stream`
-/// writes the 13 bytes `hello, wasi!\n`; `$finish stream` ends the body.
+/// writes the 13 bytes `hello, wasi!\n`; `$finish stream` ends the body. `$upload` sends a request to the service binding
+/// BACKEND and returns its body's stream; `$wait` waits for the answer to it. A guest writes one body at a time.
 pub(super) const HELLO: &str = "(local $s i32) (local.set $s (call $answer (local.get $out)))
     (call $write (local.get $s)) (call $finish (local.get $s))";
 pub(super) const LOOP_FOR_EVER: &str = "(loop $again (br $again))";
@@ -31,6 +32,16 @@ pub(super) const ALLOCATE_FOR_EVER: &str = "(loop $again
 pub(super) const RECURSE_FOR_EVER: &str = "(call $recurse)";
 pub(super) const STREAM_FOR_EVER: &str = "(local $s i32) (local.set $s (call $answer (local.get $out)))
     (loop $again (call $write (local.get $s)) (br $again))";
+pub(super) const CALL_THEN_ANSWER: &str = "(local $s i32) (call $finish (call $upload)) (call $wait)
+    (local.set $s (call $answer (local.get $out))) (call $write (local.get $s)) (call $finish (local.get $s))";
+pub(super) const UPLOAD_FOR_EVER: &str = "(local $s i32) (local.set $s (call $upload))
+    (loop $again (call $write (local.get $s)) (br $again))";
+pub(super) const UPLOAD_FOR_EVER_AFTER_A_CHUNK: &str = "(local $s i32)
+    (call $write (call $answer (local.get $out))) (local.set $s (call $upload))
+    (loop $again (call $write (local.get $s)) (br $again))";
+pub(super) const UPLOAD_THEN_ANSWER: &str = "(local $s i32) (local.set $s (call $upload))
+    (call $write (local.get $s)) (call $finish (local.get $s)) (call $wait)
+    (local.set $s (call $answer (local.get $out))) (call $write (local.get $s)) (call $finish (local.get $s))";
 
 /// A component whose handler does what `body` says.
 pub(super) fn component(body: &str) -> Bytes {
@@ -67,12 +78,25 @@ fn module(body: &str) -> String {
   (import "wasi:http/types@0.2.0" "[static]outgoing-body.finish" (func $body_finish (param i32 i32 i32 i32)))
   (import "wasi:http/types@0.2.0" "[static]response-outparam.set"
     (func $set (param i32 i32 i32 i32 i64 i32 i32 i32 i32)))
+  (import "wasi:http/types@0.2.0" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-path-with-query"
+    (func $set_path (param i32 i32 i32 i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-authority"
+    (func $set_authority (param i32 i32 i32 i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[method]outgoing-request.body" (func $request_body (param i32 i32)))
+  (import "wasi:http/types@0.2.0" "[method]future-incoming-response.subscribe"
+    (func $subscribe (param i32) (result i32)))
+  (import "wasi:http/outgoing-handler@0.2.0" "handle" (func $handle (param i32 i32 i32 i32)))
+  (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))
   (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush"
     (func $stream_write (param i32 i32 i32 i32)))
   (import "wasi:io/streams@0.2.0" "[resource-drop]output-stream" (func $stream_drop (param i32)))
   (memory (export "memory") 1)
   (global $body (mut i32) (i32.const 0))
+  (global $pending (mut i32) (i32.const 0))
   (data (i32.const 1024) "hello, wasi!\n")
+  (data (i32.const 1040) "BACKEND.binding")
+  (data (i32.const 1056) "/")
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 2048))
   (func $answer (param $out i32) (result i32)
     (local $response i32)
@@ -88,6 +112,19 @@ fn module(body: &str) -> String {
   (func $finish (param $stream i32)
     (call $stream_drop (local.get $stream))
     (call $body_finish (global.get $body) (i32.const 0) (i32.const 0) (i32.const 16)))
+  (func $upload (result i32)
+    (local $request i32)
+    (local.set $request (call $request (call $fields)))
+    (drop (call $set_authority (local.get $request) (i32.const 1) (i32.const 1040) (i32.const 15)))
+    (drop (call $set_path (local.get $request) (i32.const 1) (i32.const 1056) (i32.const 1)))
+    (call $request_body (local.get $request) (i32.const 16))
+    (global.set $body (i32.load (i32.const 20)))
+    (call $handle (local.get $request) (i32.const 0) (i32.const 0) (i32.const 16))
+    (global.set $pending (i32.load (i32.const 24)))
+    (call $body_write (global.get $body) (i32.const 16))
+    (i32.load (i32.const 20)))
+  (func $wait
+    (call $block (call $subscribe (global.get $pending))))
   (func $recurse (call $recurse) (call $recurse))
   (func (export "wasi:http/incoming-handler@0.2.0#handle") (param $request i32) (param $out i32) {body}))"#
     )

@@ -109,6 +109,11 @@ impl Pipe {
         self.chunks.is_none()
     }
 
+    /// Whether somebody may still read what is written. A connection lets go of a body that has all of its announced length.
+    pub(super) fn is_read(&self) -> bool {
+        self.chunks.as_ref().is_some_and(|chunks| !chunks.is_closed())
+    }
+
     pub(super) fn abort(self, why: &str) {
         let _first_end_counts = self.end.set(Err(BodyError::Aborted(why.into())));
     }

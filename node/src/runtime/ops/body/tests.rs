@@ -92,3 +92,14 @@ async fn a_piece_that_has_not_arrived_is_waited_for() {
     let Done::Chunk { chunk, .. } = reading.await.unwrap() else { panic!("a read brings a piece") };
     assert_eq!(chunk.unwrap().unwrap(), "late");
 }
+
+#[test]
+fn a_pipe_whose_reader_has_gone_is_not_open() {
+    let mut bodies = Bodies::default();
+    let id = bodies.create(1, None, Arc::new(Semaphore::new(limits::BODY_BYTES_MAX)));
+    assert!(bodies.is_open_pipe(id), "it waits for a reader");
+    let (reader, _pipe) = bodies.take(Some(Value::Int(id)), None).unwrap();
+    assert!(bodies.is_open_pipe(id));
+    drop(reader);
+    assert!(!bodies.is_open_pipe(id));
+}
