@@ -120,6 +120,8 @@ pub(crate) struct Deps {
     clock: Arc<dyn Clock>,
     sessions: Arc<Sessions>,
     turns: Turns,
+    /// Those of large answers, whose readers may be slow: they hold up no upload.
+    answers: Turns,
     config: ApiConfig,
 }
 
@@ -134,15 +136,21 @@ impl Deps {
         let busy = || ApiError::Unavailable(format!("{LARGE_BODIES_MAX} large requests are being read"));
         self.turns.take_within(TURN_WAIT).await.ok_or_else(busy)
     }
+
+    /// Waits for a turn with a large answer, which ends when the permit is dropped.
+    async fn turn_to_answer(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let busy = || ApiError::Unavailable(format!("{LARGE_BODIES_MAX} large answers are being sent"));
+        self.answers.take_within(TURN_WAIT).await.ok_or_else(busy)
+    }
 }
 
 /// The whole API, to be served as it is.
 pub fn router(config: ApiConfig, deps: ApiDeps) -> Router {
     let ApiDeps { control, validator, kv, tails, cluster, clock } = deps;
-    let (sessions, turns) = (Arc::default(), Turns::default());
+    let (sessions, turns, answers) = (Arc::default(), Turns::default(), Turns::default());
     let control_of_calls = control.clone();
     control.serve_tails(Arc::clone(&tails));
-    let deps = Deps { control, validator, kv, tails, cluster, clock, sessions, turns, config };
+    let deps = Deps { control, validator, kv, tails, cluster, clock, sessions, turns, answers, config };
     let (calls, document) = endpoints(&deps).finish(env!("CARGO_PKG_VERSION"));
     let document = Bytes::from(document.to_json().expect("a document of names, texts and lists is JSON"));
     let describe = move || async move {

@@ -9,13 +9,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// BOUND: bytes of a body that takes no turn: thousands of them at a time are no burden.
 pub(crate) const SMALL_BODY_BYTES_MAX: usize = 1 << 20;
-/// BOUND: larger bodies at a time: uploads, backups, KV bulk calls and large KV values, the answers among them until they are
+/// BOUND: larger bodies at a time: uploads, backups, KV bulk calls and large KV values, and as many answers of KV until they are
 /// sent; each holds up to 64 or 100 MB a few times over, so this many stay within a few GB in the worst case. Others wait.
 pub(crate) const LARGE_BODIES_MAX: usize = 8;
 
-/// Turns with large bodies. Clones share them. The API has its own, and so have the requests that other nodes carry here: on the
-/// leader a carried upload waits for one of the API's while it holds one of those, and with the same turns for both, eight would
-/// wait for each other.
+/// Turns with large bodies. Clones share them. The API has its own, others for answers, whose readers may be slow, and so have the
+/// requests that other nodes carry here: on the leader a carried upload waits for one of the API's while it holds one of those,
+/// and with the same turns for both, eight would wait for each other.
 #[derive(Debug, Clone)]
 pub(crate) struct Turns(Arc<Semaphore>);
 

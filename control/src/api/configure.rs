@@ -44,34 +44,38 @@ pub(crate) fn expects(target: &Target) -> Option<Expectation> {
 
 /// Proposes what `plan` makes of an environment, provided that it still is as `plan` saw it: the catalog does not check again
 /// what was checked there. When another change came first it is planned anew, unless the caller has said what it relies on.
+/// `None`: there was nothing to change.
 pub(crate) async fn propose_as_seen(
     writer: &Writer,
     target: &Target,
     plan: impl Fn(&Target) -> Result<Vec<Change>, ApiError>,
-) -> Result<Applied, ApiError> {
+) -> Result<Option<Applied>, ApiError> {
     let asked = writer.expects(&target.key);
-    let may_look_again = asked.iter().all(|asked| matches!(asked, Expectation::Present { .. }));
     let mut seen = target.clone();
     let mut attempts = 1;
     loop {
         let changes = plan(&seen)?;
+        if changes.is_empty() {
+            return Ok(None);
+        }
         let (environment, revision) = (seen.key.clone(), seen.environment.revision);
         let mut expects = asked.clone();
         expects.push(Expectation::Unchanged { environment, revision });
         let outcome = writer.propose(&seen.key.service.account, expects, changes).await;
         let came_late = matches!(outcome, Err(ApiError::Rejected(Rejection::Stale { .. })));
-        if !came_late || !may_look_again || attempts == ATTEMPTS_MAX {
-            return outcome;
+        if !came_late || !writer.may_look_again() || attempts == ATTEMPTS_MAX {
+            return outcome.map(Some);
         }
         // What has gone meanwhile is as stale as what has changed.
-        let Ok(newer) = writer.again(seen) else { return outcome };
+        let Ok(newer) = writer.again(seen) else { return outcome.map(Some) };
         seen = newer;
         attempts += 1;
     }
 }
 
-/// The answer to a change; it says so when the change is not live.
-pub(crate) fn answer<T>(result: T, applied: &Applied) -> Answer<T> {
+/// The answer to a change, if there was one; it says so when the change is not live.
+pub(crate) fn answer<T>(result: T, applied: Option<&Applied>) -> Answer<T> {
+    let Some(applied) = applied else { return Answer::ok(result) };
     let answer = Answer::ok(result).changed_at(applied.revision);
     match applied.versions.first().filter(|_| applied.deployments.is_empty()) {
         Some(made) => {

@@ -141,7 +141,7 @@ async fn put_one(
         return Err(ApiError::field("type", "use secret_text"));
     }
     if let Some(applied) = writer.replay(&target.key.service.account)? {
-        return Ok(configure::answer(SecretView::of(&body.name), &applied));
+        return Ok(configure::answer(SecretView::of(&body.name), Some(&applied)));
     }
     let message = format!("Set secret {:?}", body.name);
     let shared = configure::when_shared(&query)?;
@@ -151,7 +151,7 @@ async fn put_one(
         Ok(vec![configuration.change(&writer, seen)])
     };
     let applied = configure::propose_as_seen(&writer, &target, plan).await?;
-    Ok(configure::answer(SecretView::of(&body.name), &applied))
+    Ok(configure::answer(SecretView::of(&body.name), applied.as_ref()))
 }
 
 async fn delete_one(place: Place, writer: Writer, query: Query, params: Params) -> Reply<()> {
@@ -166,7 +166,7 @@ async fn delete_one(place: Place, writer: Writer, query: Query, params: Params) 
     let shared = configure::when_shared(&query)?;
     let configuration = Configuration { edits, triggered_by: "secret", message: &message, shared };
     let applied = configuration.propose(&writer, &target).await?;
-    Ok(configure::answer((), &applied))
+    Ok(configure::answer((), Some(&applied)))
 }
 
 async fn patch_all(
@@ -192,7 +192,7 @@ async fn patch_all(
     };
     let applied = configure::propose_as_seen(&writer, &target, plan).await?;
     let after = writer.again(target)?;
-    Ok(configure::answer(SecretView::list(after.environment.config()), &applied))
+    Ok(configure::answer(SecretView::list(after.environment.config()), applied.as_ref()))
 }
 
 fn bulk_edit(deps: &Deps, seen: &Target, name: &str, value: Option<&SecretValue>) -> Result<ConfigEdit, ApiError> {

@@ -180,14 +180,12 @@ async fn patch_settings(
     if let Some(applied) = writer.replay(&target.key.service.account)? {
         return Ok(Answer::ok(settings(&target)).changed_at(applied.revision));
     }
-    refuse_what_comes_with_code(&target, &body)?;
-    let patch = Patch { deps: &deps, writer: &writer, body: &body, shared: configure::when_shared(&query)? };
-    if patch.changes(&target)?.is_empty() {
-        return Ok(Answer::ok(settings(&target)).with_etag(target.environment.revision));
-    }
+    let known = target.environment.config().bindings.keys().cloned().collect();
+    let patch = Patch { deps: &deps, writer: &writer, body: &body, shared: configure::when_shared(&query)?, known };
     let applied = configure::propose_as_seen(&writer, &target, |seen| patch.changes(seen)).await?;
     let after = writer.again(target)?;
-    Ok(configure::answer(settings(&after), &applied))
+    let answer = configure::answer(settings(&after), applied.as_ref());
+    Ok(if applied.is_some() { answer } else { answer.with_etag(after.environment.revision) })
 }
 
 async fn read_settings(request: Request) -> Result<SettingsBody, ApiError> {
@@ -243,11 +241,14 @@ struct Patch<'a> {
     writer: &'a Writer,
     body: &'a SettingsBody,
     shared: WhenShared,
+    /// The environment's own names when it was asked for: what it does not mention of these is to go, and nothing else.
+    known: BTreeSet<String>,
 }
 
 impl Patch<'_> {
     /// What it changes of the environment as it is seen; nothing where all is so already.
     fn changes(&self, seen: &Target) -> Result<Vec<Change>, ApiError> {
+        refuse_what_comes_with_code(seen, self.body)?;
         let edits = self.edits(seen)?;
         let mut changes = Vec::new();
         if !edits.is_empty() {
@@ -299,7 +300,7 @@ impl Patch<'_> {
                 _ => edits.push(ConfigEdit::Set { name: raw.name.clone(), binding: scene.binding(raw)? }),
             }
         }
-        let gone = own.keys().filter(|name| !names.contains(name.as_str()));
+        let gone = own.keys().filter(|name| self.known.contains(*name) && !names.contains(name.as_str()));
         edits.extend(gone.map(|name| ConfigEdit::Unset { name: name.clone() }));
         Ok(edits)
     }

@@ -54,6 +54,11 @@ pub(crate) struct Named {
 }
 
 impl Place {
+    /// The same place in a newer state.
+    pub(crate) fn again(&self, catalog: Arc<Catalog>) -> Self {
+        Self { catalog, key: self.key.clone(), missing: self.missing.clone() }
+    }
+
     /// The environment, or the error that says what was not found.
     pub(crate) fn existing(self) -> Result<Target, ApiError> {
         let found = self.catalog.service(&self.key.service).cloned();

@@ -159,13 +159,14 @@ async fn deploy(
         let view = deploy_view(Catalog::clone(&place.catalog), &place.key, &applied, false)?;
         return Ok(Answer::ok(view).changed_at(applied.revision));
     }
-    let titles = if dry_run { Titles::Allowed } else { Titles::Refused };
-    let draft = Draft::assemble(deps, &place, writer, received, titles)?.validated(deps, &place, writer).await?;
     if dry_run {
+        let place = place.again(deps.control.catalog());
+        let draft = Draft::assemble(deps, &place, writer, received, Titles::Allowed)?;
+        let draft = draft.validated(deps, &place, writer).await?;
         let (catalog, applied) = writer.rehearse(draft.account(), draft.expects(writer), draft.changes())?;
         return Ok(Answer::ok(deploy_view(catalog, &place.key, &applied, true)?));
     }
-    let applied = draft.commit(deps, writer).await?;
+    let applied = Draft::land(deps, &place, writer, &received).await?;
     let catalog = Catalog::clone(&deps.control.catalog());
     let view = deploy_view(catalog, &place.key, &applied, false)?;
     Ok(Answer::created(view, is_new).changed_at(applied.revision))
@@ -197,10 +198,7 @@ async fn upload_one(State(deps): State<Deps>, target: Target, writer: Writer, re
     let received = Received::read(request, Purpose::Version).await?;
     let applied = match writer.replay(&key.service.account)? {
         Some(applied) => applied,
-        None => {
-            let draft = Draft::assemble(&deps, &place, &writer, received, Titles::Refused)?;
-            draft.validated(&deps, &place, &writer).await?.commit(&deps, &writer).await?
-        }
+        None => Draft::land(&deps, &place, &writer, &received).await?,
     };
     let target = Target::find(deps.control.catalog(), key)?;
     let made = applied.versions.first().and_then(|made| target.environment.version(&made.id));
@@ -208,7 +206,11 @@ async fn upload_one(State(deps): State<Deps>, target: Target, writer: Writer, re
     Ok(Answer::ok(VersionView::of(&target, made)).changed_at(applied.revision))
 }
 
+/// BOUND: how often an upload is put together because another change of the environment came first; each runs its code again.
+const ATTEMPTS_MAX: u32 = 4;
+
 /// An upload as it came: what can be said of it without the catalog has been said.
+#[derive(Clone)]
 struct Received {
     metadata: Metadata,
     code: Code,
@@ -252,6 +254,27 @@ impl Received {
 }
 
 impl Draft {
+    /// Puts it together, validates and commits it. What it leaves unsaid, the version says that is live then: when another one
+    /// takes its place before the commit, all of this happens anew.
+    async fn land(deps: &Deps, place: &Place, writer: &Writer, received: &Received) -> Result<Applied, ApiError> {
+        let was_there = place.catalog.environment(&place.key).is_some();
+        let mut attempts = 1;
+        loop {
+            // The body may have taken minutes. An environment that was removed meanwhile is not made again.
+            let place = place.again(deps.control.catalog());
+            if was_there {
+                Target::find(place.catalog.clone(), place.key.clone())?;
+            }
+            let draft = Self::assemble(deps, &place, writer, received.clone(), Titles::Refused)?;
+            let relies = draft.expects.is_some() && writer.may_look_again() && attempts < ATTEMPTS_MAX;
+            let landing = async { draft.validated(deps, &place, writer).await?.commit(deps, writer).await };
+            match landing.await {
+                Err(ApiError::Rejected(Rejection::Stale { .. })) if relies => attempts += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
     fn assemble(
         deps: &Deps,
         place: &Place,

@@ -81,7 +81,7 @@ async fn patch_all(
     };
     let applied = configure::propose_as_seen(&writer, &target, plan).await?;
     let after = writer.again(target)?;
-    Ok(configure::answer(variables(&after), &applied))
+    Ok(configure::answer(variables(&after), applied.as_ref()))
 }
 
 fn edit(target: &Target, shown: &[BindingView], name: String, value: Value) -> Result<ConfigEdit, ApiError> {

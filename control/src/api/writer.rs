@@ -65,6 +65,11 @@ impl Writer {
         self.if_match.map(matches).into_iter().chain(self.if_none_match.then_some(absent)).collect()
     }
 
+    /// Whether a change that came too late may be planned anew: the caller has not said what state it relies on.
+    pub(crate) fn may_look_again(&self) -> bool {
+        !self.if_none_match && !matches!(self.if_match, Some(IfMatch::Revision(_)))
+    }
+
     /// What `If-Match` asks of a service. `*` asks for nothing: no call that changes a service makes one.
     pub(crate) fn expects_service(&self, service: &ServiceKey) -> Vec<Expectation> {
         match self.if_match {

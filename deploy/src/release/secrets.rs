@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 
 /// The values by name; `None`, which only JSON can say, deletes.
 pub(crate) fn read(text: &str) -> Result<BTreeMap<String, Option<String>>, String> {
+    // A byte order mark, which Windows' editors write.
+    let text = text.trim_start_matches('\u{feff}');
     if !text.trim_start().starts_with('{') {
         return lines(text);
     }
@@ -34,8 +36,9 @@ pub(super) fn values(text: &str) -> Result<BTreeMap<String, String>, String> {
     read(text)?.into_iter().map(given).collect()
 }
 
-/// The syntax of the npm package `dotenv`, by which wrangler reads these files, save for one thing: a `#` in the midst of a
-/// value without quotes is an error here, for there it silently cuts the value off.
+/// The syntax of the npm package `dotenv`, by which wrangler reads these files, save for what it does silently: a `#` in the
+/// midst of a value without quotes, which cuts the value off there, and a line that is none are errors here, and `\\"` between
+/// quotes is a quote.
 fn lines(text: &str) -> Result<BTreeMap<String, Option<String>>, String> {
     let mut secrets = BTreeMap::new();
     let mut rest = text;
@@ -118,7 +121,8 @@ mod tests {
         let found = values("# comment\nA=1\nexport B = \"two\\nlines\"\nC='x=y'\n").unwrap();
         let expected = [("A", "1"), ("B", "two\nlines"), ("C", "x=y")];
         assert_eq!(found, BTreeMap::from(expected.map(|(name, value)| (name.to_owned(), value.to_owned()))));
-        assert_eq!(values("{\"A\": \"1\"}").unwrap()["A"], "1");
+        assert_eq!(values("\u{feff}{\"A\": \"1\"}").unwrap()["A"], "1");
+        assert_eq!(values("\u{feff}A=1").unwrap()["A"], "1");
         assert_eq!(read("{\"A\": null}").unwrap()["A"], None);
         assert!(values("A=1\nnonsense").unwrap_err().contains("line 2"));
     }

@@ -6,9 +6,13 @@
 //! The rule is applied to the address that is connected to, after resolving, for each connection: a name that resolves
 //! elsewhere the second time gains nothing. Redirects are followed by the worker, so each comes here as a request.
 
-mod places;
 mod pools;
+
+mod places;
+
 mod resolver;
+
+mod share;
 
 use std::{error::Error, fmt, net::IpAddr, sync::Arc, time::Duration};
 

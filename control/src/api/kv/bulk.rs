@@ -251,7 +251,7 @@ async fn get_bulk(
         Some(_) => return Err(ApiError::field("type", "use text or json")),
     };
     body.keys.iter().try_for_each(|key| check_key(key))?;
-    let turn = deps.turn().await?;
+    let turn = deps.turn_to_answer().await?;
     let (mut values, mut total) = (BTreeMap::new(), 0);
     for key in body.keys {
         let found = deps.kv.get(&namespace.id, &key).await?;

@@ -132,12 +132,12 @@ async fn read_in_turn(
     if entry.value.len() <= SMALL_BODY_BYTES_MAX {
         return Ok((entry, None));
     }
-    if let Some(turn) = deps.turns.take_within(Duration::ZERO).await {
+    if let Some(turn) = deps.answers.take_within(Duration::ZERO).await {
         return Ok((entry, Some(turn)));
     }
     // Only the value itself says how large it is, and whoever waits for a turn must not hold it meanwhile.
     drop(entry);
-    let turn = deps.turn().await?;
+    let turn = deps.turn_to_answer().await?;
     Ok((read_entry(deps, namespace, key).await?, Some(turn)))
 }
 

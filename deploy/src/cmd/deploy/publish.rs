@@ -70,7 +70,8 @@ pub(crate) async fn publish(
     Ok(deployed)
 }
 
-/// Uploads the release as a version that waits. Nothing is made before the API has agreed to all of it.
+/// Uploads the release as a version that waits. Namespaces are made once the API has agreed to it as a deploy, which follows
+/// what is live; a version follows what was uploaded last.
 pub(crate) async fn upload_version(context: &Context, release: &Release) -> anyhow::Result<Answer<model::Version>> {
     let client = context.client().await?;
     let plan = &release.plan;

@@ -9,6 +9,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::Uri;
@@ -16,10 +17,12 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tower::Service;
 
-use super::{
-    CONNECT_TIMEOUT,
-    pools::{Place, Share},
-};
+use super::share::{Place, Share};
+
+/// BOUND: from wanting a connection to having one, its place, TCP and TLS together.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// BOUND: how long one waits for a place of these; who is not in use has been let go already.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(10);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -37,10 +40,14 @@ pub(super) struct Held<T> {
     _place: Place,
 }
 
-/// No place came free.
+/// Why there is no connection. State: unchanged. Retry: later.
 #[derive(Debug, thiserror::Error)]
-#[error("too many connections to the Internet are open")]
-struct Full;
+enum OpenError {
+    #[error("too many connections to the Internet are open")]
+    Full,
+    #[error("no connection was made within {} s", OPEN_TIMEOUT.as_secs())]
+    TimedOut,
+}
 
 impl<S> Placed<S> {
     pub(super) fn new(inner: S, places: Share) -> Self {
@@ -67,11 +74,13 @@ where
         // The one that said it is ready is the one that is called.
         let mut inner = std::mem::replace(&mut self.inner, next);
         let places = self.places.clone();
-        Box::pin(async move {
-            let place = tokio::time::timeout(CONNECT_TIMEOUT, places.take()).await.map_err(|_elapsed| Full)?;
+        let open = async move {
+            let place = tokio::time::timeout(PLACE_TIMEOUT, places.take()).await.map_err(|_elapsed| OpenError::Full)?;
             let stream = inner.call(uri).await.map_err(Into::into)?;
             Ok(Held { stream, _place: place })
-        })
+        };
+        // A handshake that stalls goes on even when its request has found another connection.
+        Box::pin(async move { tokio::time::timeout(OPEN_TIMEOUT, open).await.map_err(|_elapsed| OpenError::TimedOut)? })
     }
 }
 
@@ -117,6 +126,7 @@ impl<T: Write + Unpin> Write for Held<T> {
 mod tests {
     use std::sync::Arc;
 
+    use futures_util::FutureExt as _;
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -129,8 +139,7 @@ mod tests {
         let uri = Uri::from_static("http://a.example/");
         let first = placed.call(uri.clone()).await.unwrap();
         let _second = placed.call(uri.clone()).await.unwrap();
-        let third = tokio::time::timeout(std::time::Duration::from_millis(20), placed.call(uri.clone())).await;
-        assert!(third.is_err(), "it waits for a place");
+        assert!(placed.call(uri.clone()).now_or_never().is_none(), "it waits for a place");
         drop(first);
         placed.call(uri).await.unwrap();
     }

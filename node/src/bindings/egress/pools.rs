@@ -19,12 +19,13 @@ use hyper_util::{
 };
 use rustls::ClientConfig;
 use skerry_proto::id::AccountId;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::{
     CONNECT_TIMEOUT, EgressRule, HEADER_BYTES_MAX,
     places::Placed,
-    resolver::{LOOKUPS_MAX, Resolver},
+    resolver::{LOOKUPS_MAX, LOOKUPS_PER_ACCOUNT_MAX, Resolver},
+    share::Share,
 };
 use crate::worker::Body;
 
@@ -38,28 +39,17 @@ pub const CONNECTIONS_MAX: usize = 4096;
 const CONNECTIONS_PER_ACCOUNT_MAX: usize = 1024;
 /// BOUND: accounts with connections; past it all begin anew, and connections in use live on.
 const ACCOUNTS_MAX: usize = 1024;
-/// BOUND: bytes of one HTTP/2 answer that wait for the worker to read them: 40 Mbit/s from a server 100 ms away, and 512 MB of
-/// an event that reads none of 1000 answers.
+/// BOUND: bytes of one HTTP/2 answer that wait for the worker to read them: 40 Mbit/s from a server 100 ms away.
 const STREAM_BYTES_MAX: u32 = 512 << 10;
-/// What the streams of one connection may have together: no bound of its own, or answers that nobody reads would stop the
-/// others (RFC 9113 section 6.9.1 has this as the largest).
-const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
+/// BOUND: what the streams of one connection may have together: an account that leaves 32 answers unread waits for itself.
+const CONNECTION_BYTES_MAX: u32 = 16 << 20;
+/// A half-open connection is noticed by the system within some minutes after this.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 /// A connection that a firewall forgot is noticed within these two.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Connector = HttpsConnector<Placed<HttpConnector<Resolver>>>;
-pub(super) type Pool = Client<Connector, Body>;
-
-/// Places that an account may have, of those that all have.
-#[derive(Debug, Clone)]
-pub(super) struct Share {
-    everyone: Arc<Semaphore>,
-    own: Arc<Semaphore>,
-}
-
-/// A place of an account, and the same of all.
-pub(super) type Place = [OwnedSemaphorePermit; 2];
+pub(super) type Pool = Client<Placed<HttpsConnector<HttpConnector<Resolver>>>, Body>;
 
 /// The connections of one account.
 #[derive(Debug, Clone)]
@@ -67,6 +57,8 @@ pub(super) struct Tenant {
     pub(super) client: Pool,
     /// For WebSockets, which need HTTP/1.1 and keep their connection.
     pub(super) sockets: Pool,
+    lookups: Share,
+    connections: Share,
 }
 
 /// The connections of all.
@@ -77,20 +69,6 @@ pub(super) struct Pools {
     tls: ClientConfig,
     lookups: Arc<Semaphore>,
     connections: Arc<Semaphore>,
-}
-
-impl Share {
-    pub(super) fn of(everyone: &Arc<Semaphore>, own_max: usize) -> Self {
-        Self { everyone: Arc::clone(everyone), own: Arc::new(Semaphore::new(own_max)) }
-    }
-
-    /// The account's own first: whoever waits for it keeps nobody else's.
-    pub(super) async fn take(&self) -> Place {
-        let take = async |places: &Arc<Semaphore>| {
-            Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed")
-        };
-        [take(&self.own).await, take(&self.everyone).await]
-    }
 }
 
 impl Pools {
@@ -111,31 +89,40 @@ impl Pools {
         }
     }
 
-    /// The connections of an account.
+    /// The connections of an account. Where no more may be opened, unused ones are let go first, and those in use live on: of the
+    /// account, or of all.
     pub(super) fn of(&self, account: &AccountId) -> Tenant {
         // Each change is one insert or a clear, so a panic leaves it whole.
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tenant) = tenants.get(account) {
-            return tenant.clone();
-        }
-        if tenants.len() >= ACCOUNTS_MAX {
+        if tenants.len() > ACCOUNTS_MAX || self.connections.available_permits() == 0 {
             tenants.clear();
         }
-        let tenant = self.tenant();
+        let tenant = match tenants.get(account) {
+            Some(tenant) if !tenant.connections.is_used_up() => return tenant.clone(),
+            Some(full) => self.tenant(full.lookups.clone(), full.connections.clone()),
+            None => {
+                let lookups = Share::of(&self.lookups, LOOKUPS_PER_ACCOUNT_MAX);
+                self.tenant(lookups, Share::of(&self.connections, CONNECTIONS_PER_ACCOUNT_MAX))
+            }
+        };
         tenants.insert(account.clone(), tenant.clone());
         tenant
     }
 
-    fn tenant(&self) -> Tenant {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver::new(Arc::clone(&self.rule), &self.lookups));
+    fn tenant(&self, lookups: Share, connections: Share) -> Tenant {
+        let mut tcp =
+            HttpConnector::new_with_resolver(Resolver { rule: Arc::clone(&self.rule), lookups: lookups.clone() });
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let tcp = Placed::new(tcp, Share::of(&self.connections, CONNECTIONS_PER_ACCOUNT_MAX));
+        tcp.set_keepalive(Some(TCP_KEEPALIVE));
         let tls = || HttpsConnectorBuilder::new().with_tls_config(self.tls.clone()).https_or_http();
+        let placed = |connector| Placed::new(connector, connections.clone());
         Tenant {
-            client: builder().build(tls().enable_all_versions().wrap_connector(tcp.clone())),
-            sockets: builder().build(tls().enable_http1().wrap_connector(tcp)),
+            client: builder().build(placed(tls().enable_all_versions().wrap_connector(tcp.clone()))),
+            sockets: builder().build(placed(tls().enable_http1().wrap_connector(tcp))),
+            lookups,
+            connections,
         }
     }
 }
@@ -150,9 +137,32 @@ fn builder() -> Builder {
         .http1_max_buf_size(HEADER_BYTES_MAX)
         .http2_max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX))
         .http2_initial_stream_window_size(STREAM_BYTES_MAX)
-        .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_initial_connection_window_size(CONNECTION_BYTES_MAX)
         .http2_keep_alive_interval(PING_EVERY)
         .http2_keep_alive_timeout(PING_TIMEOUT)
         .http2_keep_alive_while_idle(true);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unused_connections_are_let_go_when_no_more_may_be_opened() {
+        let pools = Pools::new(Arc::default());
+        let account = |letter: &str| AccountId::new(&letter.repeat(32)).unwrap();
+        let (one, two) = (account("a"), account("b"));
+        let (first, _) = (pools.of(&one), pools.of(&two));
+        assert_eq!(pools.tenants.lock().unwrap().len(), 2);
+        let own: Vec<_> = std::iter::from_fn(|| first.connections.try_take()).collect();
+        assert_eq!(own.len(), CONNECTIONS_PER_ACCOUNT_MAX);
+        // A pool of its own again, of the same places.
+        assert!(pools.of(&one).connections.is_used_up());
+        assert!(!pools.of(&two).connections.is_used_up(), "another account's are its own");
+        let everyone: Vec<_> = std::iter::from_fn(|| pools.connections.try_acquire().ok()).collect();
+        assert_eq!(own.len() + everyone.len(), CONNECTIONS_MAX);
+        pools.of(&two);
+        assert_eq!(pools.tenants.lock().unwrap().len(), 1, "all let go of theirs");
+    }
 }

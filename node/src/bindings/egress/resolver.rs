@@ -18,10 +18,9 @@ use std::{
 };
 
 use hyper_util::client::legacy::connect::dns::Name;
-use tokio::sync::Semaphore;
 use tower::Service;
 
-use super::{EgressRule, pools::Share};
+use super::{EgressRule, share::Share};
 
 /// BOUND: names looked up at once by the node, an eighth of the threads that may block.
 pub(super) const LOOKUPS_MAX: usize = 64;
@@ -77,29 +76,19 @@ async fn look_up(name: Name, lookups: Share) -> io::Result<Vec<SocketAddr>> {
     looking.await.map_err(io::Error::other)?
 }
 
-impl Resolver {
-    /// For tests and for names of nobody: what [`super::pools::Pools`] gives each account.
-    pub(super) fn new(rule: Arc<EgressRule>, everyone: &Arc<Semaphore>) -> Self {
-        Self { rule, lookups: Share::of(everyone, LOOKUPS_PER_ACCOUNT_MAX) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     #[tokio::test]
     async fn an_account_that_fills_its_places_leaves_room_for_others() {
         let everyone = Arc::new(Semaphore::new(LOOKUPS_MAX));
-        let resolver = || Resolver::new(Arc::default(), &everyone);
-        let (greedy, other) = (resolver(), resolver());
-        let mut held = Vec::new();
-        for _ in 0..LOOKUPS_PER_ACCOUNT_MAX {
-            held.push(greedy.lookups.take().await);
-        }
-        let waiting = tokio::time::timeout(Duration::from_millis(20), greedy.lookups.take());
-        assert!(waiting.await.is_err(), "its places are taken");
-        let mut other = other;
+        let resolver = || Resolver { rule: Arc::default(), lookups: Share::of(&everyone, LOOKUPS_PER_ACCOUNT_MAX) };
+        let (greedy, mut other) = (resolver(), resolver());
+        let held: Vec<_> = std::iter::from_fn(|| greedy.lookups.try_take()).collect();
+        assert_eq!(held.len(), LOOKUPS_PER_ACCOUNT_MAX);
         let found = other.call("localhost".parse().unwrap()).await;
         assert!(matches!(found, Err(ResolveError::Refused)), "it was looked up, and leads to this machine");
         drop(held);

@@ -105,7 +105,7 @@ pub(crate) struct Opened {
 
 /// The table.
 pub(crate) struct Sockets {
-    // BOUND: RESOURCES_MAX that are not broken.
+    // BOUND: RESOURCES_MAX, and as many as are attached past it, which are broken from the start.
     table: HashMap<i32, Socket>,
     next: i32,
     opened: Vec<Opened>,

@@ -139,6 +139,9 @@ fn gunzip(writer: &mut write::GzDecoder<Vec<u8>>, input: &[u8], last: bool) -> R
     let is_done = read == input.len();
     if is_done && last {
         writer.try_finish().map_err(|_ignored| FAILED.to_owned())?;
+    } else if is_done {
+        // Or the end of a piece would stay in the library until the next one comes.
+        writer.flush().map_err(|_ignored| FAILED.to_owned())?;
     }
     Ok(Step { output: std::mem::take(writer.get_mut()), read, is_done })
 }

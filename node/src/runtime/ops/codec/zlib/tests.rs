@@ -27,6 +27,20 @@ fn packed(format: &str, text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_piece_that_its_sender_flushed_comes_out_before_the_next_goes_in() {
+    let mut encoder = write::GzEncoder::new(Vec::new(), Compression::default());
+    let mut decompress = Zlib::new("gzip", false).unwrap();
+    for event in ["data: one\n\n", "data: two\n\n"] {
+        encoder.write_all(event.as_bytes()).unwrap();
+        encoder.flush().unwrap();
+        let piece = std::mem::take(encoder.get_mut());
+        assert_eq!(feed(&mut decompress, &piece, false).unwrap(), event.as_bytes());
+    }
+    let end = encoder.finish().unwrap();
+    assert_eq!(feed(&mut decompress, &end, true).unwrap(), b"");
+}
+
+#[test]
 fn every_format_gives_back_what_it_was_given() {
     let text = b"skerry ".repeat(5000);
     for format in FORMATS {
