@@ -75,7 +75,7 @@ impl Trace {
         Self { channel, source, info, began_at_ms, progress: Mutex::default() }
     }
 
-    /// Adds a line; sends it at once when the event has been sent already. An exception after the answer, as of a body
+    /// Adds a line; sends it at once when the event has been sent already. An exception beside the answer, as of a body
     /// that breaks, is the event's outcome from then on.
     pub fn log(&self, record: LogRecord) {
         let mut progress = self.lock();
@@ -102,6 +102,9 @@ impl Trace {
     pub fn answered(&self, outcome: &'static str, status: Option<u16>, now_ms: i64) {
         let mut progress = self.lock();
         if progress.outcome.is_none() {
+            // A body may break before anybody hears of its head.
+            let failed = progress.lines.iter().any(|line| line.level == LogLevel::Exception);
+            let outcome = if failed && outcome == "ok" { "exception" } else { outcome };
             progress.outcome = Some(outcome);
             progress.status = status;
             progress.wall_ms = self.since_begin_ms(now_ms);
@@ -253,6 +256,10 @@ mod tests {
         trace.log(line(LogLevel::Log, "later"));
         let outcomes: Vec<Value> = (0..3).map(|_| heard.try_recv().unwrap()["outcome"].clone()).collect();
         assert_eq!(outcomes, ["ok", "exception", "exception"]);
+        let early = self::trace(trace.channel.clone());
+        early.log(line(LogLevel::Exception, "Error: half way"));
+        early.answered("ok", Some(200), 1000);
+        assert_eq!(heard.try_recv().unwrap()["outcome"], "exception");
     }
 
     #[test]
